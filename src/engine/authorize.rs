@@ -1,0 +1,144 @@
+//! What SQL may do: D1's rules, enforced by SQLite's authorizer while a statement is compiled.
+//!
+//! Denied: transactions in SQL (calls are transactions), ATTACH, temporary objects, names that begin with `_cf_`, virtual tables and
+//! PRAGMAs that D1 does not have, and functions that tell about the build.
+//!
+//! **Invariant:** everything is refused that is not known to be harmless: an action this file does not name is denied.
+//!
+//! **Not here:** permissions of users.
+
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Shared between the engine and the authorizer of its connection.
+#[derive(Clone, Default)]
+pub(super) struct Authorizer(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// The engine's own statements may do everything.
+    trusted: AtomicBool,
+    /// A BEGIN or SAVEPOINT was refused; it has an error text of its own.
+    refused_transaction: AtomicBool,
+    /// Columns that the statement being compiled updates.
+    updates: Mutex<Vec<ColumnUpdate>>,
+}
+
+/// A column named in the SET list of an UPDATE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ColumnUpdate {
+    pub(super) table: String,
+    pub(super) column: String,
+}
+
+impl Authorizer {
+    /// Runs `body` with everything allowed.
+    pub(super) fn trusted<T>(&self, body: impl FnOnce() -> T) -> T {
+        self.0.trusted.store(true, Ordering::Relaxed);
+        let result = body();
+        self.0.trusted.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Whether a transaction statement was refused since the last call.
+    pub(super) fn take_refused_transaction(&self) -> bool {
+        self.0.refused_transaction.swap(false, Ordering::Relaxed)
+    }
+
+    /// The column updates seen since the last call.
+    pub(super) fn take_updates(&self) -> Vec<ColumnUpdate> {
+        self.0.updates.lock().map(|mut updates| std::mem::take(&mut *updates)).unwrap_or_default()
+    }
+
+    /// The decision for one action.
+    pub(super) fn decide(&self, context: &AuthContext<'_>) -> Authorization {
+        if self.0.trusted.load(Ordering::Relaxed) {
+            return Authorization::Allow;
+        }
+        if let AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } = context.action {
+            self.0.refused_transaction.store(true, Ordering::Relaxed);
+        }
+        if let AuthAction::Update { table_name, column_name } = context.action
+            && let Ok(mut updates) = self.0.updates.lock()
+        {
+            updates.push(ColumnUpdate { table: table_name.into(), column: column_name.into() });
+        }
+        if allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
+    }
+}
+
+fn allowed(action: &AuthAction<'_>) -> bool {
+    match action {
+        AuthAction::Select | AuthAction::Recursive | AuthAction::Reindex { .. } | AuthAction::Analyze { .. } => true,
+        AuthAction::CreateTable { table_name }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Read { table_name, .. }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::AlterTable { table_name, .. } => open_name(table_name),
+        AuthAction::CreateView { view_name } | AuthAction::DropView { view_name } => open_name(view_name),
+        AuthAction::CreateIndex { index_name, table_name } | AuthAction::DropIndex { index_name, table_name } => {
+            open_name(index_name) && open_name(table_name)
+        }
+        AuthAction::CreateTrigger { trigger_name, table_name } | AuthAction::DropTrigger { trigger_name, table_name } => {
+            open_name(trigger_name) && open_name(table_name)
+        }
+        AuthAction::CreateVtable { table_name, module_name } | AuthAction::DropVtable { table_name, module_name } => {
+            open_name(table_name) && VIRTUAL_TABLES.iter().any(|known| known.eq_ignore_ascii_case(module_name))
+        }
+        AuthAction::Function { function_name } => !DENIED_FUNCTIONS.iter().any(|denied| denied.eq_ignore_ascii_case(function_name)),
+        AuthAction::Pragma { pragma_name, pragma_value } => pragma_allowed(pragma_name, *pragma_value),
+        _ => false,
+    }
+}
+
+/// Names beginning with `_cf_` are the platform's.
+fn open_name(name: &str) -> bool {
+    !name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("_cf_"))
+}
+
+const VIRTUAL_TABLES: [&str; 4] = ["fts5", "fts5vocab", "rtree", "rtree_i32"];
+
+const DENIED_FUNCTIONS: [&str; 6] =
+    ["sqlite_version", "sqlite_source_id", "sqlite_compileoption_get", "sqlite_compileoption_used", "sqlite_offset", "load_extension"];
+
+/// The argument that a PRAGMA takes.
+enum Argument {
+    None,
+    Boolean,
+    OptionalName,
+    Name,
+    OptionalNumber,
+    OptionalNumberOrName,
+}
+
+fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
+    let argument = match name.to_ascii_lowercase().as_str() {
+        "data_version" | "page_size" => Argument::None,
+        "case_sensitive_like" | "foreign_keys" | "defer_foreign_keys" | "ignore_check_constraints" | "legacy_alter_table"
+        | "recursive_triggers" | "reverse_unordered_selects" => Argument::Boolean,
+        "foreign_key_check" | "table_list" => Argument::OptionalName,
+        "foreign_key_list" | "index_info" | "index_list" | "index_xinfo" | "table_info" | "table_xinfo" => Argument::Name,
+        "optimize" => Argument::OptionalNumber,
+        "quick_check" => Argument::OptionalNumberOrName,
+        _ => return false,
+    };
+    match (argument, value) {
+        (Argument::None, value) => value.is_none(),
+        (Argument::Boolean, value) => value.is_none_or(boolean),
+        (Argument::Name, value) => value.is_some(),
+        (Argument::OptionalName | Argument::OptionalNumberOrName, _) => true,
+        (Argument::OptionalNumber, value) => value.is_none_or(number),
+    }
+}
+
+fn boolean(value: &str) -> bool {
+    ["on", "off", "true", "false", "yes", "no", "0", "1"].iter().any(|known| known.eq_ignore_ascii_case(value))
+}
+
+fn number(value: &str) -> bool {
+    let digits = value.strip_prefix("0x").unwrap_or(value.strip_prefix('-').unwrap_or(value));
+    !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+}

@@ -1,0 +1,304 @@
+//! One SQLite connection on a database file, configured as the VFS and D1 need it, running SQL texts.
+//!
+//! **Invariants**
+//! 1. Statements of callers are compiled under the authorizer; only the constants in this folder are trusted. The two never share a
+//!    prepared statement, since trusted texts begin with a mark.
+//! 2. A connection that met a store error is not used again (the engine opens another).
+//!
+//! **Not here:** transactions around calls (`engine`).
+
+use super::authorize::Authorizer;
+use super::error::Error;
+use super::limits::Limits;
+use super::rows_written::RowsWritten;
+use super::value::Value;
+use super::{Meta, RowEncoder};
+use crate::vfs::ffi::counters::Counters;
+use crate::vfs::{DatabaseFile, VFS_NAME};
+use fallible_iterator::FallibleIterator;
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Batch, OpenFlags, Row, Statement, ffi};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Texts longer than this are not kept as prepared statements.
+const CACHED_TEXT_BYTES: usize = 16_384;
+/// What the engine's own statements begin with. A caller's text that begins so is compiled afresh, under the authorizer.
+const TRUSTED: &str = "/*littoral*/";
+/// How often the run-time limit is checked, in instructions.
+const PROGRESS_INSTRUCTIONS: i32 = 1_000;
+
+/// An open connection. Fields are in the order in which they must be dropped.
+pub(super) struct Connection {
+    sqlite: rusqlite::Connection,
+    counters: Box<Counters>,
+    file: DatabaseFile,
+    authorizer: Authorizer,
+    rows_written: RowsWritten,
+    /// Thousands of instructions that the running call may still use.
+    budget: Arc<AtomicU64>,
+    limits: Limits,
+    size_after: Cell<Option<u64>>,
+}
+
+/// What the connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Write,
+    Read,
+}
+
+impl Connection {
+    pub(super) fn open(file: DatabaseFile, access: Access, limits: &Limits) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | match access {
+                Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+                Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            };
+        let failed = |error: rusqlite::Error| describe(&error, &file);
+        let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
+        configure(&mut sqlite, access, limits).map_err(failed)?;
+        let counters = Counters::attach(&sqlite);
+        let authorizer = Authorizer::default();
+        let decide = authorizer.clone();
+        sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
+        let budget = Arc::new(AtomicU64::new(0));
+        let left = budget.clone();
+        let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
+        sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
+        let size_after = Cell::new(None);
+        Ok(Connection { sqlite, counters, file, authorizer, rows_written: RowsWritten::default(), budget, limits: limits.clone(), size_after })
+    }
+
+    pub(super) fn file(&self) -> &DatabaseFile {
+        &self.file
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.sqlite.is_autocommit()
+    }
+
+    /// Gives the next call a full budget of instructions.
+    pub(super) fn refill_budget(&self) {
+        self.budget.store(self.limits.run_kiloinstructions, Ordering::Relaxed);
+    }
+
+    /// Runs one of the engine's own statements, which returns nothing.
+    pub(super) fn control(&self, sql: &'static str) -> Result<(), Error> {
+        debug_assert!(sql.starts_with(TRUSTED));
+        let run = || self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
+        self.authorizer.trusted(run).map(drop).map_err(|error| self.describe(&error, 0))
+    }
+
+    /// One integer from one of the engine's own statements.
+    fn control_int(&self, sql: &'static str) -> Result<i64, Error> {
+        debug_assert!(sql.starts_with(TRUSTED));
+        let run = || self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))
+    }
+
+    /// Runs an SQL text, which may hold several statements: the parameters belong to the last and so does the result.
+    pub(super) fn run<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<E::Output, Error> {
+        let before = self.snapshot()?;
+        self.counters.take();
+        let (encoder, read_only) = self.run_text::<E>(sql, parameters)?;
+        let meta = self.meta(sql, &before, read_only)?;
+        Ok(encoder.finish(&meta))
+    }
+
+    fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<(E, bool), Error> {
+        if sql.len() > CACHED_TEXT_BYTES || sql.trim_start().starts_with(TRUSTED) {
+            return self.run_batch(sql, parameters);
+        }
+        self.authorizer.take_updates();
+        let trimmed = sql.len() - sql.trim_start().len();
+        match self.sqlite.prepare_cached(sql) {
+            Ok(mut statement) => {
+                self.rows_written.remember(sql, self.authorizer.take_updates());
+                if is_empty(&statement) {
+                    return Err(Error::NoStatement);
+                }
+                let read_only = statement.readonly();
+                Ok((self.run_statement(&mut statement, parameters)?, read_only))
+            }
+            Err(rusqlite::Error::MultipleStatement) => self.run_batch(sql, parameters),
+            // The error may be in a later statement, which needs the ones before it.
+            Err(_) if has_several_statements(sql) => self.run_batch(sql, parameters),
+            Err(error) => Err(self.describe(&error, trimmed)),
+        }
+    }
+
+    /// Runs several statements, each compiled after the one before it ran.
+    fn run_batch<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<(E, bool), Error> {
+        let mut batch = Batch::new(&self.sqlite, sql);
+        let mut next = batch.next().map_err(|error| self.describe(&error, 0))?;
+        let mut read_only = true;
+        while let Some(mut statement) = next {
+            read_only &= statement.readonly();
+            self.rows_written.remember(sql, self.authorizer.take_updates());
+            // Compiling the next statement tells whether this is the last; it may need this one's effect, so it is tried twice.
+            let peeked = batch.next();
+            match peeked {
+                Ok(None) => return Ok((self.run_statement(&mut statement, parameters)?, read_only)),
+                Ok(Some(following)) => {
+                    self.run_leading(&mut statement)?;
+                    next = Some(following);
+                }
+                Err(_) => {
+                    self.run_leading(&mut statement)?;
+                    next = batch.next().map_err(|error| self.describe(&error, 0))?;
+                    if next.is_none() {
+                        return Err(Error::NoStatement);
+                    }
+                }
+            }
+        }
+        Err(Error::NoStatement)
+    }
+
+    /// Runs a statement that is not the last of its text: it takes no parameters and its rows are dropped.
+    fn run_leading(&self, statement: &mut Statement<'_>) -> Result<(), Error> {
+        if statement.parameter_count() > 0 {
+            return Err(Error::ParametersNotLast);
+        }
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(|error| self.describe(&error, 0))?.is_some() {}
+        Ok(())
+    }
+
+    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement<'_>, parameters: &[Value]) -> Result<E, Error> {
+        if statement.parameter_count() != parameters.len() {
+            return Err(Error::ParameterCount);
+        }
+        for (index, parameter) in parameters.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, parameter).map_err(|error| self.describe(&error, 0))?;
+        }
+        let columns = statement.column_count();
+        let names: Vec<&str> = (0..columns).map(|column| statement.column_name(column).unwrap_or_default()).collect();
+        let mut encoder = E::start(&names);
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(|error| self.describe(&error, 0))? {
+            if encoder.row(&RowValues { row, columns }) > self.limits.result_bytes {
+                return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
+            }
+        }
+        Ok(encoder)
+    }
+
+    fn snapshot(&self) -> Result<Before, Error> {
+        let size = match self.size_after.get() {
+            Some(size) => size,
+            None => self.measure_size()?,
+        };
+        Ok(Before { changes: self.sqlite.total_changes(), last_row_id: self.sqlite.last_insert_rowid(), size })
+    }
+
+    /// The size of the database as this connection sees it, in a transaction too.
+    fn measure_size(&self) -> Result<u64, Error> {
+        let pages = self.control_int("/*littoral*/PRAGMA page_count")?;
+        let page_size = self.control_int("/*littoral*/PRAGMA page_size")?;
+        let size = (pages * page_size) as u64;
+        self.size_after.set(Some(size));
+        Ok(size)
+    }
+
+    /// Forgets what was measured in a transaction that is no more.
+    pub(super) fn rolled_back(&self) {
+        self.size_after.set(None);
+        self.file.discard_uncommitted();
+    }
+
+    fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
+        let (rows_read, tables) = self.counters.take();
+        let size_after = if read_only { before.size } else { self.measure_size()? };
+        let changes = self.sqlite.total_changes() - before.changes;
+        let last_row_id = self.sqlite.last_insert_rowid();
+        let rows_written = if read_only {
+            0
+        } else {
+            self.authorizer.trusted(|| self.rows_written.count(&self.sqlite, sql, changes, tables)).map_err(|error| self.describe(&error, 0))?
+        };
+        self.counters.take();
+        Ok(Meta {
+            changes,
+            last_row_id,
+            changed_db: changes != 0 || last_row_id != before.last_row_id || size_after != before.size,
+            size_after,
+            rows_read,
+            rows_written,
+        })
+    }
+
+    /// The engine's error for SQLite's, with offsets counted from `trimmed` bytes into the text.
+    fn describe(&self, error: &rusqlite::Error, trimmed: usize) -> Error {
+        if self.authorizer.take_refused_transaction() {
+            return Error::TransactionStatement;
+        }
+        let interrupted = error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
+        if interrupted && self.budget.load(Ordering::Relaxed) == 0 {
+            return Error::RanTooLong;
+        }
+        match describe(error, &self.file) {
+            Error::Sqlite { message, code, offset } => Error::Sqlite { message, code, offset: offset.map(|offset| offset + trimmed) },
+            other => other,
+        }
+    }
+}
+
+struct Before {
+    changes: u64,
+    last_row_id: i64,
+    size: u64,
+}
+
+/// One row of a result.
+pub struct RowValues<'a> {
+    row: &'a Row<'a>,
+    columns: usize,
+}
+
+impl RowValues<'_> {
+    /// The values, in the order of the columns.
+    pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
+        (0..self.columns).map(|column| self.row.get_ref(column).unwrap_or(ValueRef::Null))
+    }
+}
+
+fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
+    sqlite.set_prepared_statement_cache_capacity(limits.cached_statements);
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    let cache_kib = limits.cache_bytes / 1024;
+    let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
+    // Order matters: the locking mode has to be set before the first access.
+    sqlite.execute_batch(&format!(
+        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
+        limits.heap_bytes
+    ))?;
+    limits.apply(sqlite)
+}
+
+/// Whether nothing was compiled: an empty text or a comment.
+fn is_empty(statement: &Statement<'_>) -> bool {
+    statement.readonly() && statement.column_count() == 0 && statement.expanded_sql().is_none()
+}
+
+/// Whether a `;` is followed by more text. It may be inside a string or a trigger: this only decides whether to look closer.
+fn has_several_statements(sql: &str) -> bool {
+    sql.trim_end().trim_end_matches(';').contains(';')
+}
+
+/// SQLite's error in the engine's terms; the store's where the store failed underneath.
+pub(super) fn describe(error: &rusqlite::Error, file: &DatabaseFile) -> Error {
+    let code = error.sqlite_extended_error_code().unwrap_or(ffi::SQLITE_ERROR);
+    if let Some(error) = file.take_error() {
+        return Error::Store { error, code };
+    }
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() },
+        rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Sqlite { message: message.clone(), code, offset: None },
+        other => Error::Sqlite { message: other.to_string(), code, offset: None },
+    }
+}

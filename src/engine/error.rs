@@ -1,0 +1,162 @@
+//! What can go wrong when SQL runs, and D1's words for it.
+//!
+//! D1's server texts are SQLite's message, the offset where SQLite knows one, and the names of the result codes:
+//! `near "SELEC": syntax error at offset 0: SQLITE_ERROR`. Prefixes such as `D1_ERROR: ` are the client's.
+//!
+//! **Not here:** how an error travels (`wire`).
+
+use crate::store::StoreError;
+use rusqlite::ffi;
+use std::fmt;
+
+/// Why a call failed. Its `Display` is D1's server text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// SQLite refused the statement or failed to run it.
+    Sqlite {
+        /// SQLite's message.
+        message: String,
+        /// The extended result code.
+        code: i32,
+        /// The byte of the statement it complains about.
+        offset: Option<usize>,
+    },
+    /// The store failed underneath SQLite.
+    Store {
+        /// What the store said.
+        error: StoreError,
+        /// The extended result code that SQLite made of it.
+        code: i32,
+    },
+    /// The number of parameters given is not the number in the statement.
+    ParameterCount,
+    /// Several statements in one text, and parameters for one that is not the last.
+    ParametersNotLast,
+    /// The text holds no statement.
+    NoStatement,
+    /// BEGIN, COMMIT, SAVEPOINT and their like.
+    TransactionStatement,
+    /// The call ran for too long.
+    RanTooLong,
+    /// The results are larger than one answer may be.
+    ResultTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// The name of SQLite's primary result code, where there is one: `SQLITE_CONSTRAINT`.
+    pub fn code_name(&self) -> Option<&'static str> {
+        match self {
+            Error::Sqlite { code, .. } | Error::Store { code, .. } => Some(primary_name(*code)),
+            Error::RanTooLong => Some("SQLITE_INTERRUPT"),
+            Error::ResultTooLarge { .. } => Some("SQLITE_TOOBIG"),
+            Error::ParameterCount | Error::ParametersNotLast | Error::NoStatement | Error::TransactionStatement => None,
+        }
+    }
+
+    /// Whether the connection that met it has to be opened anew.
+    pub(super) fn poisons(&self) -> bool {
+        matches!(self, Error::Store { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Sqlite { message, code, offset } => {
+                f.write_str(message)?;
+                if let Some(offset) = offset {
+                    write!(f, " at offset {offset}")?;
+                }
+                write_codes(f, *code)
+            }
+            Error::Store { error, code } => {
+                write!(f, "{error}")?;
+                write_codes(f, *code)
+            }
+            Error::ParameterCount => f.write_str("Wrong number of parameter bindings for SQL query."),
+            Error::ParametersNotLast => f.write_str(
+                "When executing multiple SQL statements in a single call, only the last statement can have parameters.",
+            ),
+            Error::NoStatement => f.write_str("No SQL statements detected."),
+            Error::TransactionStatement => f.write_str(
+                "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs \
+                 instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. The JavaScript API is safer because it will \
+                 automatically roll back on exceptions, and because it interacts correctly with Durable Objects' automatic atomic \
+                 write coalescing.",
+            ),
+            Error::RanTooLong => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
+            Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn write_codes(f: &mut fmt::Formatter<'_>, code: i32) -> fmt::Result {
+    write!(f, ": {}", primary_name(code))?;
+    match extended_name(code) {
+        Some(extended) => write!(f, " (extended: {extended})"),
+        None => Ok(()),
+    }
+}
+
+fn primary_name(code: i32) -> &'static str {
+    match code & 0xff {
+        ffi::SQLITE_INTERNAL => "SQLITE_INTERNAL",
+        ffi::SQLITE_PERM => "SQLITE_PERM",
+        ffi::SQLITE_ABORT => "SQLITE_ABORT",
+        ffi::SQLITE_BUSY => "SQLITE_BUSY",
+        ffi::SQLITE_LOCKED => "SQLITE_LOCKED",
+        ffi::SQLITE_NOMEM => "SQLITE_NOMEM",
+        ffi::SQLITE_READONLY => "SQLITE_READONLY",
+        ffi::SQLITE_INTERRUPT => "SQLITE_INTERRUPT",
+        ffi::SQLITE_IOERR => "SQLITE_IOERR",
+        ffi::SQLITE_CORRUPT => "SQLITE_CORRUPT",
+        ffi::SQLITE_NOTFOUND => "SQLITE_NOTFOUND",
+        ffi::SQLITE_FULL => "SQLITE_FULL",
+        ffi::SQLITE_CANTOPEN => "SQLITE_CANTOPEN",
+        ffi::SQLITE_PROTOCOL => "SQLITE_PROTOCOL",
+        ffi::SQLITE_SCHEMA => "SQLITE_SCHEMA",
+        ffi::SQLITE_TOOBIG => "SQLITE_TOOBIG",
+        ffi::SQLITE_CONSTRAINT => "SQLITE_CONSTRAINT",
+        ffi::SQLITE_MISMATCH => "SQLITE_MISMATCH",
+        ffi::SQLITE_MISUSE => "SQLITE_MISUSE",
+        ffi::SQLITE_AUTH => "SQLITE_AUTH",
+        ffi::SQLITE_RANGE => "SQLITE_RANGE",
+        ffi::SQLITE_NOTADB => "SQLITE_NOTADB",
+        _ => "SQLITE_ERROR",
+    }
+}
+
+/// The extended codes that a database without files, locks and shared memory can meet.
+fn extended_name(code: i32) -> Option<&'static str> {
+    Some(match code {
+        ffi::SQLITE_ABORT_ROLLBACK => "SQLITE_ABORT_ROLLBACK",
+        ffi::SQLITE_CONSTRAINT_CHECK => "SQLITE_CONSTRAINT_CHECK",
+        ffi::SQLITE_CONSTRAINT_COMMITHOOK => "SQLITE_CONSTRAINT_COMMITHOOK",
+        ffi::SQLITE_CONSTRAINT_DATATYPE => "SQLITE_CONSTRAINT_DATATYPE",
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "SQLITE_CONSTRAINT_FOREIGNKEY",
+        ffi::SQLITE_CONSTRAINT_FUNCTION => "SQLITE_CONSTRAINT_FUNCTION",
+        ffi::SQLITE_CONSTRAINT_NOTNULL => "SQLITE_CONSTRAINT_NOTNULL",
+        ffi::SQLITE_CONSTRAINT_PINNED => "SQLITE_CONSTRAINT_PINNED",
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY => "SQLITE_CONSTRAINT_PRIMARYKEY",
+        ffi::SQLITE_CONSTRAINT_ROWID => "SQLITE_CONSTRAINT_ROWID",
+        ffi::SQLITE_CONSTRAINT_TRIGGER => "SQLITE_CONSTRAINT_TRIGGER",
+        ffi::SQLITE_CONSTRAINT_UNIQUE => "SQLITE_CONSTRAINT_UNIQUE",
+        ffi::SQLITE_CONSTRAINT_VTAB => "SQLITE_CONSTRAINT_VTAB",
+        ffi::SQLITE_CORRUPT_INDEX => "SQLITE_CORRUPT_INDEX",
+        ffi::SQLITE_CORRUPT_SEQUENCE => "SQLITE_CORRUPT_SEQUENCE",
+        ffi::SQLITE_CORRUPT_VTAB => "SQLITE_CORRUPT_VTAB",
+        ffi::SQLITE_ERROR_MISSING_COLLSEQ => "SQLITE_ERROR_MISSING_COLLSEQ",
+        ffi::SQLITE_IOERR_FSYNC => "SQLITE_IOERR_FSYNC",
+        ffi::SQLITE_IOERR_NOMEM => "SQLITE_IOERR_NOMEM",
+        ffi::SQLITE_IOERR_READ => "SQLITE_IOERR_READ",
+        ffi::SQLITE_IOERR_SHORT_READ => "SQLITE_IOERR_SHORT_READ",
+        ffi::SQLITE_IOERR_TRUNCATE => "SQLITE_IOERR_TRUNCATE",
+        ffi::SQLITE_IOERR_WRITE => "SQLITE_IOERR_WRITE",
+        _ => return None,
+    })
+}

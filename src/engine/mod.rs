@@ -1,0 +1,236 @@
+//! The engine: D1's behaviour over SQLite over a page store.
+//!
+//! A [`Database`] has one write connection, which answers all calls, and any number of [`Snapshot`]s, each a connection of its own that
+//! reads one state. A [`Call`] is what D1 calls a statement or a batch: one transaction.
+//!
+//! **Invariants**
+//! 1. A call is atomic: all of its statements take effect, or none.
+//! 2. Calls that arrive together share a commit, each in a savepoint of its own; none notices the others. Where that cannot be kept
+//!    (a statement ends the whole transaction, or the common commit fails), they run again one by one.
+//! 3. After an error of the store the connection is opened anew, from what is stored.
+//!
+//! **Not here:** JSON (`wire`), the runtime (`worker`), who may ask.
+
+mod authorize;
+mod connection;
+mod error;
+mod limits;
+mod rows_written;
+mod value;
+
+pub use connection::RowValues;
+pub use error::Error;
+pub use limits::Limits;
+pub use rusqlite::types::ValueRef;
+pub use value::{ResultSet, Value};
+
+use crate::commit::State;
+use crate::store::{PageStore, StoreError};
+use crate::txid::Txid;
+use crate::vfs::{Clock, DatabaseFile};
+use connection::{Access, Connection};
+use std::rc::Rc;
+
+/// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// The SQL text.
+    pub sql: String,
+    /// Values for its parameters, in order.
+    pub parameters: Vec<Value>,
+}
+
+impl Statement {
+    /// A statement.
+    pub fn new(sql: impl Into<String>, parameters: Vec<Value>) -> Statement {
+        Statement { sql: sql.into(), parameters }
+    }
+}
+
+/// Statements that take effect together.
+pub type Call = Vec<Statement>;
+
+/// What D1 calls `meta`, as far as the engine knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Rows inserted, updated and deleted, by triggers and cascades too.
+    pub changes: u64,
+    /// The rowid of the last insert on this connection.
+    pub last_row_id: i64,
+    /// Whether the statement changed rows, the last rowid or the size.
+    pub changed_db: bool,
+    /// Bytes of the database.
+    pub size_after: u64,
+    /// Rows visited by scans.
+    pub rows_read: u64,
+    /// Rows and index entries written.
+    pub rows_written: u64,
+}
+
+/// Receives the result of a statement, row by row.
+pub trait RowEncoder {
+    /// What it makes of a result.
+    type Output;
+    /// Starts a result with these columns.
+    fn start(columns: &[&str]) -> Self;
+    /// Takes a row; returns the bytes taken so far, which are limited.
+    fn row(&mut self, row: &RowValues<'_>) -> usize;
+    /// Ends the result.
+    fn finish(self, meta: &Meta) -> Self::Output;
+}
+
+/// What a call answers: an output for each statement, or why there is none.
+pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Error>;
+
+/// A database that can be written.
+pub struct Database {
+    store: Rc<dyn PageStore>,
+    clock: Clock,
+    limits: Limits,
+    /// `None` after an error of the store, until the next call.
+    writer: Option<Connection>,
+}
+
+impl Database {
+    /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
+    pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
+        Database { store, clock, limits, writer: None }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Rc<dyn PageStore> {
+        &self.store
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> State {
+        self.store.head()
+    }
+
+    /// Runs calls in order, each in a transaction of its own as far as anyone can tell. Answers are in the same order.
+    pub fn run<E: RowEncoder>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
+        if calls.len() > 1
+            && let Some(results) = self.run_together::<E>(calls)
+        {
+            return results;
+        }
+        calls.iter().map(|call| self.run_alone::<E>(call)).collect()
+    }
+
+    fn run_alone<E: RowEncoder>(&mut self, call: &Call) -> CallResult<E> {
+        let writer = self.writer()?;
+        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call));
+        self.settle(result)
+    }
+
+    /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
+    fn run_together<E: RowEncoder>(&mut self, calls: &[Call]) -> Option<Vec<CallResult<E>>> {
+        if calls.iter().flatten().any(|statement| mentions_pragma(&statement.sql)) {
+            return None;
+        }
+        let writer = self.writer().ok()?;
+        let result = in_transaction(writer, |writer| {
+            calls.iter().map(|call| in_savepoint(writer, |writer| run_statements::<E>(writer, call))).collect::<Result<Vec<_>, Error>>()
+        });
+        self.settle(result).ok()
+    }
+
+    /// The write connection, opened if there is none.
+    fn writer(&mut self) -> Result<&Connection, Error> {
+        if self.writer.is_none() {
+            let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
+            self.writer = Some(Connection::open(file, Access::Write, &self.limits)?);
+        }
+        self.writer.as_ref().ok_or(Error::NoStatement)
+    }
+
+    /// Lets go of a connection that met an error of the store.
+    fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if result.as_ref().is_err_and(Error::poisons) {
+            self.writer = None;
+        }
+        result
+    }
+
+    /// A connection that reads the state at `txid`, whatever is written meanwhile, as long as that state is kept.
+    pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
+        let state = self.store.state(txid).map_err(|error| Error::Store { error, code: rusqlite::ffi::SQLITE_ERROR })?;
+        let file = DatabaseFile::reader(self.store.clone(), state);
+        let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
+        Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)? })
+    }
+
+    /// The database file: every page of the newest state in order, as plain SQLite opens it.
+    pub fn dump(&self) -> Result<Vec<u8>, StoreError> {
+        let state = self.store.head();
+        let page_bytes = state.page_size.bytes();
+        let mut file = vec![0; page_bytes * state.page_count as usize];
+        for (index, page) in file.chunks_exact_mut(page_bytes).enumerate() {
+            self.store.read_page(crate::Pgno(index as u32 + 1), state.txid, page)?;
+        }
+        Ok(file)
+    }
+}
+
+/// A connection that reads one state of a database.
+pub struct Snapshot {
+    connection: Connection,
+}
+
+impl Snapshot {
+    /// The state that it reads.
+    pub fn state(&self) -> State {
+        self.connection.file().state()
+    }
+
+    /// Runs a call. Statements that write fail with `attempt to write a readonly database`.
+    pub fn run<E: RowEncoder>(&self, call: &Call) -> CallResult<E> {
+        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call))
+    }
+}
+
+fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call) -> CallResult<E> {
+    connection.refill_budget();
+    let mut outputs = Vec::with_capacity(call.len());
+    for statement in call {
+        match connection.run::<E>(&statement.sql, &statement.parameters) {
+            Ok(output) => outputs.push(output),
+            // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
+            Err(Error::NoStatement) if call.len() > 1 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if outputs.is_empty() { Err(Error::NoStatement) } else { Ok(outputs) }
+}
+
+/// Runs `body` between BEGIN and COMMIT, or ROLLBACK if it or the commit fails.
+fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+    connection.control("/*littoral*/BEGIN")?;
+    let result = body(connection).and_then(|value| connection.control("/*littoral*/COMMIT").map(|()| value));
+    if result.is_err() {
+        if connection.in_transaction() {
+            connection.control("/*littoral*/ROLLBACK")?;
+        }
+        connection.rolled_back();
+    }
+    result
+}
+
+/// Runs `body` in a savepoint. The outer error: the whole transaction is gone.
+fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<Result<T, Error>, Error> {
+    connection.control("/*littoral*/SAVEPOINT littoral_call")?;
+    let result = body(connection);
+    if let Err(error) = &result {
+        if !connection.in_transaction() || error.poisons() {
+            return Err(error.clone());
+        }
+        connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
+    }
+    connection.control("/*littoral*/RELEASE littoral_call")?;
+    Ok(result)
+}
+
+/// PRAGMAs set things for a whole transaction, so they cannot share one.
+fn mentions_pragma(sql: &str) -> bool {
+    sql.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"pragma"))
+}

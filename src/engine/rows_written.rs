@@ -1,0 +1,96 @@
+//! `rows_written` of a statement, as D1 counts it: each row changed, and each index entry made for it.
+//!
+//! A row inserted counts one, and one more for every index of its table; a row updated one, and one more for every index with a column
+//! of the SET list; a row deleted one. Rows of tables that SQLite keeps for itself (the schema, shadow tables of FTS5) do not count, so
+//! DDL counts less than in D1.
+//!
+//! **Not here:** the counting of rows while a statement runs (`vfs::ffi::counters`).
+
+use super::authorize::ColumnUpdate;
+use crate::vfs::ffi::counters::TableChanges;
+use rusqlite::Connection;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Statements and tables remembered before starting afresh.
+const REMEMBERED: usize = 1_000;
+
+/// What has to be known of statements and tables to count index entries.
+#[derive(Default)]
+pub(super) struct RowsWritten {
+    /// Columns that a statement updates: only compiling it tells.
+    updates: RefCell<HashMap<Box<str>, Vec<ColumnUpdate>>>,
+    indexes: RefCell<HashMap<Box<[u8]>, Rc<Vec<Index>>>>,
+}
+
+/// The columns of an index.
+type Index = HashSet<String>;
+
+impl RowsWritten {
+    /// Keeps what the authorizer saw when `sql` was compiled. Nothing seen: nothing new is known.
+    pub(super) fn remember(&self, sql: &str, updates: Vec<ColumnUpdate>) {
+        if updates.is_empty() {
+            return;
+        }
+        let mut known = self.updates.borrow_mut();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(sql.into(), updates);
+    }
+
+    /// The count for a statement that made `changes` row changes, of which `tables` are those that the hook saw.
+    pub(super) fn count(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        changes: u64,
+        tables: HashMap<Box<[u8]>, TableChanges>,
+    ) -> rusqlite::Result<u64> {
+        if tables.is_empty() {
+            // DDL, most likely: what is known of indexes may be out of date.
+            self.indexes.borrow_mut().clear();
+            return Ok(changes);
+        }
+        let known = self.updates.borrow();
+        let updates = known.get(sql).map_or(&[][..], Vec::as_slice);
+        let mut total = changes;
+        for (table, TableChanges { inserted, updated }) in tables {
+            let indexes = self.indexes_of(connection, table)?;
+            total += inserted * indexes.0.len() as u64;
+            if updated > 0 {
+                let set: Vec<&str> = updates.iter().filter(|update| update.table.as_bytes() == &*indexes.1).map(|update| &*update.column).collect();
+                let touched = indexes.0.iter().filter(|index| set.is_empty() || set.iter().any(|column| index.contains(*column)));
+                total += updated * touched.count() as u64;
+            }
+        }
+        Ok(total)
+    }
+
+    fn indexes_of(&self, connection: &Connection, table: Box<[u8]>) -> rusqlite::Result<(Rc<Vec<Index>>, Box<[u8]>)> {
+        if let Some(indexes) = self.indexes.borrow().get(&table) {
+            return Ok((indexes.clone(), table));
+        }
+        let indexes = Rc::new(read_indexes(connection, &String::from_utf8_lossy(&table))?);
+        let mut known = self.indexes.borrow_mut();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(table.clone(), indexes.clone());
+        Ok((indexes, table))
+    }
+}
+
+/// The indexes of a table; the primary key of a WITHOUT ROWID table is the table itself.
+fn read_indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
+    let sql = "/*littoral*/SELECT list.name, coalesce(info.name, '') FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS info \
+               WHERE NOT (list.origin = 'pk' AND (SELECT max(wr) FROM pragma_table_list(?1)))";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut indexes: HashMap<String, Index> = HashMap::new();
+    let mut rows = statement.query([table])?;
+    while let Some(row) = rows.next()? {
+        indexes.entry(row.get(0)?).or_default().insert(row.get(1)?);
+    }
+    Ok(indexes.into_values().collect())
+}

@@ -1,0 +1,46 @@
+//! **Littoral: SQLite databases that live at the edge, inside your own Cloudflare Worker.**
+//!
+//! # Map, from the bottom up
+//!
+//! | module | what it is | what it must not know |
+//! |---|---|---|
+//! | `page`, `txid`, `checksum`, `bookmark`, `commit` | the vocabulary | I/O, SQLite, JavaScript |
+//! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
+//! | `vfs` | SQLite's file calls turned into page reads and commits; the only unsafe code | SQL |
+//! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
+//! | [`wire`] | D1's JSON | SQLite |
+//! | [`migrate`] | numbered SQL files | the runtime |
+//! | `worker` | the Durable Object and the entry points | pages |
+
+#[cfg(feature = "engine")]
+mod bookmark;
+#[cfg(feature = "engine")]
+mod checksum;
+#[cfg(feature = "engine")]
+mod commit;
+#[cfg(feature = "engine")]
+mod page;
+#[cfg(feature = "engine")]
+mod txid;
+
+#[cfg(feature = "engine")]
+pub mod store;
+#[cfg(feature = "engine")]
+mod vfs;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod wire;
+#[cfg(feature = "engine")]
+pub mod http;
+#[cfg(all(feature = "server", target_arch = "wasm32"))]
+mod worker;
+
+#[cfg(feature = "engine")]
+pub use {
+    bookmark::{Bookmark, ParseBookmarkError},
+    checksum::Checksum,
+    commit::{Commit, Frame, InvalidCommit, State},
+    page::{PageSize, Pgno},
+    txid::Txid,
+};

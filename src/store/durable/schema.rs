@@ -1,0 +1,55 @@
+//! The tables of the durable store, and the check that storage holds them and nothing else.
+//!
+//! **Invariant:** storage that this version cannot use is refused before anything is written to it.
+//!
+//! **Not here:** what the columns mean (`durable`).
+
+use super::sql::{Cell, Param, Sql};
+use crate::store::StoreError;
+
+/// The version of the tables. A change to a table is a new version, and code here that brings the old one forward.
+const SCHEMA: u64 = 1;
+
+const TABLES: [&str; 4] = [
+    "CREATE TABLE littoral (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
+     time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
+    "CREATE TABLE pages (pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, image BLOB NOT NULL, \
+     PRIMARY KEY (pgno, txid)) WITHOUT ROWID",
+    "CREATE TABLE folds (txid INTEGER PRIMARY KEY)",
+];
+
+/// Creates the tables in empty storage; refuses storage of another version or of somebody else.
+pub(super) fn open(sql: &impl Sql) -> Result<(), StoreError> {
+    // Names beginning with `_cf_` are the runtime's own.
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let tables: Vec<String> = sql.rows(names, &[])?.into_iter().flatten().filter_map(text).collect();
+    if tables.is_empty() {
+        return sql.transaction(&mut || {
+            for table in TABLES {
+                sql.rows(table, &[])?;
+            }
+            sql.rows("INSERT INTO littoral (key, value) VALUES ('schema', ?1)", &[Param::Int(SCHEMA)])?;
+            Ok(())
+        });
+    }
+    if !tables.iter().any(|name| name == "littoral") {
+        let message = format!("it has tables that are not Littoral's ({}); nothing was changed", tables.join(", "));
+        return Err(StoreError::Schema(message));
+    }
+    let version = sql.rows("SELECT value FROM littoral WHERE key = 'schema'", &[])?.into_iter().flatten().next();
+    match version {
+        Some(Cell::Int(SCHEMA)) => Ok(()),
+        Some(Cell::Int(newer)) if newer > SCHEMA => Err(StoreError::Schema(format!(
+            "its schema is version {newer} and this Littoral knows versions up to {SCHEMA}: deploy a newer Littoral; nothing was changed"
+        ))),
+        other => Err(StoreError::Schema(format!("its schema version is unreadable ({other:?}); nothing was changed"))),
+    }
+}
+
+fn text(cell: Cell) -> Option<String> {
+    match cell {
+        Cell::Text(text) => Some(text),
+        Cell::Null | Cell::Int(_) | Cell::Blob(_) => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! The SQL storage below the durable store: what a Durable Object's `storage.sql` offers, as a trait.
+//!
+//! **Invariants**
+//! 1. One statement is atomic; the statements of one [`Sql::transaction`] are atomic together, and none stays if it fails.
+//! 2. No value is longer than [`MAX_VALUE_BYTES`]: production refuses more, so [`Sql`]'s callers never send more.
+//!
+//! **Not here:** the tables (`durable`).
+
+use crate::store::StoreError;
+
+/// The longest value that a Durable Object stores, in bytes (2 MB for key and value together; some is left for the other columns).
+pub const MAX_VALUE_BYTES: usize = 2_000_000 - 4_096;
+
+/// A bound parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Param<'a> {
+    /// An integer below 2^53: JavaScript's numbers carry it.
+    Int(u64),
+    /// Bytes.
+    Blob(&'a [u8]),
+    /// Text.
+    Text(&'a str),
+}
+
+/// A value of a result row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// An integer below 2^53.
+    Int(u64),
+    /// Bytes.
+    Blob(Vec<u8>),
+    /// Text.
+    Text(String),
+}
+
+/// Why SQL storage failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SqlError {
+    /// No space is left.
+    #[error("{0}")]
+    Full(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<SqlError> for StoreError {
+    fn from(error: SqlError) -> StoreError {
+        match error {
+            SqlError::Full(message) => StoreError::Full(message),
+            SqlError::Failed(message) => StoreError::Io(message),
+        }
+    }
+}
+
+/// Synchronous SQL storage.
+pub trait Sql {
+    /// Runs one statement and returns its rows.
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError>;
+
+    /// Runs `body` in a transaction: all of its statements are kept, or, when it fails, none.
+    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError>;
+}
+
+/// Takes typed values out of a result row, in order.
+pub(crate) struct RowReader(std::vec::IntoIter<Cell>);
+
+impl RowReader {
+    pub(crate) fn new(row: Vec<Cell>) -> RowReader {
+        RowReader(row.into_iter())
+    }
+
+    pub(crate) fn int(&mut self) -> Result<u64, StoreError> {
+        match self.0.next() {
+            Some(Cell::Int(value)) => Ok(value),
+            other => Err(unexpected("an integer", other.as_ref())),
+        }
+    }
+
+    pub(crate) fn blob(&mut self) -> Result<Vec<u8>, StoreError> {
+        self.optional_blob()?.ok_or_else(|| unexpected("bytes", Some(&Cell::Null)))
+    }
+
+    pub(crate) fn optional_blob(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.0.next() {
+            Some(Cell::Blob(value)) => Ok(Some(value)),
+            Some(Cell::Null) => Ok(None),
+            other => Err(unexpected("bytes", other.as_ref())),
+        }
+    }
+}
+
+fn unexpected(wanted: &str, found: Option<&Cell>) -> StoreError {
+    let found = match found {
+        None => "no column",
+        Some(Cell::Null) => "NULL",
+        Some(Cell::Int(_)) => "an integer",
+        Some(Cell::Blob(_)) => "bytes",
+        Some(Cell::Text(_)) => "text",
+    };
+    StoreError::Corrupt { what: format!("a stored row has {found} where {wanted} was expected") }
+}

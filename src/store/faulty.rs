@@ -1,0 +1,155 @@
+//! Stores that fail where a test says: at the n-th operation, once or from then on.
+//!
+//! [`FaultyStore`] wraps any page store, [`FaultySql`] the SQL storage below [`super::DurableStore`]. Both count operations with one
+//! [`Fault`], so a test can first run a workload to count them and then fail at each in turn.
+//!
+//! **Not here:** torn writes. The storage below promises that one SQL transaction is atomic; these fail between operations.
+
+use super::durable::{Cell, Param, Sql, SqlError};
+use super::{PageStore, StoreError};
+use crate::checksum::Checksum;
+use crate::commit::{Commit, State};
+use crate::page::Pgno;
+use crate::txid::Txid;
+use std::cell::Cell as Counter;
+use std::rc::Rc;
+
+/// When to fail. Clones share one counter.
+#[derive(Clone, Debug, Default)]
+pub struct Fault(Rc<Plan>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    operations: Counter<u64>,
+    fail_at: Counter<Option<u64>>,
+    stop: Counter<bool>,
+}
+
+impl Fault {
+    /// Fails the `n`-th operation from now (from 1), and that one only.
+    pub fn fail_at(&self, n: u64) {
+        self.arm(n, false);
+    }
+
+    /// Fails the `n`-th operation from now and every one after it: the process is gone.
+    pub fn stop_at(&self, n: u64) {
+        self.arm(n, true);
+    }
+
+    /// Lets everything pass again.
+    pub fn clear(&self) {
+        self.0.fail_at.set(None);
+    }
+
+    /// Operations seen since the last call that armed it.
+    pub fn operations(&self) -> u64 {
+        self.0.operations.get()
+    }
+
+    fn arm(&self, n: u64, stop: bool) {
+        self.0.operations.set(0);
+        self.0.fail_at.set(Some(n));
+        self.0.stop.set(stop);
+    }
+
+    fn passes(&self) -> bool {
+        let now = self.0.operations.get() + 1;
+        self.0.operations.set(now);
+        match self.0.fail_at.get() {
+            Some(at) if self.0.stop.get() => now < at,
+            Some(at) => now != at,
+            None => true,
+        }
+    }
+
+    fn store_operation(&self) -> Result<(), StoreError> {
+        if self.passes() { Ok(()) } else { Err(StoreError::Io(INJECTED.into())) }
+    }
+
+    fn sql_operation(&self) -> Result<(), SqlError> {
+        if self.passes() { Ok(()) } else { Err(SqlError::Failed(INJECTED.into())) }
+    }
+}
+
+/// What every injected failure says.
+pub const INJECTED: &str = "injected failure";
+
+/// A page store that fails as its [`Fault`] says.
+pub struct FaultyStore<S> {
+    store: S,
+    fault: Fault,
+}
+
+impl<S> FaultyStore<S> {
+    /// Wraps `store`.
+    pub fn new(store: S, fault: Fault) -> FaultyStore<S> {
+        FaultyStore { store, fault }
+    }
+}
+
+impl<S: PageStore> PageStore for FaultyStore<S> {
+    fn head(&self) -> State {
+        self.store.head()
+    }
+
+    fn oldest(&self) -> Txid {
+        self.store.oldest()
+    }
+
+    fn state(&self, txid: Txid) -> Result<State, StoreError> {
+        self.fault.store_operation()?;
+        self.store.state(txid)
+    }
+
+    fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
+        self.fault.store_operation()?;
+        self.store.read_page(pgno, at, image)
+    }
+
+    fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
+        self.fault.store_operation()?;
+        self.store.page_checksum(pgno, at)
+    }
+
+    fn append(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.fault.store_operation()?;
+        self.store.append(commit)
+    }
+
+    fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
+        self.fault.store_operation()?;
+        self.store.log_after(after, max_frames)
+    }
+
+    fn prune(&self, before: Txid) -> Result<Txid, StoreError> {
+        self.fault.store_operation()?;
+        self.store.prune(before)
+    }
+}
+
+/// SQL storage that fails as its [`Fault`] says, between statements and before the end of a transaction.
+pub struct FaultySql<Q> {
+    sql: Q,
+    fault: Fault,
+}
+
+impl<Q> FaultySql<Q> {
+    /// Wraps `sql`.
+    pub fn new(sql: Q, fault: Fault) -> FaultySql<Q> {
+        FaultySql { sql, fault }
+    }
+}
+
+impl<Q: Sql> Sql for FaultySql<Q> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+        self.fault.sql_operation()?;
+        self.sql.rows(sql, params)
+    }
+
+    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.sql.transaction(&mut || {
+            body()?;
+            self.fault.sql_operation().map_err(StoreError::from)
+        })
+    }
+}

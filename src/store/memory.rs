@@ -1,0 +1,114 @@
+//! The page store in memory: the reference that the other stores are held against, and the store of tests.
+//!
+//! **Not here:** any attempt to be small or to survive.
+
+use super::{PageStore, StoreError, check_kept};
+use crate::checksum::Checksum;
+use crate::commit::{Commit, State};
+use crate::page::Pgno;
+use crate::txid::Txid;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A page store in memory.
+#[derive(Default)]
+pub struct MemoryStore(RefCell<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    oldest: Txid,
+    log: BTreeMap<Txid, Commit>,
+    versions: BTreeMap<Pgno, BTreeMap<Txid, Version>>,
+}
+
+#[derive(Clone)]
+struct Version {
+    image: Rc<[u8]>,
+    checksum: Checksum,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// The version of `pgno` as of `at`; `None` for the lock page.
+    fn version(&self, pgno: Pgno, at: Txid) -> Result<Option<Version>, StoreError> {
+        let state = self.state(at)?;
+        let inner = self.0.borrow();
+        let newest = inner.versions.get(&pgno).and_then(|versions| versions.range(..=at).next_back());
+        match newest {
+            _ if pgno.0 > state.page_count => Err(StoreError::damaged_page(pgno, at, "the database has fewer pages")),
+            Some((_, version)) => Ok(Some(version.clone())),
+            None if pgno == state.page_size.lock_page() => Ok(None),
+            None => Err(StoreError::damaged_page(pgno, at, "missing")),
+        }
+    }
+}
+
+impl PageStore for MemoryStore {
+    fn head(&self) -> State {
+        self.0.borrow().log.last_key_value().map_or(State::EMPTY, |(_, commit)| commit.state)
+    }
+
+    fn oldest(&self) -> Txid {
+        self.0.borrow().oldest
+    }
+
+    fn state(&self, txid: Txid) -> Result<State, StoreError> {
+        check_kept(txid, self.oldest(), self.head().txid)?;
+        Ok(self.0.borrow().log.get(&txid).map_or(State::EMPTY, |commit| commit.state))
+    }
+
+    fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
+        match self.version(pgno, at)? {
+            Some(version) => image.copy_from_slice(&version.image),
+            None => image.fill(0),
+        }
+        Ok(())
+    }
+
+    fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
+        Ok(self.version(pgno, at)?.map_or(Checksum::EMPTY, |version| version.checksum))
+    }
+
+    fn append(&self, commit: &Commit) -> Result<(), StoreError> {
+        commit.validate(self.head().txid)?;
+        let mut inner = self.0.borrow_mut();
+        let txid = commit.state.txid;
+        for frame in &commit.frames {
+            let version = Version { image: Rc::from(&*frame.image), checksum: frame.checksum };
+            inner.versions.entry(frame.pgno).or_default().insert(txid, version);
+        }
+        inner.log.insert(txid, commit.clone());
+        Ok(())
+    }
+
+    fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
+        check_kept(after, self.oldest(), self.head().txid)?;
+        let mut frames = 0;
+        let inner = self.0.borrow();
+        let fits = |commit: &&Commit| {
+            let before = frames;
+            frames += commit.frames.len();
+            before == 0 || frames <= max_frames
+        };
+        Ok(inner.log.range(after.next()..).map(|(_, commit)| commit).take_while(fits).cloned().collect())
+    }
+
+    fn prune(&self, before: Txid) -> Result<Txid, StoreError> {
+        let before = before.min(self.head().txid);
+        let mut inner = self.0.borrow_mut();
+        if before > inner.oldest {
+            inner.oldest = before;
+            for versions in inner.versions.values_mut() {
+                let needed = versions.range(..=before).next_back().map(|(txid, _)| *txid);
+                versions.retain(|txid, _| Some(*txid) >= needed);
+            }
+            inner.log.retain(|txid, _| *txid >= before);
+        }
+        Ok(inner.oldest)
+    }
+}

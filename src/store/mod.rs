@@ -1,0 +1,122 @@
+//! The page store: every version of every page that is still kept, and the log of the commits that made them.
+//!
+//! [`PageStore`] is the contract between SQLite's file calls above (`vfs`) and storage below. Implementations: [`MemoryStore`] (the
+//! reference), [`DurableStore`] (a Durable Object's SQL storage, or a local file with the same tables) and [`FaultyStore`] (fails
+//! where a test says). One suite of contract tests ([`suite`]) runs over all of them.
+//!
+//! **Not here:** what pages mean (SQLite), who may read which state (`engine`, `session`), how commits travel.
+
+mod codec;
+pub mod durable;
+mod faulty;
+mod memory;
+pub mod suite;
+
+pub use durable::DurableStore;
+pub use faulty::{Fault, FaultySql, FaultyStore};
+pub use memory::MemoryStore;
+
+use crate::checksum::Checksum;
+use crate::commit::{Commit, InvalidCommit, State};
+use crate::page::Pgno;
+use crate::txid::Txid;
+
+/// Versions of pages, by transaction. All calls are synchronous; a store is used from one thread.
+///
+/// **Invariants**
+/// 1. Txids are dense: after `append` of commit n the head is n, and nothing but `append` moves it.
+/// 2. `append` is atomic: whatever happens in the middle, a reopened store has all of the commit or nothing of it.
+/// 3. Every state from `oldest` to the head can be read, unchanged for as long as it is kept.
+/// 4. A failed call leaves the store as it was.
+pub trait PageStore {
+    /// The newest state; [`State::EMPTY`] before the first commit.
+    fn head(&self) -> State;
+
+    /// The oldest state that can still be read.
+    fn oldest(&self) -> Txid;
+
+    /// The state after the commit `txid`.
+    fn state(&self, txid: Txid) -> Result<State, StoreError>;
+
+    /// Reads the page `pgno` as of `at` into `image`, whose length is the page size of that state.
+    ///
+    /// The image is verified against its checksum. The lock page, which is never written, reads as zeros.
+    fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError>;
+
+    /// The checksum of the page `pgno` as of `at`; [`Checksum::EMPTY`] for the lock page.
+    fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError>;
+
+    /// Stores a commit in one atomic step. It must follow the head.
+    fn append(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).
+    fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;
+
+    /// Drops versions that only states before `before` need. A store may keep more than it must; the new oldest state is returned.
+    fn prune(&self, before: Txid) -> Result<Txid, StoreError>;
+}
+
+/// What a store answers when it cannot do as asked. In every case the store is as it was before the call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The state is older than what is kept.
+    #[error("the state at {asked} is no longer kept; the oldest kept is {oldest}")]
+    Pruned {
+        /// The txid asked for.
+        asked: Txid,
+        /// The oldest kept.
+        oldest: Txid,
+    },
+    /// The state does not exist yet.
+    #[error("the state at {asked} does not exist; the newest is {head}")]
+    Future {
+        /// The txid asked for.
+        asked: Txid,
+        /// The newest.
+        head: Txid,
+    },
+    /// The commit breaks an invariant of commits.
+    #[error("the commit was refused: {0}")]
+    InvalidCommit(#[from] InvalidCommit),
+    /// The commit does not fit the storage's limits.
+    #[error("the transaction is too large: {pages} pages changed, at most {limit} can be stored at once")]
+    TooLarge {
+        /// Pages in the commit.
+        pages: usize,
+        /// The most that one commit may have.
+        limit: usize,
+    },
+    /// Stored bytes are not what was written.
+    #[error("stored data is damaged: {what}")]
+    Corrupt {
+        /// What was found, and where.
+        what: String,
+    },
+    /// The storage holds something else than this version can read.
+    #[error("the storage cannot be used: {0}")]
+    Schema(String),
+    /// No space is left.
+    #[error("the storage is full: {0}")]
+    Full(String),
+    /// The storage failed.
+    #[error("storage failed: {0}")]
+    Io(String),
+}
+
+impl StoreError {
+    /// Damage of a page, in the words that all stores use.
+    pub(crate) fn damaged_page(pgno: Pgno, at: Txid, detail: &str) -> StoreError {
+        StoreError::Corrupt { what: format!("page {pgno} as of commit {at}: {detail}") }
+    }
+}
+
+/// Checks that `at` is between the oldest and the newest state.
+pub(crate) fn check_kept(at: Txid, oldest: Txid, head: Txid) -> Result<(), StoreError> {
+    if at > head {
+        return Err(StoreError::Future { asked: at, head });
+    }
+    if at < oldest {
+        return Err(StoreError::Pruned { asked: at, oldest });
+    }
+    Ok(())
+}

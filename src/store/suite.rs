@@ -1,0 +1,1 @@
+//! The contract tests of page stores.

@@ -1,0 +1,316 @@
+//! What SQLite's file calls do to a page store.
+//!
+//! A writer gathers the pages that SQLite writes, whether at the end of a transaction or earlier because the cache spilled. They
+//! become a commit when SQLite sends `SQLITE_FCNTL_COMMIT_PHASETWO`: it does so in every commit (`VACUUM`'s too), after the last
+//! write and truncation, and never in a rollback. A failure there reaches the caller of `COMMIT` as an I/O error.
+//!
+//! **Invariants**
+//! 1. Nothing uncommitted reaches the store.
+//! 2. The file reads as the base state, with the pages in `written` over it, cut or extended to `page_count`. Base bytes from
+//!    `kept_bytes` on were truncated away: they read as zeros until written again.
+//! 3. After a commit, or after uncommitted pages are discarded, `written` is empty and the file reads as the base state.
+//! 4. A reader's base never changes.
+//!
+//! **Not here:** raw pointers (`ffi`).
+
+use crate::checksum::Checksum;
+use crate::commit::{Commit, Frame, State};
+use crate::page::{PageSize, Pgno};
+use crate::store::{PageStore, StoreError};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Tells the time, in milliseconds since 1970.
+pub(crate) type Clock = Rc<dyn Fn() -> u64>;
+
+/// An open database file.
+pub(crate) struct DbFile {
+    store: Rc<dyn PageStore>,
+    base: State,
+    /// `None`: read-only.
+    writer: Option<Writer>,
+    page_size: PageSize,
+    page_count: u32,
+    kept_bytes: u64,
+    written: BTreeMap<Pgno, Box<[u8]>>,
+    /// Page 1 of the base state: SQLite looks at its header often.
+    first_page: Option<Box<[u8]>>,
+    error: Option<StoreError>,
+}
+
+struct Writer {
+    clock: Clock,
+    max_uncommitted_bytes: usize,
+}
+
+/// What a file call answers when it cannot do as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The store failed; the error is kept in the file.
+    Store,
+    /// No room for more uncommitted pages, or in the store; the error is kept in the file.
+    Full,
+    /// Stored bytes are damaged; the error is kept in the file.
+    Corrupt,
+    /// A write to a file that was opened for reading.
+    ReadOnly,
+}
+
+impl DbFile {
+    pub(super) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DbFile {
+        let head = store.head();
+        DbFile::at(store, head, Some(Writer { clock, max_uncommitted_bytes }))
+    }
+
+    pub(super) fn reader(store: Rc<dyn PageStore>, state: State) -> DbFile {
+        DbFile::at(store, state, None)
+    }
+
+    fn at(store: Rc<dyn PageStore>, base: State, writer: Option<Writer>) -> DbFile {
+        DbFile {
+            store,
+            base,
+            writer,
+            page_size: base.page_size,
+            page_count: base.page_count,
+            kept_bytes: base.size_bytes(),
+            written: BTreeMap::new(),
+            first_page: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.base
+    }
+
+    pub(super) fn take_error(&mut self) -> Option<StoreError> {
+        self.error.take()
+    }
+
+    /// The length of the file, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        u64::from(self.page_count) * self.page_size.bytes() as u64
+    }
+
+    /// Reads at `offset`. Returns how many bytes the file has there; the rest of `buffer` is zeroed.
+    pub(super) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let available = self.size().saturating_sub(offset).min(buffer.len() as u64) as usize;
+        let (inside, outside) = buffer.split_at_mut(available);
+        outside.fill(0);
+        self.for_each_page(offset, inside.len(), |file, pgno, from, range| {
+            let piece = &mut inside[range];
+            if from == 0 && piece.len() == file.page_size.bytes() {
+                return file.read_page(pgno, piece);
+            }
+            let mut image = vec![0; file.page_size.bytes()];
+            file.read_page(pgno, &mut image)?;
+            piece.copy_from_slice(&image[from..from + piece.len()]);
+            Ok(())
+        })?;
+        Ok(available)
+    }
+
+    /// Writes `data` at `offset`, in memory until the next commit.
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        let limit = self.writer.as_ref().ok_or(Failure::ReadOnly)?.max_uncommitted_bytes;
+        self.follow_page_size(offset, data.len())?;
+        let page_bytes = self.page_size.bytes();
+        if (self.written.len() + 1) * page_bytes > limit {
+            let error = StoreError::TooLarge { pages: self.written.len() + 1, limit: limit / page_bytes };
+            return Err(self.fail(error));
+        }
+        self.for_each_page(offset, data.len(), |file, pgno, from, range| {
+            let piece = &data[range];
+            if piece.len() == page_bytes {
+                file.written.insert(pgno, piece.into());
+            } else {
+                let mut image = vec![0; page_bytes].into_boxed_slice();
+                file.read_page(pgno, &mut image)?;
+                image[from..from + piece.len()].copy_from_slice(piece);
+                file.written.insert(pgno, image);
+            }
+            file.page_count = file.page_count.max(pgno.0);
+            Ok(())
+        })
+    }
+
+    /// Cuts the file to `size` bytes.
+    pub(super) fn truncate(&mut self, size: u64) -> Result<(), Failure> {
+        if self.writer.is_none() {
+            return Err(Failure::ReadOnly);
+        }
+        self.page_count = size.div_ceil(self.page_size.bytes() as u64) as u32;
+        self.written.split_off(&Pgno(self.page_count + 1));
+        self.kept_bytes = self.kept_bytes.min(size);
+        Ok(())
+    }
+
+    /// Makes what was written the next commit. Nothing written: no commit.
+    pub(super) fn commit(&mut self) -> Result<(), Failure> {
+        let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
+        let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
+        let time_ms = (writer.clock)().max(self.base.time_ms);
+        let appended = self.gather(time_ms).and_then(|commit| self.append(&commit));
+        appended.map_err(|error| {
+            self.discard_uncommitted();
+            self.fail(error)
+        })
+    }
+
+    pub(super) fn discard_uncommitted(&mut self) {
+        self.written.clear();
+        self.page_size = self.base.page_size;
+        self.page_count = self.base.page_count;
+        self.kept_bytes = self.base.size_bytes();
+    }
+
+    fn append(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        self.store.append(commit)?;
+        self.base = commit.state;
+        if commit.frames.first().is_some_and(|frame| frame.pgno == Pgno::FIRST) {
+            self.first_page = None;
+        }
+        self.discard_uncommitted();
+        Ok(())
+    }
+
+    /// The next commit: the written pages, and those that a truncation or a new page size changed.
+    fn gather(&mut self, time_ms: u64) -> Result<Commit, StoreError> {
+        let lock_page = self.page_size.lock_page();
+        self.written.remove(&lock_page);
+        let resized = self.page_size != self.base.page_size;
+        let untouched = if resized { 0 } else { self.kept_bytes / self.page_size.bytes() as u64 };
+        for pgno in (untouched as u32 + 1..=self.page_count).map(Pgno) {
+            if pgno != lock_page && !self.written.contains_key(&pgno) {
+                let mut image = vec![0; self.page_size.bytes()].into_boxed_slice();
+                self.read_base(pgno, &mut image)?;
+                self.written.insert(pgno, image);
+            }
+        }
+        let frames: Vec<Frame> = std::mem::take(&mut self.written).into_iter().map(|(pgno, image)| Frame::new(pgno, image)).collect();
+        let state = State {
+            txid: self.base.txid.next(),
+            page_size: self.page_size,
+            page_count: self.page_count,
+            time_ms,
+            checksum: self.checksum_after(&frames)?,
+        };
+        Ok(Commit { state, frames })
+    }
+
+    /// The database's checksum: the base's, with changed and truncated pages taken out and new images put in.
+    fn checksum_after(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
+        let mut sum = self.base.checksum;
+        let mut take_out = |pgno: Pgno| {
+            sum ^= self.store.page_checksum(pgno, self.base.txid)?;
+            Ok::<(), StoreError>(())
+        };
+        if self.page_size == self.base.page_size {
+            for frame in frames.iter().filter(|frame| frame.pgno.0 <= self.base.page_count) {
+                take_out(frame.pgno)?;
+            }
+            for pgno in self.page_count + 1..=self.base.page_count {
+                take_out(Pgno(pgno))?;
+            }
+        } else {
+            sum = Checksum::EMPTY;
+        }
+        for frame in frames {
+            sum ^= frame.checksum;
+        }
+        Ok(sum)
+    }
+
+    fn read_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), Failure> {
+        if let Some(written) = self.written.get(&pgno) {
+            image.copy_from_slice(written);
+            return Ok(());
+        }
+        self.read_base(pgno, image).map_err(|error| self.fail(error))
+    }
+
+    /// Reads a page of the base state, in the current page size; zeros where the base has been cut.
+    fn read_base(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
+        let offset = u64::from(pgno.0 - 1) * image.len() as u64;
+        let kept = self.kept_bytes.saturating_sub(offset).min(image.len() as u64) as usize;
+        image[kept..].fill(0);
+        if kept == 0 {
+            return Ok(());
+        }
+        if self.page_size == self.base.page_size {
+            return self.read_base_page(pgno, image);
+        }
+        // VACUUM is changing the page size: compose the bytes from pages of the old one.
+        let old = self.base.page_size.bytes();
+        let mut done = 0;
+        while done < kept {
+            let at = offset as usize + done;
+            let mut page = vec![0; old];
+            self.read_base_page(self.base.page_size.page_at(at as u64), &mut page)?;
+            let from = at % old;
+            let length = (old - from).min(kept - done);
+            image[done..done + length].copy_from_slice(&page[from..from + length]);
+            done += length;
+        }
+        Ok(())
+    }
+
+    fn read_base_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
+        if pgno != Pgno::FIRST {
+            return self.store.read_page(pgno, self.base.txid, image);
+        }
+        match &self.first_page {
+            Some(first) => image.copy_from_slice(first),
+            None => {
+                self.store.read_page(pgno, self.base.txid, image)?;
+                self.first_page = Some((&*image).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// SQLite writes whole pages: a write of another length that could be one means that the page size changed, which happens on the
+    /// first write to an empty database and in `VACUUM`.
+    fn follow_page_size(&mut self, offset: u64, length: usize) -> Result<(), Failure> {
+        let size = u32::try_from(length).ok().and_then(PageSize::new);
+        let Some(size) = size.filter(|size| *size != self.page_size && offset.is_multiple_of(size.bytes() as u64)) else {
+            return Ok(());
+        };
+        if !self.written.is_empty() {
+            return Err(self.fail(StoreError::Io("the page size changed in the middle of a transaction".into())));
+        }
+        self.page_count = self.size().div_ceil(size.bytes() as u64) as u32;
+        self.page_size = size;
+        Ok(())
+    }
+
+    /// Calls `visit` with each page that `length` bytes at `offset` touch, where in the page they begin, and which of them lie in it.
+    fn for_each_page(
+        &mut self,
+        offset: u64,
+        length: usize,
+        mut visit: impl FnMut(&mut DbFile, Pgno, usize, std::ops::Range<usize>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let page_bytes = self.page_size.bytes();
+        let mut done = 0;
+        while done < length {
+            let at = offset + done as u64;
+            let from = (at % page_bytes as u64) as usize;
+            let piece = (page_bytes - from).min(length - done);
+            visit(self, self.page_size.page_at(at), from, done..done + piece)?;
+            done += piece;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: StoreError) -> Failure {
+        let failure = match &error {
+            StoreError::Corrupt { .. } | StoreError::Schema(_) => Failure::Corrupt,
+            StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,
+            StoreError::Pruned { .. } | StoreError::Future { .. } | StoreError::InvalidCommit(_) | StoreError::Io(_) => Failure::Store,
+        };
+        self.error = Some(error);
+        failure
+    }
+}

@@ -1,0 +1,256 @@
+//! The functions that SQLite calls: `sqlite3_vfs` and `sqlite3_io_methods` (<https://www.sqlite.org/c3ref/vfs.html>).
+
+use super::super::db_file::{DbFile, Failure};
+use super::super::{VFS_NAME, lookup};
+use rusqlite::ffi;
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::ptr;
+use std::rc::Rc;
+
+/// What SQLite holds for an open file: its own header, then ours. SQLite allocates it, `x_open` fills it, `x_close` empties it.
+#[repr(C)]
+struct File {
+    base: ffi::sqlite3_file,
+    file: ManuallyDrop<Rc<RefCell<DbFile>>>,
+}
+
+const MAX_PATHNAME: c_int = 128;
+
+/// The VFS. Time and randomness come from `default_vfs`, SQLite's own for the platform.
+pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
+    // SAFETY: the caller found `default_vfs` registered; registered structures are complete and stay.
+    let default = unsafe { &*default_vfs };
+    ffi::sqlite3_vfs {
+        iVersion: 2,
+        szOsFile: size_of::<File>() as c_int,
+        mxPathname: MAX_PATHNAME,
+        pNext: ptr::null_mut(),
+        zName: VFS_NAME.as_ptr(),
+        pAppData: default_vfs.cast(),
+        xOpen: Some(x_open),
+        xDelete: Some(x_delete),
+        xAccess: Some(x_access),
+        xFullPathname: Some(x_full_pathname),
+        xDlOpen: None,
+        xDlError: None,
+        xDlSym: None,
+        xDlClose: None,
+        xRandomness: Some(x_randomness),
+        xSleep: default.xSleep,
+        xCurrentTime: Some(x_current_time),
+        xGetLastError: None,
+        xCurrentTimeInt64: Some(x_current_time_int64),
+        xSetSystemCall: None,
+        xGetSystemCall: None,
+        xNextSystemCall: None,
+    }
+}
+
+static IO_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
+    iVersion: 1,
+    xClose: Some(x_close),
+    xRead: Some(x_read),
+    xWrite: Some(x_write),
+    xTruncate: Some(x_truncate),
+    xSync: Some(x_sync),
+    xFileSize: Some(x_file_size),
+    xLock: Some(x_lock),
+    xUnlock: Some(x_lock),
+    xCheckReservedLock: Some(x_check_reserved_lock),
+    xFileControl: Some(x_file_control),
+    xSectorSize: Some(x_sector_size),
+    xDeviceCharacteristics: Some(x_device_characteristics),
+    xShmMap: None,
+    xShmLock: None,
+    xShmBarrier: None,
+    xShmUnmap: None,
+    xFetch: None,
+    xUnfetch: None,
+};
+
+unsafe extern "C" fn x_open(
+    _vfs: *mut ffi::sqlite3_vfs,
+    name: ffi::sqlite3_filename,
+    file: *mut ffi::sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    // SAFETY: SQLite gives `szOsFile` bytes; a null `pMethods` tells it that there is nothing to close.
+    unsafe { (*file).pMethods = ptr::null() };
+    if name.is_null() || flags & ffi::SQLITE_OPEN_MAIN_DB == 0 {
+        return ffi::SQLITE_CANTOPEN;
+    }
+    // SAFETY: not null, and SQLite's names end with a zero byte.
+    let name = unsafe { CStr::from_ptr(name) };
+    let Some(found) = name.to_str().ok().and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
+    // SAFETY: `file` has room for a `File` and is ours to initialise.
+    unsafe { file.cast::<File>().write(File { base: ffi::sqlite3_file { pMethods: &IO_METHODS }, file: ManuallyDrop::new(found) }) };
+    if !out_flags.is_null() {
+        // SAFETY: checked not to be null.
+        unsafe { *out_flags = flags };
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
+    // SAFETY: the file was opened by `x_open` and is closed once; nothing uses it afterwards.
+    unsafe { ManuallyDrop::drop(&mut (*file.cast::<File>()).file) };
+    ffi::SQLITE_OK
+}
+
+/// Runs `call` on the open file.
+///
+/// # Safety
+/// `file` was opened by `x_open` and not closed.
+unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut DbFile) -> c_int) -> c_int {
+    // SAFETY: the caller's promise.
+    let file = unsafe { &(*file.cast::<File>()).file };
+    // Busy cannot happen: no file call leads to another. An error is still better than a panic through C.
+    file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut file))
+}
+
+/// The result code of a failure; `io_error` says which call it was.
+fn code(failure: Failure, io_error: c_int) -> c_int {
+    match failure {
+        Failure::Store => io_error,
+        Failure::Full => ffi::SQLITE_FULL,
+        Failure::Corrupt => ffi::SQLITE_CORRUPT,
+        Failure::ReadOnly => ffi::SQLITE_READONLY,
+    }
+}
+
+unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite gives a buffer of `length` bytes; it need not be initialised, so it is zeroed first.
+    let buffer = unsafe {
+        ptr::write_bytes(buffer.cast::<u8>(), 0, length as usize);
+        std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize)
+    };
+    let call = |file: &mut DbFile| match file.read(offset as u64, buffer) {
+        Ok(read) if read == buffer.len() => ffi::SQLITE_OK,
+        Ok(_) => ffi::SQLITE_IOERR_SHORT_READ,
+        Err(failure) => code(failure, ffi::SQLITE_IOERR_READ),
+    };
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, call) }
+}
+
+unsafe extern "C" fn x_write(file: *mut ffi::sqlite3_file, data: *const c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite gives `length` initialised bytes.
+    let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
+    let call = |file: &mut DbFile| file.write(offset as u64, data).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_WRITE), |()| ffi::SQLITE_OK);
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, call) }
+}
+
+unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
+    let call = |file: &mut DbFile| file.truncate(size as u64).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_TRUNCATE), |()| ffi::SQLITE_OK);
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, call) }
+}
+
+unsafe extern "C" fn x_sync(_file: *mut ffi::sqlite3_file, _flags: c_int) -> c_int {
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
+    let call = |file: &mut DbFile| {
+        // SAFETY: SQLite gives a place for the answer.
+        unsafe { *size = file.size() as i64 };
+        ffi::SQLITE_OK
+    };
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, call) }
+}
+
+/// Readers have a state of their own and there is one writer: no lock ever has to wait.
+unsafe extern "C" fn x_lock(_file: *mut ffi::sqlite3_file, _level: c_int) -> c_int {
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_check_reserved_lock(_file: *mut ffi::sqlite3_file, reserved: *mut c_int) -> c_int {
+    // SAFETY: SQLite gives a place for the answer.
+    unsafe { *reserved = 0 };
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, operation: c_int, _argument: *mut c_void) -> c_int {
+    if operation != ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
+        return ffi::SQLITE_NOTFOUND;
+    }
+    let call = |file: &mut DbFile| file.commit().map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_FSYNC), |()| ffi::SQLITE_OK);
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, call) }
+}
+
+unsafe extern "C" fn x_sector_size(_file: *mut ffi::sqlite3_file) -> c_int {
+    0
+}
+
+unsafe extern "C" fn x_device_characteristics(_file: *mut ffi::sqlite3_file) -> c_int {
+    ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE
+}
+
+unsafe extern "C" fn x_delete(_vfs: *mut ffi::sqlite3_vfs, _name: *const c_char, _sync_directory: c_int) -> c_int {
+    ffi::SQLITE_OK
+}
+
+/// Asked for journals and write-ahead logs only: there are none.
+unsafe extern "C" fn x_access(_vfs: *mut ffi::sqlite3_vfs, _name: *const c_char, _flags: c_int, exists: *mut c_int) -> c_int {
+    // SAFETY: SQLite gives a place for the answer.
+    unsafe { *exists = 0 };
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn x_full_pathname(_vfs: *mut ffi::sqlite3_vfs, name: *const c_char, length: c_int, out: *mut c_char) -> c_int {
+    // SAFETY: SQLite's names end with a zero byte.
+    let name = unsafe { CStr::from_ptr(name) }.to_bytes_with_nul();
+    if name.len() > length as usize {
+        return ffi::SQLITE_CANTOPEN;
+    }
+    // SAFETY: `out` has room for `length` bytes, and the name is not longer.
+    unsafe { ptr::copy_nonoverlapping(name.as_ptr().cast(), out, name.len()) };
+    ffi::SQLITE_OK
+}
+
+/// The platform's VFS, kept in `pAppData`.
+///
+/// # Safety
+/// `vfs` is the VFS made by [`vfs`].
+unsafe fn platform(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
+    // SAFETY: the caller's promise.
+    unsafe { (*vfs).pAppData.cast() }
+}
+
+unsafe extern "C" fn x_randomness(vfs: *mut ffi::sqlite3_vfs, length: c_int, out: *mut c_char) -> c_int {
+    // SAFETY: SQLite calls this with our VFS; the call is passed on unchanged.
+    unsafe {
+        let platform = platform(vfs);
+        (*platform).xRandomness.map_or(0, |randomness| randomness(platform, length, out))
+    }
+}
+
+unsafe extern "C" fn x_current_time(vfs: *mut ffi::sqlite3_vfs, now: *mut f64) -> c_int {
+    // SAFETY: SQLite calls this with our VFS; the call is passed on unchanged.
+    unsafe {
+        let platform = platform(vfs);
+        (*platform).xCurrentTime.map_or(ffi::SQLITE_ERROR, |current_time| current_time(platform, now))
+    }
+}
+
+unsafe extern "C" fn x_current_time_int64(vfs: *mut ffi::sqlite3_vfs, now: *mut ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls this with our VFS; the call is passed on unchanged.
+    unsafe {
+        let platform = platform(vfs);
+        if (*platform).iVersion >= 2
+            && let Some(current_time) = (*platform).xCurrentTimeInt64
+        {
+            return current_time(platform, now);
+        }
+        let mut julian_day = 0.0;
+        let code = x_current_time(vfs, &mut julian_day);
+        *now = (julian_day * 86_400_000.0) as i64;
+        code
+    }
+}

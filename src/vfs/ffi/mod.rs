@@ -1,0 +1,30 @@
+//! The C side: the VFS and file methods that SQLite calls, and the counters that SQLite feeds. The only unsafe code of the crate.
+//!
+//! **Invariants**
+//! 1. No callback panics or unwinds into C: each turns every outcome into a result code.
+//! 2. A `File` is valid from a successful `x_open` until `x_close`, as SQLite promises, and is touched by one thread.
+//! 3. Files are found by name among those of the calling thread; SQLite's other files (temporary ones) are kept in its own memory
+//!    by configuration, so no other name is ever opened.
+//!
+//! **Not here:** decisions. Those are in `db_file`.
+#![allow(unsafe_code)]
+
+mod callbacks;
+pub(crate) mod counters;
+
+use rusqlite::ffi;
+use std::sync::Once;
+
+/// Makes the VFS known to SQLite, once in a process.
+pub(super) fn register_vfs() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        // SAFETY: finding the default VFS (by null name) has no preconditions; SQLite keeps it registered for the whole process.
+        let default_vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
+        assert!(!default_vfs.is_null(), "SQLite has no default VFS");
+        let vfs = Box::leak(Box::new(callbacks::vfs(default_vfs)));
+        // SAFETY: the structure is complete and lives forever; 0 = not the default.
+        let code = unsafe { ffi::sqlite3_vfs_register(vfs, 0) };
+        assert_eq!(code, ffi::SQLITE_OK, "registering the VFS failed");
+    });
+}

@@ -1,0 +1,370 @@
+//! D1's JSON: statements in, results out.
+//!
+//! | D1's | example |
+//! |---|---|
+//! | statement | `{"sql":"SELECT ?","params":[1]}` |
+//! | batch | an array of statements |
+//! | parameter | `null`, a number (binds as REAL), a string, a boolean (1 or 0), an array of bytes (BLOB) |
+//! | result | `{"success":true,"results":{"columns":["a"],"rows":[[1]]},"meta":{...}}`; `results` may be an array of objects |
+//! | failure | `{"success":false,"error":"..."}` |
+//!
+//! Added to it, for callers that know Littoral:
+//!
+//! | addition | example |
+//! |---|---|
+//! | INTEGER parameter | `{"int":"9007199254740993"}` |
+//! | BLOB in base64, both ways | `{"blob":"AQID"}` |
+//! | request of many calls | `{"bookmark":"...","blobs":"base64","calls":[statement or batch, ...]}` |
+//! | its answer | `{"bookmark":"...","responses":[result, array of results or failure, ...]}` |
+//!
+//! INTEGERs are written in full, REALs with a point or an exponent, REALs that are not finite as `null`.
+//!
+//! **Not here:** running statements (`http`).
+
+use crate::engine::{Call, Meta, RowEncoder, RowValues, Statement, Value, ValueRef};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A statement or a batch, as D1 sends it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum CallBody {
+    /// One text.
+    Statement(StatementBody),
+    /// Several, to take effect together.
+    Batch(Vec<StatementBody>),
+}
+
+/// A statement, as D1 sends it.
+#[derive(Debug, Deserialize)]
+pub struct StatementBody {
+    sql: String,
+    #[serde(default)]
+    params: Option<Vec<Parameter>>,
+}
+
+/// A request of many calls.
+#[derive(Debug, Deserialize)]
+pub struct CallsBody {
+    /// The session's newest bookmark or its constraint.
+    #[serde(default)]
+    pub bookmark: Option<String>,
+    /// How BLOBs are to be answered.
+    #[serde(default)]
+    pub blobs: BlobFormat,
+    /// The calls, each on its own.
+    pub calls: Vec<CallBody>,
+}
+
+/// How BLOBs look in answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlobFormat {
+    /// An array of numbers, as D1 answers.
+    #[default]
+    Bytes,
+    /// `{"blob":"<base64>"}`.
+    Base64,
+}
+
+impl CallBody {
+    /// The statements, and whether they are a batch (which decides the shape of the answer).
+    pub fn into_call(self) -> (Call, bool) {
+        match self {
+            CallBody::Statement(statement) => (vec![statement.into()], false),
+            CallBody::Batch(statements) => (statements.into_iter().map(Statement::from).collect(), true),
+        }
+    }
+}
+
+impl From<StatementBody> for Statement {
+    fn from(body: StatementBody) -> Statement {
+        Statement { sql: body.sql, parameters: body.params.unwrap_or_default().into_iter().map(|parameter| parameter.0).collect() }
+    }
+}
+
+#[derive(Debug)]
+struct Parameter(Value);
+
+impl<'de> Deserialize<'de> for Parameter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parameter, D::Error> {
+        deserializer.deserialize_any(ParameterVisitor).map(Parameter)
+    }
+}
+
+struct ParameterVisitor;
+
+impl<'de> Visitor<'de> for ParameterVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null, a number, a string, an array of bytes, {\"int\":\"...\"} or {\"blob\":\"...\"}")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Real(f64::from(u8::from(value))))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Real(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Real(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Real(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut bytes = Vec::with_capacity(items.size_hint().unwrap_or(0));
+        while let Some(number) = items.next_element::<f64>()? {
+            // As a Uint8Array takes numbers: without the fraction, modulo 256.
+            bytes.push((number.trunc() as i64) as u8);
+        }
+        Ok(Value::Blob(bytes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let value = match map.next_entry::<String, String>()? {
+            Some((kind, text)) if kind == "int" => text.parse().map(Value::Integer).map_err(A::Error::custom)?,
+            Some((kind, text)) if kind == "blob" => BASE64.decode(text).map(Value::Blob).map_err(A::Error::custom)?,
+            _ => return Err(A::Error::custom("a parameter object has the key \"int\" or \"blob\"")),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(value),
+            Some(_) => Err(A::Error::custom("a parameter object has one key")),
+        }
+    }
+}
+
+/// A result as JSON text. `OBJECTS`: rows as objects instead of columns and rows. `IN_BASE64`: BLOBs in base64.
+pub struct JsonResult<const OBJECTS: bool, const IN_BASE64: bool> {
+    json: Vec<u8>,
+    /// For objects: `"name":` of each column.
+    keys: Vec<Vec<u8>>,
+    first: bool,
+}
+
+impl<const OBJECTS: bool, const IN_BASE64: bool> RowEncoder for JsonResult<OBJECTS, IN_BASE64> {
+    type Output = String;
+
+    fn start(columns: &[&str]) -> Self {
+        let mut json = Vec::with_capacity(512);
+        let mut keys = Vec::new();
+        if OBJECTS {
+            json.extend_from_slice(b"{\"success\":true,\"results\":[");
+            keys.extend(columns.iter().map(|name| {
+                let mut key = Vec::new();
+                write_string(&mut key, name);
+                key.push(b':');
+                key
+            }));
+        } else {
+            json.extend_from_slice(b"{\"success\":true,\"results\":{\"columns\":[");
+            for (index, name) in columns.iter().enumerate() {
+                separate(&mut json, index > 0);
+                write_string(&mut json, name);
+            }
+            json.extend_from_slice(b"],\"rows\":[");
+        }
+        JsonResult { json, keys, first: true }
+    }
+
+    fn row(&mut self, row: &RowValues<'_>) -> usize {
+        let json = &mut self.json;
+        separate(json, !self.first);
+        self.first = false;
+        json.push(if OBJECTS { b'{' } else { b'[' });
+        for (index, value) in row.values().enumerate() {
+            separate(json, index > 0);
+            if OBJECTS {
+                json.extend_from_slice(&self.keys[index]);
+            }
+            write_value::<IN_BASE64>(json, value);
+        }
+        json.push(if OBJECTS { b'}' } else { b']' });
+        json.len()
+    }
+
+    fn finish(mut self, meta: &Meta) -> String {
+        self.json.extend_from_slice(if OBJECTS { b"],\"meta\":" } else { b"]},\"meta\":" });
+        write_json(&mut self.json, &MetaBody::from(meta));
+        self.json.push(b'}');
+        into_text(self.json)
+    }
+}
+
+/// D1's `meta`.
+#[derive(Serialize)]
+struct MetaBody {
+    served_by: &'static str,
+    served_by_primary: bool,
+    duration: u64,
+    timings: Timings,
+    changes: u64,
+    last_row_id: i64,
+    changed_db: bool,
+    size_after: u64,
+    rows_read: u64,
+    rows_written: u64,
+    total_attempts: u8,
+}
+
+/// Times inside an object: its clock stands still while SQL runs, so they are 0, as in D1's local simulators.
+#[derive(Serialize)]
+struct Timings {
+    sql_duration_ms: u64,
+}
+
+impl From<&Meta> for MetaBody {
+    fn from(meta: &Meta) -> MetaBody {
+        let Meta { changes, last_row_id, changed_db, size_after, rows_read, rows_written } = *meta;
+        MetaBody {
+            served_by: "littoral",
+            served_by_primary: true,
+            duration: 0,
+            timings: Timings { sql_duration_ms: 0 },
+            changes,
+            last_row_id,
+            changed_db,
+            size_after,
+            rows_read,
+            rows_written,
+            total_attempts: 1,
+        }
+    }
+}
+
+/// A failure, as D1 answers it.
+pub fn failure(error: &impl fmt::Display) -> String {
+    #[derive(Serialize)]
+    struct Failure {
+        success: bool,
+        error: String,
+    }
+    let mut json = Vec::new();
+    write_json(&mut json, &Failure { success: false, error: error.to_string() });
+    into_text(json)
+}
+
+/// The answer to a request of many calls.
+pub fn responses(bookmark: &str, responses: &[String]) -> String {
+    format!("{{\"bookmark\":\"{bookmark}\",\"responses\":[{}]}}", responses.join(","))
+}
+
+/// The answer to a request that cannot be understood.
+pub fn malformed(message: &str) -> String {
+    #[derive(Serialize)]
+    struct Malformed<'a> {
+        error: &'a str,
+    }
+    let mut json = Vec::new();
+    write_json(&mut json, &Malformed { error: message });
+    into_text(json)
+}
+
+fn separate(json: &mut Vec<u8>, needed: bool) {
+    if needed {
+        json.push(b',');
+    }
+}
+
+fn write_value<const IN_BASE64: bool>(json: &mut Vec<u8>, value: ValueRef<'_>) {
+    match value {
+        ValueRef::Null => json.extend_from_slice(b"null"),
+        ValueRef::Integer(value) => write_json(json, &value),
+        // serde_json writes what is not finite as null.
+        ValueRef::Real(value) => write_json(json, &value),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => write_string(json, text),
+            Err(_) => write_string(json, &String::from_utf8_lossy(bytes)),
+        },
+        ValueRef::Blob(bytes) if IN_BASE64 => {
+            json.extend_from_slice(b"{\"blob\":\"");
+            json.extend_from_slice(BASE64.encode(bytes).as_bytes());
+            json.extend_from_slice(b"\"}");
+        }
+        ValueRef::Blob(bytes) => write_json(json, bytes),
+    }
+}
+
+fn write_string(json: &mut Vec<u8>, text: &str) {
+    write_json(json, text);
+}
+
+fn write_json<T: Serialize + ?Sized>(json: &mut Vec<u8>, value: &T) {
+    // Writing into memory and these types cannot fail.
+    let _ = serde_json::to_writer(json, value);
+}
+
+fn into_text(json: Vec<u8>) -> String {
+    String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(json: &str) -> Result<Vec<Value>, String> {
+        let text = format!(r#"{{"sql":"x","params":{json}}}"#);
+        let body: CallBody = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        Ok(body.into_call().0.remove(0).parameters)
+    }
+
+    #[test]
+    fn parameters_are_what_d1_binds() {
+        let json = r#"[null, 1, -2.5, true, "a\u0000b", [1, 255, 256.9, -1], {"int":"-9223372036854775808"}, {"blob":"AQI="}]"#;
+        let expected = [
+            Value::Null,
+            Value::Real(1.0),
+            Value::Real(-2.5),
+            Value::Real(1.0),
+            Value::Text("a\0b".into()),
+            Value::Blob(vec![1, 255, 0, 255]),
+            Value::Integer(i64::MIN),
+            Value::Blob(vec![1, 2]),
+        ];
+        assert_eq!(parameters(json).unwrap(), expected);
+    }
+
+    #[test]
+    fn other_parameters_are_refused() {
+        for json in [r#"[{}]"#, r#"[{"int":5}]"#, r#"[{"int":"x"}]"#, r#"[{"int":"1","blob":""}]"#, r#"[["a"]]"#, r#"[{"blob":"!"}]"#, "5"] {
+            assert!(parameters(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_are_written_exactly() {
+        let mut json = Vec::new();
+        for value in [
+            ValueRef::Integer(i64::MAX),
+            ValueRef::Real(1.0),
+            ValueRef::Real(f64::INFINITY),
+            ValueRef::Text(b"\"\xff"),
+            ValueRef::Blob(&[0, 255]),
+        ] {
+            write_value::<false>(&mut json, value);
+            json.push(b' ');
+        }
+        write_value::<true>(&mut json, ValueRef::Blob(&[0, 255]));
+        assert_eq!(into_text(json), "9223372036854775807 1.0 null \"\\\"\u{fffd}\" [0,255] {\"blob\":\"AP8=\"}");
+    }
+}

@@ -1,0 +1,70 @@
+// The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`object.rs`).
+//
+// Invariant: a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A request from the
+// internet carries no props, so it reaches the example application only.
+
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import * as wasm from "../../build/index.js";
+
+/** The Durable Object of one database. */
+export class Database extends DurableObject {
+	#database;
+
+	constructor(ctx, env) {
+		super(ctx, env);
+		this.#database = new wasm.Database(ctx, env);
+	}
+
+	query(request) {
+		return this.#database.query(request);
+	}
+
+	d1(body, format, session) {
+		return this.#database.d1(body, format, session);
+	}
+
+	dump() {
+		return this.#database.dump();
+	}
+}
+
+/** The default entry point: a database for service bindings with props, the example application for everybody else. */
+export default class extends WorkerEntrypoint {
+	#database() {
+		const name = this.ctx.props?.database;
+		if (typeof name !== "string" || name === "") {
+			throw new Error('this binding names no database: give it props, such as {"database": "main"}');
+		}
+		return this.env.DATABASE.getByName(name);
+	}
+
+	query(request) {
+		return this.#database().query(String(request));
+	}
+
+	dump() {
+		return this.#database().dump();
+	}
+
+	fetch(request) {
+		return this.ctx.props?.database === undefined ? this.#app(request) : this.#d1(request);
+	}
+
+	#app() {
+		return new Response("Littoral\n");
+	}
+
+	/** D1's wire protocol. */
+	async #d1(request) {
+		const { pathname, searchParams } = new URL(request.url);
+		if (request.method !== "POST") return new Response("D1's protocol is POST only\n", { status: 405 });
+		if (pathname === "/dump") return new Response(await this.#database().dump());
+		if (pathname !== "/query" && pathname !== "/execute") return new Response("not a part of D1's protocol\n", { status: 404 });
+		const session = request.headers.get("x-cf-d1-session-commit-token") ?? undefined;
+		const format = searchParams.get("resultsFormat") ?? undefined;
+		const [body, bookmark] = await this.#database().d1(await request.text(), format, session);
+		const headers = { "content-type": "application/json" };
+		if (bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
+		return new Response(body, { headers });
+	}
+}

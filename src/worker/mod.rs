@@ -1,0 +1,5 @@
+//! The Worker: the Durable Object that owns a database. The JavaScript beside it (`entry.mjs`) decides which database a request means.
+//!
+//! **Not here:** SQL, pages, JSON.
+
+mod object;

@@ -1,0 +1,155 @@
+//! The engine natively: D1's behaviour over the memory store and over the durable store's tables.
+
+mod common;
+
+use common::{Fixture, run, run_err, values};
+use littoral::engine::{Statement, Value};
+
+#[test]
+fn a_row_written_is_read_back() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", vec![]);
+    let insert = run(&mut db, "INSERT INTO t (name) VALUES (?)", vec![Value::Text("ada".into())]);
+    assert_eq!((insert.meta.changes, insert.meta.last_row_id, insert.meta.changed_db), (1, 1, true));
+    assert_eq!(values(&mut db, "SELECT id, name FROM t"), [[Value::Integer(1), Value::Text("ada".into())]]);
+}
+
+#[test]
+fn errors_are_in_the_words_of_d1() {
+    let mut db = Fixture::memory();
+    run(&mut db, "CREATE TABLE t (v UNIQUE)", vec![]);
+    run(&mut db, "INSERT INTO t VALUES (1)", vec![]);
+    for (sql, text) in [
+        ("SELEC 1", "near \"SELEC\": syntax error at offset 0: SQLITE_ERROR"),
+        ("  SELEC 1", "near \"SELEC\": syntax error at offset 2: SQLITE_ERROR"),
+        ("SELECT * FROM nope", "no such table: nope: SQLITE_ERROR"),
+        ("INSERT INTO t VALUES (1)", "UNIQUE constraint failed: t.v: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)"),
+        ("SELECT ?", "Wrong number of parameter bindings for SQL query."),
+        ("SELECT ?; SELECT 1", "When executing multiple SQL statements in a single call, only the last statement can have parameters."),
+        ("SELECT sqlite_version()", "not authorized to use function: sqlite_version at offset 7: SQLITE_ERROR"),
+        ("PRAGMA journal_mode", "not authorized: SQLITE_AUTH"),
+        ("ATTACH 'x' AS y", "not authorized: SQLITE_AUTH"),
+        ("CREATE TEMP TABLE x (y)", "not authorized: SQLITE_AUTH"),
+        ("SELECT * FROM _cf_KV", "no such table: _cf_KV: SQLITE_ERROR"),
+        ("VACUUM", "cannot VACUUM from within a transaction: SQLITE_ERROR"),
+        ("", "No SQL statements detected."),
+        ("-- nothing", "No SQL statements detected."),
+    ] {
+        assert_eq!(run_err(&mut db, sql), text, "{sql}");
+    }
+    assert!(run_err(&mut db, "/*littoral*/BEGIN").starts_with("To execute a transaction"));
+    assert!(run_err(&mut db, "BEGIN").starts_with("To execute a transaction"));
+    assert!(run_err(&mut db, "SAVEPOINT s").starts_with("To execute a transaction"));
+    assert_eq!(values(&mut db, "SELECT v FROM t"), [[Value::Integer(1)]]);
+}
+
+#[test]
+fn the_last_of_several_statements_answers() {
+    let mut db = Fixture::memory();
+    let result = run(&mut db, "CREATE TABLE t (v); INSERT INTO t VALUES (1), (2); SELECT count(*) AS n FROM t WHERE v > ?", vec![Value::Real(1.0)]);
+    assert_eq!(result.columns, ["n"]);
+    assert_eq!(result.rows, [[Value::Integer(1)]]);
+}
+
+#[test]
+fn a_batch_is_all_or_nothing() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v UNIQUE)", vec![]);
+    let batch = ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (2)", "INSERT INTO t VALUES (1)"].map(|sql| Statement::new(sql, vec![]));
+    assert!(db.run_call(batch.into()).is_err());
+    assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(0)]]);
+}
+
+#[test]
+fn calls_that_arrive_together_share_a_commit_and_stand_alone() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v UNIQUE)", vec![]);
+    let before = db.database.state().txid;
+    let calls: Vec<_> = [1, 2, 1, 3].map(|v| vec![Statement::new("INSERT INTO t VALUES (?)", vec![Value::Integer(v)])]).into();
+    let results = db.run_calls(&calls);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
+    assert_eq!(db.database.state().txid.0, before.0 + 1);
+    assert_eq!(values(&mut db, "SELECT v FROM t"), [1, 2, 3].map(|v| [Value::Integer(v)]));
+}
+
+#[test]
+fn a_call_that_rolls_everything_back_does_not_take_its_neighbours_along() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v UNIQUE)", vec![]);
+    let calls: Vec<_> = ["INSERT INTO t VALUES (1)", "INSERT OR ROLLBACK INTO t VALUES (1)", "INSERT INTO t VALUES (2)"]
+        .map(|sql| vec![Statement::new(sql, vec![])])
+        .into();
+    let results = db.run_calls(&calls);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(values(&mut db, "SELECT v FROM t"), [1, 2].map(|v| [Value::Integer(v)]));
+}
+
+#[test]
+fn deferred_constraints_fail_their_own_call_only() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)", vec![]);
+    let calls: Vec<_> = ["INSERT INTO p VALUES (1)", "INSERT INTO c VALUES (9)", "INSERT INTO c VALUES (1)"]
+        .map(|sql| vec![Statement::new(sql, vec![])])
+        .into();
+    let results = db.run_calls(&calls);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(values(&mut db, "SELECT count(*) FROM c"), [[Value::Integer(1)]]);
+}
+
+#[test]
+fn rows_read_and_written_are_counted() {
+    let mut db = Fixture::memory();
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); CREATE INDEX ta ON t (a); CREATE INDEX tb ON t (b)", vec![]);
+    run(&mut db, "CREATE TABLE w (k TEXT PRIMARY KEY, v) WITHOUT ROWID; CREATE INDEX wv ON w (v)", vec![]);
+    let fill = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 100) INSERT INTO t SELECT x, x % 10, 'v' || x FROM c";
+    for (sql, read, written) in [
+        (fill, 200, 300),
+        ("SELECT * FROM t", 100, 0),
+        ("SELECT * FROM t WHERE id = 5", 1, 0),
+        ("SELECT * FROM t WHERE a = 5", 10, 0),
+        ("SELECT * FROM t LIMIT 10", 10, 0),
+        ("UPDATE t SET b = 'x' WHERE id = 1", 1, 2),
+        ("UPDATE t SET b = 'y' WHERE id = 1", 1, 2),
+        ("UPDATE t SET a = 1, b = 'z' WHERE id = 1", 1, 3),
+        ("DELETE FROM t WHERE id = 2", 1, 1),
+        ("REPLACE INTO t VALUES (1, 1, 'r')", 0, 3),
+        ("INSERT INTO w VALUES ('a', 1)", 0, 2),
+        ("DELETE FROM t", 99, 99),
+    ] {
+        let meta = run(&mut db, sql, vec![]).meta;
+        assert_eq!((meta.rows_read, meta.rows_written), (read, written), "{sql}");
+    }
+}
+
+#[test]
+fn a_snapshot_stays_where_it_is() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v)", vec![]);
+    run(&mut db, "INSERT INTO t VALUES (1)", vec![]);
+    let snapshot = db.database.snapshot(db.database.state().txid).unwrap();
+    for v in 2..3000 {
+        run(&mut db, "INSERT INTO t VALUES (?)", vec![Value::Integer(v)]);
+    }
+    let select = vec![Statement::new("SELECT count(*) FROM t", vec![])];
+    let seen = &snapshot.run::<littoral::engine::ResultSet>(&select).unwrap()[0];
+    assert_eq!(seen.rows, [[Value::Integer(1)]]);
+    assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(2999)]]);
+    let write = vec![Statement::new("INSERT INTO t VALUES (0)", vec![])];
+    let error = snapshot.run::<littoral::engine::ResultSet>(&write).unwrap_err();
+    assert_eq!(error.to_string(), "attempt to write a readonly database: SQLITE_READONLY");
+}
+
+#[test]
+fn endless_statements_end() {
+    let mut db = Fixture::with_limits(|limits| limits.run_kiloinstructions = 1_000);
+    let endless = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+    assert_eq!(run_err(&mut db, endless), "D1 DB exceeded its CPU time limit and was reset.");
+    assert_eq!(values(&mut db, "SELECT 1"), [[Value::Integer(1)]]);
+}
+
+#[test]
+fn large_results_are_refused() {
+    let mut db = Fixture::with_limits(|limits| limits.result_bytes = 10_000);
+    assert!(run_err(&mut db, "SELECT zeroblob(20000)").contains("larger than 10000 bytes"));
+    assert_eq!(values(&mut db, "SELECT 1"), [[Value::Integer(1)]]);
+}
