@@ -33,6 +33,10 @@ pub mod engine;
 pub mod wire;
 #[cfg(feature = "engine")]
 pub mod http;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "client")]
+pub mod migrate;
 #[cfg(all(feature = "server", target_arch = "wasm32"))]
 mod worker;
 

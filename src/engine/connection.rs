@@ -41,6 +41,8 @@ pub(super) struct Connection {
     budget: Arc<AtomicU64>,
     limits: Limits,
     size_after: Cell<Option<u64>>,
+    /// Where in the text that ran last the statement begins that ran last.
+    statement_offset: Cell<usize>,
 }
 
 /// What the connection may do.
@@ -68,12 +70,26 @@ impl Connection {
         let left = budget.clone();
         let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
         sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
-        let size_after = Cell::new(None);
-        Ok(Connection { sqlite, counters, file, authorizer, rows_written: RowsWritten::default(), budget, limits: limits.clone(), size_after })
+        Ok(Connection {
+            sqlite,
+            counters,
+            file,
+            authorizer,
+            rows_written: RowsWritten::default(),
+            budget,
+            limits: limits.clone(),
+            size_after: Cell::new(None),
+            statement_offset: Cell::new(0),
+        })
     }
 
     pub(super) fn file(&self) -> &DatabaseFile {
         &self.file
+    }
+
+    /// The byte of the text that ran last at which the statement begins that ran last: where an error happened.
+    pub(super) fn statement_offset(&self) -> usize {
+        self.statement_offset.get()
     }
 
     pub(super) fn in_transaction(&self) -> bool {
@@ -101,6 +117,7 @@ impl Connection {
 
     /// Runs an SQL text, which may hold several statements: the parameters belong to the last and so does the result.
     pub(super) fn run<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<E::Output, Error> {
+        self.statement_offset.set(0);
         let before = self.snapshot()?;
         self.counters.take();
         let (encoder, read_only) = self.run_text::<E>(sql, parameters)?;
@@ -135,8 +152,14 @@ impl Connection {
         let mut batch = Batch::new(&self.sqlite, sql);
         let mut next = batch.next().map_err(|error| self.describe(&error, 0))?;
         let mut read_only = true;
+        let mut end = 0;
         while let Some(mut statement) = next {
             read_only &= statement.readonly();
+            // Without parameters this is the statement's own text, from where the one before it ended.
+            let text = statement.expanded_sql().unwrap_or_default();
+            let begin = end + sql[end..].find(&text).unwrap_or(0);
+            self.statement_offset.set(begin);
+            end = (begin + text.len()).min(sql.len());
             self.rows_written.remember(sql, self.authorizer.take_updates());
             // Compiling the next statement tells whether this is the last; it may need this one's effect, so it is tried twice.
             let peeked = batch.next();
@@ -148,6 +171,7 @@ impl Connection {
                 }
                 Err(_) => {
                     self.run_leading(&mut statement)?;
+                    self.statement_offset.set(end);
                     next = batch.next().map_err(|error| self.describe(&error, 0))?;
                     if next.is_none() {
                         return Err(Error::NoStatement);

@@ -9,7 +9,39 @@ use crate::store::StoreError;
 use rusqlite::ffi;
 use std::fmt;
 
-/// Why a call failed. Its `Display` is D1's server text.
+/// Why a call failed, and where. Its `Display` is that of the error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: Error,
+    /// The statement it went wrong in; `None`: at the commit, or before anything ran.
+    pub place: Option<Place>,
+}
+
+/// A statement of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which of the call's texts, from 0.
+    pub text: usize,
+    /// The byte of that text at which the statement begins.
+    pub offset: usize,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, place: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What can go wrong. Its `Display` is D1's server text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
     /// SQLite refused the statement or failed to run it.

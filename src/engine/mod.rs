@@ -19,7 +19,7 @@ mod rows_written;
 mod value;
 
 pub use connection::RowValues;
-pub use error::Error;
+pub use error::{Error, Failure, Place};
 pub use limits::Limits;
 pub use rusqlite::types::ValueRef;
 pub use value::{ResultSet, Value};
@@ -80,7 +80,7 @@ pub trait RowEncoder {
 }
 
 /// What a call answers: an output for each statement, or why there is none.
-pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Error>;
+pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
 
 /// A database that can be written.
 pub struct Database {
@@ -130,7 +130,7 @@ impl Database {
         }
         let writer = self.writer().ok()?;
         let result = in_transaction(writer, |writer| {
-            calls.iter().map(|call| in_savepoint(writer, |writer| run_statements::<E>(writer, call))).collect::<Result<Vec<_>, Error>>()
+            calls.iter().map(|call| in_savepoint(writer, |writer| run_statements::<E>(writer, call))).collect::<Result<Vec<_>, Failure>>()
         });
         self.settle(result).ok()
     }
@@ -145,8 +145,8 @@ impl Database {
     }
 
     /// Lets go of a connection that met an error of the store.
-    fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
-        if result.as_ref().is_err_and(Error::poisons) {
+    fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if result.as_ref().is_err_and(|failure| failure.error.poisons()) {
             self.writer = None;
         }
         result
@@ -192,21 +192,21 @@ impl Snapshot {
 fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call) -> CallResult<E> {
     connection.refill_budget();
     let mut outputs = Vec::with_capacity(call.len());
-    for statement in call {
+    for (text, statement) in call.iter().enumerate() {
         match connection.run::<E>(&statement.sql, &statement.parameters) {
             Ok(output) => outputs.push(output),
             // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
             Err(Error::NoStatement) if call.len() > 1 => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(Failure { error, place: Some(Place { text, offset: connection.statement_offset() }) }),
         }
     }
-    if outputs.is_empty() { Err(Error::NoStatement) } else { Ok(outputs) }
+    if outputs.is_empty() { Err(Error::NoStatement.into()) } else { Ok(outputs) }
 }
 
 /// Runs `body` between BEGIN and COMMIT, or ROLLBACK if it or the commit fails.
-fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
     connection.control("/*littoral*/BEGIN")?;
-    let result = body(connection).and_then(|value| connection.control("/*littoral*/COMMIT").map(|()| value));
+    let result = body(connection).and_then(|value| Ok(connection.control("/*littoral*/COMMIT").map(|()| value)?));
     if result.is_err() {
         if connection.in_transaction() {
             connection.control("/*littoral*/ROLLBACK")?;
@@ -217,12 +217,12 @@ fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> 
 }
 
 /// Runs `body` in a savepoint. The outer error: the whole transaction is gone.
-fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<Result<T, Error>, Error> {
+fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
     connection.control("/*littoral*/SAVEPOINT littoral_call")?;
     let result = body(connection);
-    if let Err(error) = &result {
-        if !connection.in_transaction() || error.poisons() {
-            return Err(error.clone());
+    if let Err(failure) = &result {
+        if !connection.in_transaction() || failure.error.poisons() {
+            return Err(failure.clone());
         }
         connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
     }

@@ -44,7 +44,7 @@ impl ResultsFormat {
 /// Answers `POST /query` and `POST /execute`.
 pub fn answer_query(database: &mut Database, body: &str, format: ResultsFormat, session: Option<&str>) -> Answer {
     if let Err(error) = check_session(database, session) {
-        return Answer { body: failure(&error), bookmark: None };
+        return Answer { body: failure(&error, None), bookmark: None };
     }
     let body = match serde_json::from_str::<CallBody>(body) {
         Ok(call) => {
@@ -54,7 +54,7 @@ pub fn answer_query(database: &mut Database, body: &str, format: ResultsFormat, 
                 ResultsFormat::Objects => answer_one::<JsonResult<true, false>>(database, call, batch),
             }
         }
-        Err(error) => failure(&not_understood(&error)),
+        Err(error) => failure(&not_understood(&error), None),
     };
     Answer { body, bookmark: session.map(|_| bookmark(database)) }
 }
@@ -78,7 +78,7 @@ pub fn answer_calls(database: &mut Database, body: &str) -> String {
 
 fn answer_one<E: RowEncoder<Output = String>>(database: &mut Database, call: Call, batch: bool) -> String {
     if call.is_empty() {
-        return failure(&Error::NoStatement);
+        return failure(&Error::NoStatement, None);
     }
     answer_all::<E>(database, &[call], &[batch]).pop().unwrap_or_default()
 }
@@ -91,7 +91,7 @@ fn answer_call<E: RowEncoder<Output = String>>(result: CallResult<E>, batch: boo
     match result {
         Ok(outputs) if batch => format!("[{}]", outputs.join(",")),
         Ok(mut outputs) => outputs.pop().unwrap_or_default(),
-        Err(error) => failure(&error),
+        Err(error) => failure(&error, error.place),
     }
 }
 

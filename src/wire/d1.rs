@@ -14,6 +14,7 @@
 //! |---|---|
 //! | INTEGER parameter | `{"int":"9007199254740993"}` |
 //! | BLOB in base64, both ways | `{"blob":"AQID"}` |
+//! | where a call failed: which of its texts, and the byte at which the statement begins | `{"success":false,"error":"...","at":{"text":0,"offset":12}}` |
 //! | request of many calls | `{"bookmark":"...","blobs":"base64","calls":[statement or batch, ...]}` |
 //! | its answer | `{"bookmark":"...","responses":[result, array of results or failure, ...]}` |
 //!
@@ -21,7 +22,7 @@
 //!
 //! **Not here:** running statements (`http`).
 
-use crate::engine::{Call, Meta, RowEncoder, RowValues, Statement, Value, ValueRef};
+use crate::engine::{Call, Meta, Place, RowEncoder, RowValues, Statement, Value, ValueRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -252,15 +253,23 @@ impl From<&Meta> for MetaBody {
     }
 }
 
-/// A failure, as D1 answers it.
-pub fn failure(error: &impl fmt::Display) -> String {
+/// A failure, as D1 answers it, and where the call failed.
+pub fn failure(error: &impl fmt::Display, place: Option<Place>) -> String {
     #[derive(Serialize)]
-    struct Failure {
+    struct FailureBody {
         success: bool,
         error: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<PlaceBody>,
     }
+    #[derive(Serialize)]
+    struct PlaceBody {
+        text: usize,
+        offset: usize,
+    }
+    let at = place.map(|Place { text, offset }| PlaceBody { text, offset });
     let mut json = Vec::new();
-    write_json(&mut json, &Failure { success: false, error: error.to_string() });
+    write_json(&mut json, &FailureBody { success: false, error: error.to_string(), at });
     into_text(json)
 }
 

@@ -48,7 +48,7 @@ impl Database {
         let format = ResultsFormat::parse(format.as_deref());
         let answer = self
             .with_engine(|engine| answer_query(engine, body, format, session.as_deref()))
-            .unwrap_or_else(|error| Answer { body: failure(&error), bookmark: None });
+            .unwrap_or_else(|error| Answer { body: failure(&error, None), bookmark: None });
         js_sys::Array::of2(&answer.body.into(), &answer.bookmark.map_or(JsValue::NULL, JsValue::from))
     }
 

@@ -1,0 +1,74 @@
+//! What a request handler can meet. Texts and prefixes are D1's.
+
+use std::fmt;
+
+/// Why a call on the binding failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The database refused or failed to run it.
+    Sql {
+        /// D1's server text, such as `no such table: t: SQLITE_ERROR`.
+        message: String,
+        /// The statement that failed, where one did.
+        place: Option<Place>,
+    },
+    /// A parameter is of a type that SQLite has no value for.
+    Type {
+        /// What it was.
+        message: String,
+    },
+    /// `first` was asked for a column that the result does not have.
+    ColumnNotFound {
+        /// The column.
+        column: String,
+    },
+    /// A row is not of the type asked for.
+    Row {
+        /// What serde said.
+        message: String,
+    },
+    /// The environment has no such binding, or the database could not be reached.
+    Binding {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// A statement of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Place {
+    /// Which of the call's texts, from 0.
+    pub text: usize,
+    /// The byte of that text at which the statement begins.
+    pub offset: usize,
+}
+
+impl Error {
+    pub(super) fn encoding(error: serde_json::Error) -> Error {
+        Error::Type { message: error.to_string() }
+    }
+
+    pub(super) fn answer(error: impl fmt::Display) -> Error {
+        Error::Binding { message: format!("the answer is not what Littoral sends: {error}") }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Sql { message, .. } | Error::Binding { message } => write!(f, "D1_ERROR: {message}"),
+            Error::Type { message } => write!(f, "D1_TYPE_ERROR: {message}"),
+            Error::ColumnNotFound { column } => write!(f, "D1_COLUMN_NOTFOUND: Column not found ({column})"),
+            Error::Row { message } => write!(f, "D1_ERROR: a row is not of the type asked for: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(target_arch = "wasm32")]
+impl From<Error> for worker::Error {
+    fn from(error: Error) -> worker::Error {
+        worker::Error::RustError(error.to_string())
+    }
+}

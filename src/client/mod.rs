@@ -1,0 +1,249 @@
+//! The binding for Rust request handlers: [`Database`] with the shape and names of `worker::D1Database`.
+//!
+//! Parameters and rows go through serde. Rust's types say what they are, so integers bind as INTEGER here, where JavaScript's numbers
+//! bind as REAL.
+//!
+//! ```no_run
+//! # async fn handler(transport: impl littoral::client::Transport + 'static) -> Result<(), littoral::client::Error> {
+//! use littoral::client::Database;
+//! # #[derive(serde::Deserialize)] struct Artist { id: i64, name: String }
+//! // In a Worker: let db = Database::from_env(&env, "DB")?;
+//! # let db = Database::new(transport);
+//! let artists: Vec<Artist> = db.prepare("SELECT id, name FROM artists WHERE name LIKE ?").bind(("A%",))?.all().await?.results()?;
+//! db.batch(vec![
+//!     db.prepare("INSERT INTO artists (name) VALUES (?)").bind(("Nina Simone",))?,
+//!     db.prepare("INSERT INTO artists (name) VALUES (?)").bind(("Bill Evans",))?,
+//! ]).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! **Invariants**
+//! 1. The session's bookmark only grows.
+//!
+//! **Not here:** SQLite. This module needs no C compiler.
+
+mod error;
+mod parameter;
+mod result;
+#[cfg(target_arch = "wasm32")]
+mod service;
+
+pub use error::{Error, Place};
+pub use result::{D1ExecResult, D1Meta, D1Result};
+#[cfg(target_arch = "wasm32")]
+pub use service::ServiceBinding;
+
+use parameter::Parameters;
+use result::Responses;
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// What carries a request to the database and its answer back, both JSON texts (`wire::d1`).
+pub trait Transport {
+    /// Sends a request of many calls.
+    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
+    /// Asks for the database file.
+    fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>>;
+}
+
+/// A database, as a request handler sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    transport: Rc<dyn Transport>,
+}
+
+/// Where a session may begin, if not at a bookmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionConstraint {
+    /// The first query goes to the primary.
+    FirstPrimary,
+    /// The first query goes to any instance.
+    FirstUnconstrained,
+}
+
+impl SessionConstraint {
+    /// D1's name for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SessionConstraint::FirstPrimary => "first-primary",
+            SessionConstraint::FirstUnconstrained => "first-unconstrained",
+        }
+    }
+}
+
+impl Database {
+    /// A database behind `transport`.
+    pub fn new(transport: impl Transport + 'static) -> Database {
+        Database { transport: Rc::new(transport) }
+    }
+
+    /// Prepares a statement. Nothing is sent or checked yet.
+    pub fn prepare(&self, sql: impl Into<String>) -> D1PreparedStatement {
+        self.on(Session::none()).prepare(sql)
+    }
+
+    /// Runs statements in order as one transaction: all of them take effect, or none.
+    pub async fn batch(&self, statements: Vec<D1PreparedStatement>) -> Result<Vec<D1Result>, Error> {
+        self.on(Session::none()).batch(statements).await
+    }
+
+    /// Runs each line of `sql` as a statement, as D1's `exec` does.
+    pub async fn exec(&self, sql: &str) -> Result<D1ExecResult, Error> {
+        let session = self.on(Session::none());
+        let lines = sql.trim().split('\n').map(|line| session.prepare(line)).collect();
+        let results = session.batch(lines).await?;
+        Ok(D1ExecResult { count: results.len(), duration: results.iter().map(|result| result.meta().duration).sum() })
+    }
+
+    /// The database file, as plain SQLite opens it.
+    pub async fn dump(&self) -> Result<Vec<u8>, Error> {
+        self.transport.dump().await
+    }
+
+    /// A session that begins at a bookmark or a constraint (by D1's names); `None` is `first-unconstrained`.
+    pub fn with_session(&self, constraint_or_bookmark: Option<&str>) -> D1DatabaseSession {
+        let start = constraint_or_bookmark.map(str::trim).filter(|text| !text.is_empty());
+        self.on(Session::starting(start.unwrap_or(SessionConstraint::FirstUnconstrained.as_str())))
+    }
+
+    /// A session that begins at a constraint.
+    pub fn with_session_constraint(&self, constraint: SessionConstraint) -> D1DatabaseSession {
+        self.with_session(Some(constraint.as_str()))
+    }
+
+    fn on(&self, session: Session) -> D1DatabaseSession {
+        D1DatabaseSession { transport: self.transport.clone(), session }
+    }
+}
+
+/// The bookmark or constraint that a session's next call carries; `None` outside sessions.
+#[derive(Clone, Default)]
+struct Session(Option<Rc<RefCell<SessionState>>>);
+
+struct SessionState {
+    start: String,
+    bookmark: Option<String>,
+}
+
+impl Session {
+    fn none() -> Session {
+        Session(None)
+    }
+
+    fn starting(start: &str) -> Session {
+        Session(Some(Rc::new(RefCell::new(SessionState { start: start.into(), bookmark: None }))))
+    }
+
+    fn token(&self) -> Option<String> {
+        self.0.as_ref().map(|state| {
+            let state = state.borrow();
+            state.bookmark.as_ref().unwrap_or(&state.start).clone()
+        })
+    }
+
+    fn advance(&self, bookmark: String) {
+        let Some(state) = &self.0 else { return };
+        let mut state = state.borrow_mut();
+        if state.bookmark.as_ref().is_none_or(|known| *known < bookmark) {
+            state.bookmark = Some(bookmark);
+        }
+    }
+}
+
+/// A session: what it reads is never older than what it has seen.
+#[derive(Clone)]
+pub struct D1DatabaseSession {
+    transport: Rc<dyn Transport>,
+    session: Session,
+}
+
+impl D1DatabaseSession {
+    /// Prepares a statement of this session.
+    pub fn prepare(&self, sql: impl Into<String>) -> D1PreparedStatement {
+        D1PreparedStatement { database: self.clone(), sql: sql.into(), params: Parameters::default() }
+    }
+
+    /// Runs statements in order as one transaction.
+    pub async fn batch(&self, statements: Vec<D1PreparedStatement>) -> Result<Vec<D1Result>, Error> {
+        if statements.is_empty() {
+            return Err(Error::Sql { message: "No SQL statements detected.".into(), place: None });
+        }
+        let call: Vec<_> = statements.iter().map(D1PreparedStatement::body).collect();
+        self.send(&call).await?.into_batch()
+    }
+
+    /// The newest bookmark this session has seen; `None` before its first answer.
+    pub fn get_bookmark(&self) -> Option<String> {
+        self.session.0.as_ref().and_then(|state| state.borrow().bookmark.clone())
+    }
+
+    async fn send(&self, call: &impl Serialize) -> Result<Responses, Error> {
+        let request = RequestBody { bookmark: self.session.token(), calls: [call] };
+        let request = serde_json::to_string(&request).map_err(Error::encoding)?;
+        let responses = Responses::parse(&self.transport.query(request).await?)?;
+        self.session.advance(responses.bookmark.clone());
+        Ok(responses)
+    }
+}
+
+#[derive(Serialize)]
+struct RequestBody<'a, C: Serialize> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bookmark: Option<String>,
+    calls: [&'a C; 1],
+}
+
+#[derive(Serialize)]
+struct StatementBody<'a> {
+    sql: &'a str,
+    params: &'a Parameters,
+}
+
+/// A statement with its parameters. Immutable: `bind` makes another.
+#[derive(Clone)]
+pub struct D1PreparedStatement {
+    database: D1DatabaseSession,
+    sql: String,
+    params: Parameters,
+}
+
+impl D1PreparedStatement {
+    /// Binds all parameters, in order: a tuple, an array, a slice or a `Vec` of what serde can serialize.
+    ///
+    /// Integers bind as INTEGER, floats as REAL (not finite: NULL), booleans as 1 or 0, strings as TEXT, sequences of bytes as BLOB,
+    /// `None` as NULL.
+    pub fn bind(&self, params: impl Serialize) -> Result<D1PreparedStatement, Error> {
+        Ok(D1PreparedStatement { params: Parameters::of(params)?, ..self.clone() })
+    }
+
+    /// The first row, or with `column` that column of it; `None` if there is no row.
+    ///
+    /// A `column` that the result does not have is [`Error::ColumnNotFound`].
+    pub async fn first<T: DeserializeOwned>(&self, column: Option<&str>) -> Result<Option<T>, Error> {
+        self.all().await?.first(column)
+    }
+
+    /// Runs the statement; its rows are in the result.
+    pub async fn all(&self) -> Result<D1Result, Error> {
+        self.database.send(&self.body()).await?.into_single()
+    }
+
+    /// Runs the statement. The same as [`D1PreparedStatement::all`], as in D1.
+    pub async fn run(&self) -> Result<D1Result, Error> {
+        self.all().await
+    }
+
+    /// The rows as sequences of columns, which keeps columns of one name apart.
+    pub async fn raw<T: DeserializeOwned>(&self) -> Result<Vec<Vec<T>>, Error> {
+        self.all().await?.raw()
+    }
+
+    fn body(&self) -> StatementBody<'_> {
+        StatementBody { sql: &self.sql, params: &self.params }
+    }
+}
+

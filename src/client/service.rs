@@ -1,0 +1,71 @@
+//! The transport of production: a service binding to the Littoral Worker, or a Durable Object stub; both offer the same RPC methods.
+
+use super::{Database, Error, Transport};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use worker::Env;
+use worker::wasm_bindgen_futures::JsFuture;
+
+#[wasm_bindgen]
+extern "C" {
+    type Rpc;
+
+    #[wasm_bindgen(method, catch)]
+    fn query(this: &Rpc, request: &str) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn dump(this: &Rpc) -> Result<js_sys::Promise, JsValue>;
+}
+
+/// A binding whose RPC methods are Littoral's.
+pub struct ServiceBinding(Rc<Rpc>);
+
+impl ServiceBinding {
+    /// Wraps a JavaScript object: a service binding, or a stub of the Durable Object.
+    pub fn new(binding: JsValue) -> ServiceBinding {
+        ServiceBinding(Rc::new(binding.unchecked_into()))
+    }
+}
+
+impl Database {
+    /// The database bound under `name` in the Worker's configuration:
+    ///
+    /// ```toml
+    /// [[services]]
+    /// binding = "DB"
+    /// service = "littoral"
+    /// props = { database = "main" }
+    /// ```
+    pub fn from_env(env: &Env, name: &str) -> Result<Database, Error> {
+        let binding = js_sys::Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+        if !binding.is_object() {
+            return Err(Error::Binding { message: format!("the environment has no binding {name}") });
+        }
+        Ok(Database::new(ServiceBinding::new(binding)))
+    }
+}
+
+impl Transport for ServiceBinding {
+    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+        let rpc = self.0.clone();
+        Box::pin(async move {
+            let answer = JsFuture::from(rpc.query(&request).map_err(lost)?).await.map_err(lost)?;
+            answer.as_string().ok_or_else(|| Error::answer("it is no text"))
+        })
+    }
+
+    fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
+        let rpc = self.0.clone();
+        Box::pin(async move {
+            let file = JsFuture::from(rpc.dump().map_err(lost)?).await.map_err(lost)?;
+            Ok(js_sys::Uint8Array::new(&file).to_vec())
+        })
+    }
+}
+
+fn lost(error: JsValue) -> Error {
+    let message = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()));
+    Error::Binding { message }
+}

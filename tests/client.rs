@@ -1,0 +1,146 @@
+//! The Rust binding and migrations, over the engine itself: the same texts cross here that cross to a Durable Object.
+
+mod common;
+
+use common::Fixture;
+use littoral::client::{Database, Error, Transport};
+use littoral::http::d1::answer_calls;
+use littoral::migrate::{MigrateError, Migration, apply};
+use pollster::block_on;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::future::{Future, ready};
+use std::pin::Pin;
+
+struct Local(RefCell<Fixture>);
+
+impl Transport for Local {
+    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+        Box::pin(ready(Ok(answer_calls(&mut self.0.borrow_mut().database, &request))))
+    }
+
+    fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
+        Box::pin(ready(Ok(self.0.borrow().database.dump().unwrap())))
+    }
+}
+
+fn database() -> Database {
+    Database::new(Local(RefCell::new(Fixture::durable())))
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Track {
+    id: i64,
+    title: String,
+    seconds: f64,
+    cover: Option<Vec<u8>>,
+}
+
+async fn with_tracks() -> Result<Database, Error> {
+    let db = database();
+    db.exec("CREATE TABLE tracks (id INTEGER PRIMARY KEY, title TEXT, seconds REAL, cover BLOB)").await?;
+    let insert = db.prepare("INSERT INTO tracks VALUES (?, ?, ?, ?)");
+    db.batch(vec![insert.bind((1, "Naima", 264.0, [1u8, 2, 255]))?, insert.bind((i64::MAX, "Ruby", 455.5, None::<Vec<u8>>))?]).await?;
+    Ok(db)
+}
+
+#[test]
+fn rows_are_rust_values_both_ways() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let tracks: Vec<Track> = db.prepare("SELECT * FROM tracks ORDER BY id").all().await?.results()?;
+        let naima = Track { id: 1, title: "Naima".into(), seconds: 264.0, cover: Some(vec![1, 2, 255]) };
+        let ruby = Track { id: i64::MAX, title: "Ruby".into(), seconds: 455.5, cover: None };
+        assert_eq!(tracks, [naima, ruby]);
+        let kinds: Vec<Vec<String>> = db.prepare("SELECT typeof(?), typeof(?), typeof(?)").bind((1, 1.0, true))?.raw().await?;
+        assert_eq!(kinds, [["integer", "real", "integer"]]);
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn first_answers_a_row_a_column_or_nothing() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let by_id = db.prepare("SELECT title, cover FROM tracks WHERE id = ?");
+        assert_eq!(by_id.bind((1,))?.first::<String>(Some("title")).await?, Some("Naima".into()));
+        assert_eq!(by_id.bind((2,))?.first::<String>(Some("title")).await?, None);
+        assert_eq!(by_id.bind((i64::MAX,))?.first::<Vec<u8>>(Some("cover")).await?, None);
+        let missing = by_id.bind((1,))?.first::<String>(Some("nope")).await.unwrap_err();
+        assert_eq!(missing.to_string(), "D1_COLUMN_NOTFOUND: Column not found (nope)");
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_batch_that_fails_says_where_and_leaves_nothing() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let statements = ["INSERT INTO tracks (id) VALUES (5)", "SELECT 1;\n INSERT INTO tracks (id) VALUES (1)"].map(|sql| db.prepare(sql));
+        let error = db.batch(statements.into()).await.unwrap_err();
+        let Error::Sql { message, place } = &error else { panic!("{error}") };
+        assert!(message.starts_with("UNIQUE constraint failed: tracks.id"), "{message}");
+        assert_eq!(place.map(|place| (place.text, place.offset)), Some((1, 9)));
+        assert_eq!(db.prepare("SELECT count(*) AS n FROM tracks").first::<i64>(Some("n")).await?, Some(2));
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_session_carries_its_newest_bookmark() {
+    block_on(async {
+        let session = with_tracks().await?.with_session(Some("first-primary"));
+        assert_eq!(session.get_bookmark(), None);
+        session.prepare("SELECT 1").run().await?;
+        let first = session.get_bookmark();
+        session.prepare("DELETE FROM tracks").run().await?;
+        assert!(first < session.get_bookmark());
+        let forged = "ffffffff-ffffffff-00000000-00000000000000000000000000000000";
+        let error = database().with_session(Some(forged)).prepare("SELECT 1").run().await.unwrap_err();
+        assert!(error.to_string().contains("not of this database"), "{error}");
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+const FIRST: Migration<'static> = Migration { name: "0001_a.sql", sql: "CREATE TABLE a (id);\nCREATE TABLE b (id);" };
+const SECOND: Migration<'static> = Migration { name: "0002_b.sql", sql: "INSERT INTO a VALUES (1); -- done" };
+
+#[test]
+fn migrations_are_applied_once_and_in_order() {
+    let db = database();
+    assert_eq!(block_on(apply(&db, &[SECOND, FIRST])).unwrap(), ["0001_a.sql", "0002_b.sql"]);
+    assert_eq!(block_on(apply(&db, &[FIRST, SECOND])).unwrap(), [""; 0]);
+    let comment = Migration { name: "0010_c.sql", sql: "-- nothing yet" };
+    assert_eq!(block_on(apply(&db, &[FIRST, SECOND, comment])).unwrap(), ["0010_c.sql"]);
+}
+
+#[test]
+fn changed_missing_late_and_double_migrations_are_reported() {
+    let db = database();
+    block_on(apply(&db, &[FIRST, SECOND])).unwrap();
+    let fails = |files: &[Migration<'_>]| block_on(apply(&db, files)).unwrap_err();
+    let changed = Migration { sql: "SELECT 1", ..FIRST };
+    assert_eq!(fails(&[changed, SECOND]), MigrateError::Changed { name: "0001_a.sql".into() });
+    assert_eq!(fails(&[SECOND]), MigrateError::Missing { name: "0001_a.sql".into() });
+    let late = Migration { name: "0001_b.sql", sql: "SELECT 1" };
+    assert_eq!(fails(&[FIRST, late, SECOND]), MigrateError::Late { name: "0001_b.sql".into(), after: "0002_b.sql".into() });
+    assert_eq!(fails(&[FIRST, FIRST]), MigrateError::Duplicate { name: "0001_a.sql".into() });
+}
+
+#[test]
+fn a_failing_migration_is_rolled_back_whole_and_named_with_its_line() {
+    let db = database();
+    let bad = Migration { name: "0003_bad.sql", sql: "CREATE TABLE c (id);\n\n-- a comment; with a semicolon\nINSERT INTO nope VALUES (1);\nSELECT 1;" };
+    let error = block_on(apply(&db, &[FIRST, bad])).unwrap_err();
+    let MigrateError::Failed { name, line, sql, .. } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), *line), ("0003_bad.sql", Some(4)));
+    assert!(sql.starts_with("INSERT INTO nope"), "{sql}");
+    assert!(error.to_string().contains("no such table: nope"), "{error}");
+    let left = block_on(db.prepare("SELECT group_concat(name) AS names FROM d1_migrations").first::<String>(Some("names"))).unwrap();
+    assert_eq!(left, Some("0001_a.sql".into()));
+    assert_eq!(block_on(db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'c'").first::<i64>(Some("n"))).unwrap(), Some(0));
+}
