@@ -47,11 +47,8 @@ export default class extends WorkerEntrypoint {
 	}
 
 	fetch(request) {
-		return this.ctx.props?.database === undefined ? this.#app(request) : this.#d1(request);
-	}
-
-	#app() {
-		return new Response("Littoral\n");
+		if (this.ctx.props?.database !== undefined) return this.#d1(request);
+		return new wasm.default(this.ctx, this.env).fetch(request);
 	}
 
 	/** D1's wire protocol. */

@@ -2,4 +2,5 @@
 //!
 //! **Not here:** SQL, pages, JSON.
 
+mod app;
 mod object;

@@ -10,6 +10,9 @@ use crate::store::StoreError;
 /// The version of the tables. A change to a table is a new version, and code here that brings the old one forward.
 const SCHEMA: u64 = 1;
 
+/// What the names of tables begin with that SQLite, the runtime and its local simulator keep beside ours.
+const PLATFORM: [&str; 3] = ["sqlite_", "_cf_", "__miniflare_"];
+
 const TABLES: [&str; 4] = [
     "CREATE TABLE littoral (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
@@ -21,9 +24,8 @@ const TABLES: [&str; 4] = [
 
 /// Creates the tables in empty storage; refuses storage of another version or of somebody else.
 pub(super) fn open(sql: &impl Sql) -> Result<(), StoreError> {
-    // Names beginning with `_cf_` are the runtime's own.
-    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
-    let tables: Vec<String> = sql.rows(names, &[])?.into_iter().flatten().filter_map(text).collect();
+    let names = sql.rows("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?.into_iter().flatten().filter_map(text);
+    let tables: Vec<String> = names.filter(|name| !PLATFORM.iter().any(|prefix| name.starts_with(prefix))).collect();
     if tables.is_empty() {
         return sql.transaction(&mut || {
             for table in TABLES {

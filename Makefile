@@ -1,0 +1,45 @@
+# Littoral's commands. `make dev` and `make test` set up everything they need; see docs/setup.md.
+.PHONY: help setup build build-wasm dev test bench fmt lint size clean
+
+help:
+	@echo 'make dev      set up, build, and serve the example application on 127.0.0.1:8787'
+	@echo 'make test     set up, build, and run every check; "make test STEPS=\"fmt units\"" runs some'
+	@echo 'make bench    compare with D1 and native Durable Object SQL; writes bench/RESULTS.md'
+	@echo 'make build    build the Worker into build/ and print its size'
+	@echo 'make fmt      format the Rust sources'
+	@echo 'make lint     check formatting, clippy on both targets, and the scripts'
+	@echo 'make setup    only install what is missing'
+	@echo 'make clean    remove what was built; installed tools and local databases stay'
+
+setup:
+	@scripts/setup
+
+build: setup
+	@scripts/build
+	@scripts/size
+
+# What wrangler runs before it bundles (wrangler.toml): only the WebAssembly, and only where a source is newer.
+build-wasm:
+	@scripts/build --if-changed
+
+dev: setup
+	@scripts/dev
+
+test:
+	@scripts/test $(STEPS)
+
+bench: setup
+	@scripts/build --if-changed
+	@scripts/with-tools node bench/run.mjs
+
+fmt:
+	@cargo fmt
+
+lint:
+	@scripts/test scripts fmt clippy clippy-wasm
+
+size: setup
+	@scripts/size
+
+clean:
+	@rm -rf build target .wrangler/bundle .wrangler/tmp

@@ -1,0 +1,90 @@
+// Starts the one workerd of a bench: the Littoral Worker from its built bundle, Miniflare's D1, and the user's Worker with the
+// Durable Object of `do-sql`. A database `x` is bound as LITTORAL_x and DB_x (one Littoral database, two ways in), and as D1_x.
+//
+// Not here: what is run on them (worker.mjs).
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { COMPATIBILITY_DATE, PLUGIN, bundle, littoralWorker } from "../tests/worker/harness.mjs";
+
+const ENTRY = fileURLToPath(new URL("./worker.mjs", import.meta.url));
+
+export async function start({ databases, persist }) {
+  const before = children();
+  const workers = [await userWorker(databases), await littoralWorker()];
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
+  await miniflare.ready;
+  const pid = children().find((child) => !before.includes(child) && nameOf(child) === "workerd");
+  return new Runtime(miniflare, pid);
+}
+
+class Runtime {
+  constructor(miniflare, pid) {
+    this.miniflare = miniflare;
+    this.pid = pid;
+  }
+
+  /** Has the user's Worker do a task. */
+  async ask(task) {
+    const response = await this.miniflare.dispatchFetch("http://user/", { method: "POST", body: JSON.stringify(task) });
+    const { value, failure } = await response.json();
+    if (failure) throw new Error(`${task.system} ${task.bench ?? task.sql ?? task.do}: ${failure}`);
+    return value;
+  }
+
+  async query(system, database, sql, params = []) {
+    return (await this.ask({ do: "query", system, database, sql, params })).rows;
+  }
+
+  /** Resident memory of workerd in MB; undefined where the system does not tell. */
+  residentMegabytes() {
+    try {
+      const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))[1];
+      return Math.round(kilobytes / 1024);
+    } catch {
+      return undefined;
+    }
+  }
+
+  stop() {
+    return this.miniflare.dispose();
+  }
+}
+
+async function userWorker(databases) {
+  const serviceBindings = { SELF: { name: "user" } };
+  const unsafeBindings = [];
+  for (const database of databases) {
+    const props = { database };
+    serviceBindings[`LITTORAL_${database}`] = { name: "littoral", props };
+    unsafeBindings.push({
+      name: `DB_${database}`,
+      type: "service",
+      plugin: { package: PLUGIN, name: "littoral" },
+      options: { service: "littoral", props },
+    });
+  }
+  return {
+    name: "user",
+    modules: await bundle(ENTRY),
+    compatibilityDate: COMPATIBILITY_DATE,
+    d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
+    durableObjects: { PLAIN: { className: "PlainObject", useSQLite: true } },
+    serviceBindings,
+    unsafeBindings,
+  };
+}
+
+/** Process ids of the children of this process, where the system tells. */
+function children() {
+  try {
+    return readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function nameOf(pid) {
+  return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+}

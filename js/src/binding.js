@@ -1,0 +1,150 @@
+// D1's three classes over the RPC of a Littoral Worker: same names, methods, results and errors.
+//
+// Invariants
+// 1. Each method's results, error texts and error causes are D1's; tests/worker/parity holds them to it.
+// 2. A prepared statement is immutable: bind() answers a new one, and any may be run again.
+// 3. D1Database goes to the primary and keeps no bookmark; D1DatabaseSession carries the newest it has seen.
+// Not here: gathering and sending of calls (channel.js), conversion of values (values.js).
+
+import { Channel, sessionToken } from "./channel.js";
+import { options as checked, toWire } from "./values.js";
+
+export class D1Database {
+  #channel;
+
+  /** `stub` is a service binding to a Littoral Worker; see `bind` for the options. */
+  constructor(stub, options) {
+    this.#channel = new Channel(stub, checked(options), null);
+  }
+
+  prepare(query) {
+    return new D1PreparedStatement(this.#channel, query);
+  }
+
+  async batch(statements) {
+    return batch(this.#channel, statements);
+  }
+
+  async exec(query) {
+    const lines = query.trim().split("\n");
+    const answer = await this.#channel.send(lines.map((sql) => ({ sql })));
+    if (!Array.isArray(answer)) {
+      // The whole text is one transaction and one answer, so D1 too names the first line.
+      const text = `Error in line 1: ${lines[0]}: ${answer.error}`;
+      throw new Error(`D1_EXEC_ERROR: ${text}`, { cause: new Error(text) });
+    }
+    let duration = 0;
+    for (const { meta } of answer) duration += meta.duration;
+    return { count: answer.length, duration };
+  }
+
+  withSession(constraintOrBookmark) {
+    return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark)));
+  }
+
+  /** The database as a SQLite file. D1 offers this to its first databases only. */
+  async dump() {
+    try {
+      return await this.#channel.dump();
+    } catch (error) {
+      throw new Error(`D1_DUMP_ERROR: ${error.message}`, { cause: error });
+    }
+  }
+}
+
+export class D1DatabaseSession {
+  #channel;
+
+  constructor(channel) {
+    this.#channel = channel;
+  }
+
+  prepare(sql) {
+    return new D1PreparedStatement(this.#channel, sql);
+  }
+
+  async batch(statements) {
+    return batch(this.#channel, statements);
+  }
+
+  getBookmark() {
+    return this.#channel.bookmark;
+  }
+}
+
+export class D1PreparedStatement {
+  #channel;
+  statement;
+  params;
+
+  constructor(channel, statement, params = []) {
+    this.#channel = channel;
+    this.statement = statement;
+    this.params = params;
+  }
+
+  bind(...values) {
+    const codec = this.#channel.codec;
+    for (let i = 0; i < values.length; i++) values[i] = toWire(values[i], codec);
+    return statement(this.#channel, this.statement, values);
+  }
+
+  async first(colName) {
+    const { columns, rows } = succeeded(await this.#answer()).results;
+    if (rows.length === 0) return null;
+    const row = rowObject(columns, rows[0]);
+    if (colName === undefined) return row;
+    const value = row[colName];
+    if (value === undefined) {
+      throw new Error(`D1_COLUMN_NOTFOUND: Column not found (${colName})`, { cause: new Error("Column not found") });
+    }
+    return value;
+  }
+
+  async all() {
+    return result(succeeded(await this.#answer()));
+  }
+
+  async run() {
+    return result(succeeded(await this.#answer()));
+  }
+
+  async raw(options) {
+    const { columns, rows } = succeeded(await this.#answer()).results;
+    if (options?.columnNames) rows.unshift(columns);
+    return rows;
+  }
+
+  #answer() {
+    return this.#channel.send({ sql: this.statement, params: this.params });
+  }
+}
+
+// Outside the class, since bundlers rename a class that mentions itself.
+function statement(channel, sql, params) {
+  return new D1PreparedStatement(channel, sql, params);
+}
+
+async function batch(channel, statements) {
+  const calls = statements.map((s) => ({ sql: s.statement, params: s.params }));
+  return succeeded(await channel.send(calls)).map(result);
+}
+
+function succeeded(answer) {
+  if (answer.error) throw new Error(`D1_ERROR: ${answer.error}`, { cause: new Error(answer.error) });
+  return answer;
+}
+
+function result({ meta, results: { columns, rows } }) {
+  return { success: true, meta, results: rows.map((row) => rowObject(columns, row)) };
+}
+
+// Columns of one name: the last wins, in the place of the first.
+function rowObject(columns, row) {
+  const object = {};
+  for (let i = 0; i < row.length; i++) {
+    if (columns[i] === "__proto__") return Object.fromEntries(row.map((cell, at) => [columns[at], cell]));
+    object[columns[i]] = row[i];
+  }
+  return object;
+}

@@ -1,0 +1,118 @@
+// One caller's line to a database: gathers the calls that one microtask turn issues and sends
+// them in a single RPC, then hands each its own answer.
+//
+// Invariants
+// 1. Answers go to their calls by position; a call that fails touches no other.
+// 2. A call's text is fixed when it is issued, not when it is sent: later changes to bound values
+//    do not reach it.
+// 3. A request never exceeds REQUEST_CHARS unless a single call does. When a response answers only
+//    the first calls, the others have not run and are sent again, in order. When the request is refused
+//    as a whole, nothing has run, and each call is sent by itself.
+// 4. A bookmark only moves forward, and only when the channel keeps one.
+// 5. What fails on the way rejects with `D1_ERROR: ...`; what the database refuses is an answer.
+// Not here: what a call means or how its answer is shaped (binding.js).
+
+import { parseResponse, wireMembers } from "./values.js";
+
+/** Most characters of one request; an RPC message holds 32 MiB and a character takes up to three bytes. */
+const REQUEST_CHARS = 8 * 1024 * 1024;
+
+const FIRST_PRIMARY = "first-primary";
+const FIRST_UNCONSTRAINED = "first-unconstrained";
+
+export class Channel {
+  #stub;
+  #codec;
+  #head;
+  /** null: calls go to the primary and bookmarks are ignored. Otherwise the newest bookmark, or a constraint. */
+  #token;
+  #texts = [];
+  #waiting = [];
+
+  constructor(stub, codec, token) {
+    this.#stub = stub;
+    this.#codec = codec;
+    this.#head = wireMembers(codec);
+    this.#token = token;
+  }
+
+  get codec() {
+    return this.#codec;
+  }
+
+  /** The newest bookmark seen, or null; a constraint is never returned. */
+  get bookmark() {
+    return this.#token === FIRST_PRIMARY || this.#token === FIRST_UNCONSTRAINED ? null : this.#token;
+  }
+
+  /** A channel to the same database that starts from a bookmark or a constraint. */
+  session(token) {
+    return new Channel(this.#stub, this.#codec, token);
+  }
+
+  dump() {
+    return this.#stub.dump();
+  }
+
+  /** Sends one call, a statement or an array of them, and resolves to its answer. */
+  send(call) {
+    const text = JSON.stringify(call);
+    return new Promise((resolve, reject) => {
+      if (this.#texts.push(text) === 1) queueMicrotask(() => this.#flush());
+      this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  #flush() {
+    const texts = this.#texts;
+    const waiting = this.#waiting;
+    this.#texts = [];
+    this.#waiting = [];
+    let from = 0;
+    let chars = 0;
+    for (let i = 0; i < texts.length; i++) {
+      if (i > from && chars + texts[i].length > REQUEST_CHARS) {
+        this.#request(texts.slice(from, i), waiting.slice(from, i));
+        from = i;
+        chars = 0;
+      }
+      chars += texts[i].length;
+    }
+    if (from === 0) this.#request(texts, waiting);
+    else this.#request(texts.slice(from), waiting.slice(from));
+  }
+
+  async #request(texts, waiting) {
+    try {
+      const bookmark = this.#token ? `"bookmark":${JSON.stringify(this.#token)},` : "";
+      const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
+      const response = parseResponse(await this.#stub.query(body), this.#codec);
+      const answers = response.responses;
+      if (!Array.isArray(answers)) {
+        if (waiting.length === 1 || !response.error) throw new Error(response.error ?? "the Littoral Worker sent no responses");
+        // One call spoilt the request and none has run: each goes on its own.
+        for (let i = 0; i < waiting.length; i++) this.#request([texts[i]], [waiting[i]]);
+        return;
+      }
+      // As in D1, a response that only refuses brings a session no bookmark.
+      if (this.#token !== null && response.bookmark && answers.some(({ error }) => !error)) this.#advance(response.bookmark);
+      if (answers.length === 0) throw new Error("the Littoral Worker answered none of the calls");
+      for (let i = 0; i < answers.length && i < waiting.length; i++) waiting[i].resolve(answers[i]);
+      if (answers.length < waiting.length) this.#request(texts.slice(answers.length), waiting.slice(answers.length));
+    } catch (error) {
+      // What the transport throws reads like an error of the database, one Error object per call.
+      for (const { reject } of waiting) reject(new Error(`D1_ERROR: ${error?.message ?? error}`, { cause: error }));
+    }
+  }
+
+  #advance(bookmark) {
+    const current = this.bookmark;
+    if (current === null || current.localeCompare(bookmark) < 0) this.#token = bookmark;
+  }
+}
+
+/** The token with which a session starts; what is empty means "anywhere". */
+export function sessionToken(constraintOrBookmark) {
+  constraintOrBookmark = constraintOrBookmark?.trim();
+  return constraintOrBookmark ? constraintOrBookmark : FIRST_UNCONSTRAINED;
+}

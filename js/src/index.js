@@ -1,0 +1,40 @@
+// The package's front door for Workers: turns a service binding into D1's classes.
+//
+// Invariants
+// 1. The runtime's own D1Database passes through untouched, so one program runs in local
+//    development (where the plugin provides that class) and in production (where it cannot be had).
+// 2. Nothing here does I/O; a binding may be wrapped at module level or once per request.
+// Not here: what the classes do (binding.js), the local-development plugin (plugin.js).
+
+import { D1Database } from "./binding.js";
+import { options as checked } from "./values.js";
+
+export { D1Database, D1DatabaseSession, D1PreparedStatement } from "./binding.js";
+export { applyMigrations, MigrationError } from "./migrations.js";
+
+/** Wraps the service binding of a Littoral Worker as a `D1Database`. */
+export function bind(binding, options) {
+  const codec = checked(options);
+  if (binding instanceof D1Database) return binding;
+  if (binding === null || (typeof binding !== "object" && typeof binding !== "function")) {
+    throw new TypeError(`littoral: bind() needs a service binding, got ${binding === null ? "null" : typeof binding}`);
+  }
+  if (binding.constructor?.name === "D1Database") {
+    if (codec.blobs !== "array" || codec.integers !== "number") {
+      throw new TypeError("littoral: the options of bind() need a service binding; this is the runtime's own D1Database, " +
+        "which knows only D1's types. Leave out dev.plugin for this binding to use them in local development");
+    }
+    return binding;
+  }
+  return new D1Database(binding, codec);
+}
+
+/** A copy of `env` in which each named binding has gone through `bind`. */
+export function bindAll(env, names, options) {
+  const bound = { ...env };
+  for (const name of names) {
+    if (bound[name] === undefined) throw new TypeError(`littoral: env has no binding named ${name}`);
+    bound[name] = bind(bound[name], options);
+  }
+  return bound;
+}

@@ -1,0 +1,149 @@
+// Migrations over a binding: applies SQL files in order and remembers them where wrangler does.
+//
+// Invariants
+// 1. A file and its row in `d1_migrations` commit together: one multi-statement text, one transaction.
+// 2. `d1_migrations` has wrangler's name and columns, so `wrangler d1 migrations` and this agree on
+//    what is applied. What each file contained is kept beside it, in `littoral_migrations`.
+// 3. Before anything runs, the applied files are compared with the given ones: a changed, missing or
+//    late one stops everything. A file that wrangler applied has no hash here and is taken as it is.
+// 4. Finding the statement that failed leaves no trace: the attempts all end in a rollback.
+// Not here: reading files; the caller passes their names and texts.
+
+import { leadingBlank, lineAt, splitStatements } from "./sql.js";
+
+const CREATE_TABLES = [
+  `CREATE TABLE IF NOT EXISTS "d1_migrations"(
+		id         INTEGER PRIMARY KEY AUTOINCREMENT,
+		name       TEXT UNIQUE,
+		applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
+);`,
+  `CREATE TABLE IF NOT EXISTS "littoral_migrations"(name TEXT PRIMARY KEY, sha256 TEXT NOT NULL)`,
+];
+const APPLIED = "SELECT m.name, l.sha256 FROM d1_migrations m LEFT JOIN littoral_migrations l USING (name) ORDER BY m.id";
+
+/** A name that no database has: selecting from it fails, and so undoes what ran before it in the same call. */
+const NOWHERE = "littoral_no_such_table_so_roll_back";
+
+export class MigrationError extends Error {
+  name = "MigrationError";
+
+  /** `migration` is the file's name; `line` and `sql` say which statement failed, where one did. */
+  constructor(message, { migration, line, sql, cause }) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.migration = migration;
+    this.line = line;
+    this.sql = sql;
+  }
+}
+
+/** Applies those of `migrations` that the database lacks; resolves to their names. */
+export async function applyMigrations(db, migrations) {
+  const files = await Promise.all(inOrder(migrations).map(async ({ name, sql }) => ({ name, sql, sha256: await sha256(sql) })));
+  await db.batch(CREATE_TABLES.map((sql) => db.prepare(sql)));
+  const { results: applied } = await db.prepare(APPLIED).all();
+  checkApplied(applied, files);
+  const done = new Set(applied.map(({ name }) => name));
+  const names = [];
+  for (const file of files) {
+    if (done.has(file.name)) continue;
+    await applyOne(db, file);
+    names.push(file.name);
+  }
+  return names;
+}
+
+// By number and then by name, as wrangler lists a folder.
+function inOrder(migrations) {
+  const files = [...migrations].sort((a, b) => number(a.name) - number(b.name) || (a.name < b.name ? -1 : 1));
+  for (let i = 1; i < files.length; i++) {
+    if (files[i].name === files[i - 1].name) {
+      throw new MigrationError(`Two migrations are named ${files[i].name}`, { migration: files[i].name });
+    }
+  }
+  return files;
+}
+
+function number(name) {
+  const leading = parseInt(name, 10);
+  return Number.isNaN(leading) ? Number.MAX_SAFE_INTEGER : leading;
+}
+
+function checkApplied(applied, files) {
+  const place = new Map(files.map(({ name }, at) => [name, at]));
+  let latest = -1;
+  for (const { name, sha256 } of applied) {
+    const at = place.get(name);
+    if (at === undefined) {
+      throw new MigrationError(`Migration ${name} was applied to this database and is missing from the files`, { migration: name });
+    }
+    if (sha256 !== null && sha256 !== files[at].sha256) {
+      throw new MigrationError(`Migration ${name} has changed since it was applied to this database`, { migration: name });
+    }
+    latest = Math.max(latest, at);
+  }
+  const done = new Set(applied.map(({ name }) => name));
+  for (const { name } of files.slice(0, latest + 1)) {
+    if (!done.has(name)) {
+      throw new MigrationError(`Migration ${name} comes before ${files[latest].name}, which is applied already; ` +
+        "give it a later number", { migration: name });
+    }
+  }
+}
+
+async function applyOne(db, file) {
+  const name = quoted(file.name);
+  const rows = `INSERT INTO "d1_migrations" (name) VALUES (${name});\n` +
+    `INSERT INTO "littoral_migrations" (name, sha256) VALUES (${name}, '${file.sha256}');`;
+  try {
+    await db.prepare(terminated(file.sql) + rows).run();
+  } catch (cause) {
+    const found = await findFailure(db, file.sql, cause);
+    const where = found ? ` at line ${found.line}` : "";
+    const what = found ? `\n${found.sql}` : "";
+    throw new MigrationError(`Migration ${file.name} failed${where} and was rolled back: ${cause.cause?.message ?? cause.message}${what}`,
+      { migration: file.name, ...found, cause });
+  }
+}
+
+// The least number of statements that fail is found by halves: a run of k statements followed by one
+// that must fail says, by which of the two errors comes back, whether those k are good. What cannot be
+// found so (the connection was lost; a deferred constraint failed at the commit) is left without a line.
+async function findFailure(db, sql, cause) {
+  const pieces = splitStatements(sql);
+  let good = 0;
+  let bad = pieces.length;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if ((await errorAfter(db, pieces.slice(0, middle))).includes(NOWHERE)) good = middle;
+    else bad = middle;
+  }
+  if (bad === 0 || (await errorAfter(db, pieces.slice(0, bad))) !== cause.message) return undefined;
+  const { text, start } = pieces[good];
+  const blank = leadingBlank(text);
+  const offset = / at offset (\d+): /.exec(cause.message)?.[1] ?? 0;
+  const at = Math.min(Math.max(blank, Number(offset)), text.length);
+  return { line: lineAt(sql, start + at), sql: text.slice(blank).trim() };
+}
+
+async function errorAfter(db, pieces) {
+  try {
+    await db.prepare(`${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
+    return "";
+  } catch (error) {
+    return error.message;
+  }
+}
+
+/** The text, ended so that another statement can follow; the newline closes a last `--` comment. */
+function terminated(sql) {
+  return splitStatements(sql).at(-1)?.ended === false ? `${sql}\n;\n` : `${sql}\n`;
+}
+
+function quoted(text) {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+async function sha256(text) {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,104 @@
+// Values between JavaScript and the wire, both ways, and the options that widen them.
+//
+// Invariants
+// 1. Without options, what bind() accepts, what it refuses and with which text, and what a row
+//    holds are D1's: BLOB reads as an array of byte numbers, INTEGER as a Number.
+// 2. A byte view is sent as base64 only where D1 would store the same bytes: elements that are
+//    unsigned bytes. Every other view goes element by element, as D1 sends it.
+// 3. BigInt never meets `meta`: only cells of rows become BigInt.
+// Not here: rows to objects (binding.js), the transport (channel.js).
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** The checked form of the options of `bind`, with every field present. */
+export function options({ blobs = "array", integers = "number" } = {}) {
+  if (blobs !== "array" && blobs !== "bytes") {
+    throw new TypeError(`littoral: option blobs is "array" or "bytes", not ${JSON.stringify(blobs)}`);
+  }
+  if (integers !== "number" && integers !== "bigint") {
+    throw new TypeError(`littoral: option integers is "number" or "bigint", not ${JSON.stringify(String(integers))}`);
+  }
+  return { blobs, integers };
+}
+
+/** One argument of bind() as the wire carries it; throws D1_TYPE_ERROR for what D1 refuses. */
+export function toWire(value, codec) {
+  const type = typeof value;
+  if (type === "number" || type === "string") return value;
+  if (type === "boolean") return value ? 1 : 0;
+  if (type === "object") {
+    if (value === null) return null;
+    if (Array.isArray(value)) {
+      if (value.every(isByte)) return value;
+    } else if (value instanceof ArrayBuffer) {
+      return { blob: toBase64(new Uint8Array(value)) };
+    } else if (value instanceof Uint8Array || value instanceof Uint8ClampedArray) {
+      return { blob: toBase64(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) };
+    } else if (ArrayBuffer.isView(value)) {
+      return Array.from(value);
+    }
+  } else if (type === "bigint" && codec.integers === "bigint" && value >= INT64_MIN && value <= INT64_MAX) {
+    return { int: value.toString() };
+  }
+  const text = `Type '${type}' not supported for value '${value}'`;
+  throw new Error(`D1_TYPE_ERROR: ${text}`, { cause: new Error(text) });
+}
+
+function isByte(item) {
+  return typeof item === "number" && item >= 0 && item < 256;
+}
+
+/** What a request says about the form in which it wants its BLOBs: JSON members, or nothing. */
+export function wireMembers(codec) {
+  return isPlain(codec) ? "" : '"blobs":"base64",';
+}
+
+/** Parses a response text; rows come out as the options ask. */
+export function parseResponse(text, codec) {
+  if (isPlain(codec)) return JSON.parse(text);
+  const response = codec.integers === "bigint" ? JSON.parse(text, integersInRows) : JSON.parse(text);
+  for (const answer of response.responses ?? []) {
+    for (const one of Array.isArray(answer) ? answer : [answer]) {
+      if (one.results) blobsInRows(one.results.rows, codec.blobs === "bytes" ? fromBase64 : arrayFromBase64);
+    }
+  }
+  return response;
+}
+
+function isPlain(codec) {
+  return codec.blobs === "array" && codec.integers === "number";
+}
+
+// The server prints INTEGER without and REAL with a point or an exponent, and BLOBs arrive as
+// base64 here, so a bare integer literal in an array can only be an INTEGER cell.
+function integersInRows(_key, value, context) {
+  return typeof value === "number" && Array.isArray(this) && /^-?\d+$/.test(context.source) ? BigInt(context.source) : value;
+}
+
+function blobsInRows(rows, decode) {
+  for (const row of rows) {
+    for (let i = 0; i < row.length; i++) {
+      const cell = row[i];
+      if (typeof cell === "object" && cell !== null) row[i] = decode(cell.blob);
+    }
+  }
+}
+
+function arrayFromBase64(text) {
+  return Array.from(fromBase64(text));
+}
+
+const toBase64 = Uint8Array.prototype.toBase64
+  ? (bytes) => bytes.toBase64()
+  : (bytes) => {
+    let binary = "";
+    for (let at = 0; at < bytes.length; at += 0x8000) {
+      binary += String.fromCharCode.apply(null, bytes.subarray(at, at + 0x8000));
+    }
+    return btoa(binary);
+  };
+
+const fromBase64 = Uint8Array.fromBase64
+  ? (text) => Uint8Array.fromBase64(text)
+  : (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

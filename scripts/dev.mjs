@@ -1,0 +1,132 @@
+// Starts `wrangler dev` on the example application, prepares its database, says what to try, and stays until
+// wrangler ends or this is told to (Ctrl-C). Wrangler runs in a process group of its own, so that ending it ends
+// workerd and everything else that it started.
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const host = "127.0.0.1";
+const port = Number(process.env.PORT ?? 8787);
+const base = `http://${host}:${port}`;
+const startLimitMs = 90_000;
+const stopLimitMs = 5_000;
+
+/** The example application applies the migrations in its bundle, loads sample rows where there are none, and says what it did. */
+async function prepareDatabase() {
+  const response = await fetch(`${base}/setup`, { method: "POST" });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`POST /setup answered ${response.status}: ${text}`);
+  const { migrations, sightings_loaded: loaded } = parse(text);
+  console.log(migrations.length ? `migrations applied: ${migrations.join(", ")}` : "migrations: all were applied before");
+  console.log(loaded ? `sample rows loaded: ${loaded} sightings` : "sample rows: the database has rows already");
+}
+
+function parse(json) {
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new Error(`POST /setup answered no JSON: ${json.slice(0, 200)}`);
+  }
+}
+
+function sayWhatToTry() {
+  console.log(`
+Three things to try:
+  1. open ${base}/
+  2. curl '${base}/api/sightings?q=galway'
+  3. curl ${base}/api/sightings -d '{"species_id": 1, "shore": "Bay of Skaill", "note": "under a rock"}'
+
+An edit in src/ rebuilds the Worker. Ctrl-C ends it; the database stays in .wrangler/state, to remove for a fresh start.
+`);
+}
+
+/** Rejects where something else listens there already: wrangler would take another port without a word. */
+function portIsFree() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error) => reject(new Error(`port ${port} is not free (${error.code}): run PORT=8788 make dev`)));
+    probe.listen(port, host, () => probe.close(resolve));
+  });
+}
+
+function startWrangler() {
+  const address = ["--ip", host, "--port", String(port)];
+  const application = ["--var", "EXAMPLE_APP:1"];
+  return spawn("wrangler", ["dev", "--local", "--show-interactive-dev-session=false", ...address, ...application], {
+    detached: true,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+}
+
+/** Waits until the Worker answers anything at all. */
+async function answers(signal) {
+  const deadline = Date.now() + startLimitMs;
+  while (!signal.aborted) {
+    try {
+      const response = await fetch(base, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) });
+      await response.arrayBuffer();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw new Error(`no answer from ${base} in ${startLimitMs / 1000} s: ${error.message}`);
+      await sleep(100);
+    }
+  }
+  throw new Error("wrangler ended before the Worker answered");
+}
+
+/** Signals the whole group; false when none of it is left. */
+function signalGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function stopGroup(pid) {
+  signalGroup(pid, "SIGTERM");
+  const deadline = Date.now() + stopLimitMs;
+  while (signalGroup(pid, 0)) {
+    if (Date.now() > deadline) return signalGroup(pid, "SIGKILL");
+    await sleep(50);
+  }
+}
+
+try {
+  await portIsFree();
+} catch (error) {
+  console.error(`error: ${error.message}`);
+  process.exit(1);
+}
+
+const wrangler = startWrangler();
+const ended = new AbortController();
+let stopping = false;
+
+async function stop(status) {
+  if (stopping) return;
+  stopping = true;
+  await stopGroup(wrangler.pid);
+  process.exit(status);
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop(0));
+process.on("exit", () => signalGroup(wrangler.pid, "SIGKILL"));
+wrangler.on("error", (error) => {
+  console.error(`error: wrangler did not start: ${error.message}`);
+  process.exit(1);
+});
+wrangler.on("exit", (code) => {
+  ended.abort();
+  stop(code ?? 1);
+});
+
+try {
+  await answers(ended.signal);
+  await prepareDatabase();
+  sayWhatToTry();
+} catch (error) {
+  if (!stopping) console.error(`error: ${error.message}`);
+  await stop(1);
+}

@@ -1,0 +1,131 @@
+// Starts one workerd, through Miniflare, for a test file: the Littoral Worker from its built bundle and
+// a user's Worker (made with user.mjs) with three bindings for each database that the file asks for.
+//
+// For a database `x` the user's Worker has
+//   D1_x        Miniflare's own D1
+//   DB_x        the runtime's D1Database class in front of Littoral, through the package's plugin
+//   LITTORAL_x  a service binding to Littoral, which the Worker wraps with the package's bind()
+// DB_x and LITTORAL_x are different databases, so that the two can be compared step by step.
+// Databases end with the workerd, unless `persist` names a folder.
+//
+// Not here: any test.
+
+import { fileURLToPath } from "node:url";
+import { basename, resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { build } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+
+/** The Littoral Worker's entry module; it imports what `build/` holds. */
+const LITTORAL_ENTRY = process.env.LITTORAL_ENTRY ?? fileURLToPath(new URL("../../src/worker/entry.mjs", import.meta.url));
+
+/** The Littoral Worker's Durable Objects, binding to class, as in wrangler.toml. */
+const LITTORAL_OBJECTS = { DATABASE: "Database" };
+
+export const LITTORAL_HOST = "littoral.example";
+const PLUGIN = fileURLToPath(new URL("../../js/src/plugin.js", import.meta.url));
+export const COMPATIBILITY_DATE = "2026-11-17";
+
+/** Every kind of binding that a database has. */
+export const BINDINGS = ["D1", "DB", "LITTORAL"];
+
+/** Starts the runtime with the user's Worker `entry` (a file URL), these databases, and more bindings of Littoral, name to props. */
+export async function start({ entry, databases, services = {}, persist }) {
+  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker()];
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
+  await miniflare.ready;
+  return new Harness(miniflare);
+}
+
+class Harness {
+  constructor(miniflare) {
+    this.miniflare = miniflare;
+  }
+
+  /** Runs a scenario on a binding of a database; answers what it returned, or throws what it threw. */
+  run(name, { binding, database, body }) {
+    return this.#ask(name, { method: "POST", body: JSON.stringify({ binding, database, body }) });
+  }
+
+  /** The names of the Worker's scenarios. */
+  scenarios() {
+    return this.#ask("");
+  }
+
+  async #ask(name, init) {
+    const response = await this.miniflare.dispatchFetch(`http://user/${encodeURIComponent(name)}`, init);
+    const answer = await response.json();
+    if (answer.failure) throw Object.assign(new Error(answer.failure.message), { stack: answer.failure.stack });
+    return answer.value;
+  }
+
+  /** A request to the Littoral Worker as one from the internet arrives: over HTTP and without props. */
+  fetchLittoral(path, init) {
+    return this.miniflare.dispatchFetch(`http://${LITTORAL_HOST}${path}`, init);
+  }
+
+  dispose() {
+    return this.miniflare.dispose();
+  }
+}
+
+async function userWorker(entry, databases, services) {
+  const serviceBindings = Object.fromEntries(Object.entries(services).map(([name, props]) => [name, { name: "littoral", props }]));
+  const unsafeBindings = [];
+  for (const database of databases) {
+    const props = (kind) => ({ database: `${database}-${kind}` });
+    serviceBindings[`LITTORAL_${database}`] = { name: "littoral", props: props("rpc") };
+    unsafeBindings.push({
+      name: `DB_${database}`,
+      type: "service",
+      plugin: { package: PLUGIN, name: "littoral" },
+      options: { service: "littoral", props: props("d1class") },
+    });
+  }
+  return {
+    name: "user",
+    modules: await bundle(entry),
+    compatibilityDate: COMPATIBILITY_DATE,
+    compatibilityFlags: ["nodejs_compat"],
+    d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
+    serviceBindings,
+    unsafeBindings,
+  };
+}
+
+export async function littoralWorker() {
+  return {
+    name: "littoral",
+    routes: [`${LITTORAL_HOST}/*`],
+    modules: await bundle(LITTORAL_ENTRY),
+    compatibilityDate: COMPATIBILITY_DATE,
+    durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),
+  };
+}
+
+/** One JavaScript module made of an entry and what it imports, and the wasm modules beside it. */
+export async function bundle(entry) {
+  const wasm = [];
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "esnext",
+    conditions: ["workerd", "worker", "browser", "import"],
+    external: ["cloudflare:*", "node:*"],
+    logLevel: "error",
+    plugins: [{
+      name: "wasm-modules",
+      setup({ onResolve }) {
+        onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path, resolveDir }) => {
+          const file = resolve(resolveDir, path.replace(/\?module$/, ""));
+          const name = `./${basename(file)}`;
+          if (!wasm.some((module) => module.path === name)) wasm.push({ type: "CompiledWasm", path: name, contents: readFileSync(file) });
+          return { path: name, external: true };
+        });
+      },
+    }],
+  });
+  return [{ type: "ESModule", path: "./worker.mjs", contents: outputFiles[0].text }, ...wasm];
+}
