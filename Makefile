@@ -1,5 +1,5 @@
 # Littoral's commands. `make dev` and `make test` set up everything they need; see docs/setup.md.
-.PHONY: help setup build build-wasm dev test bench fmt lint size clean
+.PHONY: help setup build dev test bench fmt lint size clean
 
 help:
 	@echo 'make dev      set up, build, and serve the example application on 127.0.0.1:8787'
@@ -17,10 +17,6 @@ setup:
 build: setup
 	@scripts/build
 	@scripts/size
-
-# What wrangler runs before it bundles (wrangler.toml): only the WebAssembly, and only where a source is newer.
-build-wasm:
-	@scripts/build --if-changed
 
 dev: setup
 	@scripts/dev

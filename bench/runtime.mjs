@@ -6,9 +6,10 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { COMPATIBILITY_DATE, PLUGIN, bundle, littoralWorker } from "../tests/worker/harness.mjs";
+import { COMPATIBILITY_DATE, bundle, littoralWorker } from "../tests/worker/harness.mjs";
 
 const ENTRY = fileURLToPath(new URL("./worker.mjs", import.meta.url));
+const PLUGIN = fileURLToPath(new URL("../js/src/plugin.js", import.meta.url));
 
 export async function start({ databases, persist }) {
   const before = children();

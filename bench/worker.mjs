@@ -38,30 +38,35 @@ export default class extends WorkerEntrypoint {
   async round(task) {
     const { shape, concurrency, operations } = task;
     const each = Math.ceil(operations / concurrency);
+    const db = connect(task.system, this.env, task.database);
     const began = performance.now();
     const loops = Array.from({ length: concurrency }, (_, lane) => {
       const part = { ...task, operations: each, seed: task.seed * 1_000 + lane };
-      return shape === "requests" ? this.env.SELF.lane(part) : this.lane(part);
+      return shape === "requests" ? this.env.SELF.lane(part) : loop(db, part);
     });
     const latencies = (await Promise.all(loops)).flat();
     return { ms: performance.now() - began, latencies };
   }
 
-  /** One loop of operations, one after the other; answers the milliseconds of each. */
-  async lane({ system, database, bench, operations, rows, seed }) {
-    const db = connect(system, this.env, database);
-    const operation = OPERATIONS[bench];
-    const context = { random: generator(seed), rows };
-    const latencies = [];
-    let now = performance.now();
-    for (let i = 0; i < operations; i++) {
-      await operation(db, context);
-      const then = now;
-      now = performance.now();
-      latencies.push(now - then);
-    }
-    return latencies;
+  /** One loop in a request of its own. */
+  lane(part) {
+    return loop(connect(part.system, this.env, part.database), part);
   }
+}
+
+/** Operations one after the other; answers the milliseconds of each. */
+async function loop(db, { bench, operations, rows, seed }) {
+  const operation = OPERATIONS[bench];
+  const context = { random: generator(seed), rows };
+  const latencies = [];
+  let now = performance.now();
+  for (let i = 0; i < operations; i++) {
+    await operation(db, context);
+    const then = now;
+    now = performance.now();
+    latencies.push(now - then);
+  }
+  return latencies;
 }
 
 /** A small generator of whole numbers below n (xorshift32), the same for each system. */

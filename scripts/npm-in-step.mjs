@@ -18,9 +18,8 @@ function* differences() {
   for (const [path, { version, link, optional, peer }] of Object.entries(wanted)) {
     if (!path.startsWith("node_modules/") && !path.includes("/node_modules/")) continue;
     const found = installed[path];
-    if (found ? found.version !== version || found.link !== link : !optional && !peer) {
-      yield `${path} is ${found?.version ?? "missing"}, locked is ${version}`;
-    }
+    const same = found ? found.link === link && (link || found.version === version) : optional || peer;
+    if (!same) yield `${path} is ${found?.version ?? "missing"}, locked is ${version ?? "a link"}`;
   }
 }
 

@@ -8,7 +8,8 @@
 //
 // The contract is miniflare 5's for external plugins: a module that exports `plugins`, a map of
 // name -> { getBindings, getNodeBindings, getServices }. A worker's entries are found in its
-// `config.env`, each with `dev: { plugin: { package, name }, options }`.
+// `config.env`, each with `dev: { plugin: { package, name }, options }`. Wrangler puts the service binding's
+// `service` among the options but not its `props`, so the database is named there once more.
 
 const NAME = "littoral";
 
@@ -24,8 +25,8 @@ function entriesOf({ config }) {
 
 function target(name, { service, props, database = props?.database }) {
   if (typeof service !== "string" || typeof database !== "string" || database === "") {
-    throw new TypeError(`littoral: binding ${name} needs "service" (the Littoral Worker's name) and ` +
-      `"props": {"database": "<name>"}, or both in "dev.options"`);
+    throw new TypeError(`littoral: binding ${name} needs the Littoral Worker's name as "service" and the database's ` +
+      `as "database" in "dev.options"`);
   }
   return { service, database };
 }

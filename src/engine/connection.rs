@@ -12,7 +12,7 @@ use super::error::Error;
 use super::limits::Limits;
 use super::rows_written::RowsWritten;
 use super::value::Value;
-use super::{Meta, RowEncoder};
+use super::{Meta, RowEncoder, Statement as Text};
 use crate::vfs::ffi::counters::Counters;
 use crate::vfs::{DatabaseFile, VFS_NAME};
 use fallible_iterator::FallibleIterator;
@@ -116,18 +116,19 @@ impl Connection {
     }
 
     /// Runs an SQL text, which may hold several statements: the parameters belong to the last and so does the result.
-    pub(super) fn run<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<E::Output, Error> {
+    pub(super) fn run<E: RowEncoder>(&self, text: &Text, options: E::Options) -> Result<E::Output, Error> {
+        let Text { sql, parameters } = text;
         self.statement_offset.set(0);
         let before = self.snapshot()?;
-        self.counters.take();
-        let (encoder, read_only) = self.run_text::<E>(sql, parameters)?;
+        self.counters.reset();
+        let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
         let meta = self.meta(sql, &before, read_only)?;
         Ok(encoder.finish(&meta))
     }
 
-    fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<(E, bool), Error> {
+    fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
         if sql.len() > CACHED_TEXT_BYTES || sql.trim_start().starts_with(TRUSTED) {
-            return self.run_batch(sql, parameters);
+            return self.run_batch(sql, parameters, options);
         }
         self.authorizer.take_updates();
         let trimmed = sql.len() - sql.trim_start().len();
@@ -138,17 +139,17 @@ impl Connection {
                     return Err(Error::NoStatement);
                 }
                 let read_only = statement.readonly();
-                Ok((self.run_statement(&mut statement, parameters)?, read_only))
+                Ok((self.run_statement(&mut statement, parameters, options)?, read_only))
             }
-            Err(rusqlite::Error::MultipleStatement) => self.run_batch(sql, parameters),
+            Err(rusqlite::Error::MultipleStatement) => self.run_batch(sql, parameters, options),
             // The error may be in a later statement, which needs the ones before it.
-            Err(_) if has_several_statements(sql) => self.run_batch(sql, parameters),
+            Err(_) if has_several_statements(sql) => self.run_batch(sql, parameters, options),
             Err(error) => Err(self.describe(&error, trimmed)),
         }
     }
 
     /// Runs several statements, each compiled after the one before it ran.
-    fn run_batch<E: RowEncoder>(&self, sql: &str, parameters: &[Value]) -> Result<(E, bool), Error> {
+    fn run_batch<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
         let mut batch = Batch::new(&self.sqlite, sql);
         let mut next = batch.next().map_err(|error| self.describe(&error, 0))?;
         let mut read_only = true;
@@ -164,7 +165,7 @@ impl Connection {
             // Compiling the next statement tells whether this is the last; it may need this one's effect, so it is tried twice.
             let peeked = batch.next();
             match peeked {
-                Ok(None) => return Ok((self.run_statement(&mut statement, parameters)?, read_only)),
+                Ok(None) => return Ok((self.run_statement(&mut statement, parameters, options)?, read_only)),
                 Ok(Some(following)) => {
                     self.run_leading(&mut statement)?;
                     next = Some(following);
@@ -189,10 +190,12 @@ impl Connection {
         }
         let mut rows = statement.raw_query();
         while rows.next().map_err(|error| self.describe(&error, 0))?.is_some() {}
+        drop(rows);
+        self.counters.collect(statement);
         Ok(())
     }
 
-    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement<'_>, parameters: &[Value]) -> Result<E, Error> {
+    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement<'_>, parameters: &[Value], options: E::Options) -> Result<E, Error> {
         if statement.parameter_count() != parameters.len() {
             return Err(Error::ParameterCount);
         }
@@ -201,13 +204,15 @@ impl Connection {
         }
         let columns = statement.column_count();
         let names: Vec<&str> = (0..columns).map(|column| statement.column_name(column).unwrap_or_default()).collect();
-        let mut encoder = E::start(&names);
+        let mut encoder = E::start(&names, options);
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(|error| self.describe(&error, 0))? {
             if encoder.row(&RowValues { row, columns }) > self.limits.result_bytes {
                 return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
             }
         }
+        drop(rows);
+        self.counters.collect(statement);
         Ok(encoder)
     }
 
@@ -222,8 +227,7 @@ impl Connection {
     /// The size of the database as this connection sees it, in a transaction too.
     fn measure_size(&self) -> Result<u64, Error> {
         let pages = self.control_int("/*littoral*/PRAGMA page_count")?;
-        let page_size = self.control_int("/*littoral*/PRAGMA page_size")?;
-        let size = (pages * page_size) as u64;
+        let size = pages as u64 * self.file.page_size().bytes() as u64;
         self.size_after.set(Some(size));
         Ok(size)
     }
@@ -235,16 +239,17 @@ impl Connection {
     }
 
     fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
-        let (rows_read, tables) = self.counters.take();
-        let size_after = if read_only { before.size } else { self.measure_size()? };
+        let rows_read = self.counters.rows_read();
         let changes = self.sqlite.total_changes() - before.changes;
         let last_row_id = self.sqlite.last_insert_rowid();
         let rows_written = if read_only {
             0
         } else {
-            self.authorizer.trusted(|| self.rows_written.count(&self.sqlite, sql, changes, tables)).map_err(|error| self.describe(&error, 0))?
+            let tables = self.counters.tables();
+            let count = || self.rows_written.count(&self.sqlite, sql, changes, &tables);
+            self.authorizer.trusted(count).map_err(|error| self.describe(&error, 0))?
         };
-        self.counters.take();
+        let size_after = if read_only { before.size } else { self.measure_size()? };
         Ok(Meta {
             changes,
             last_row_id,

@@ -71,8 +71,10 @@ pub struct Meta {
 pub trait RowEncoder {
     /// What it makes of a result.
     type Output;
+    /// What the caller may choose, for each call.
+    type Options: Copy;
     /// Starts a result with these columns.
-    fn start(columns: &[&str]) -> Self;
+    fn start(columns: &[&str], options: Self::Options) -> Self;
     /// Takes a row; returns the bytes taken so far, which are limited.
     fn row(&mut self, row: &RowValues<'_>) -> usize;
     /// Ends the result.
@@ -108,29 +110,36 @@ impl Database {
     }
 
     /// Runs calls in order, each in a transaction of its own as far as anyone can tell. Answers are in the same order.
-    pub fn run<E: RowEncoder>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
+    pub fn run<E: RowEncoder<Options = ()>>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
+        let calls: Vec<_> = calls.iter().map(|call| (call, ())).collect();
+        self.run_with::<E>(&calls)
+    }
+
+    /// The same, with options for each call.
+    pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
             return results;
         }
-        calls.iter().map(|call| self.run_alone::<E>(call)).collect()
+        calls.iter().map(|(call, options)| self.run_alone::<E>(call, *options)).collect()
     }
 
-    fn run_alone<E: RowEncoder>(&mut self, call: &Call) -> CallResult<E> {
+    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
         let writer = self.writer()?;
-        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call));
+        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call, options));
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(&mut self, calls: &[Call]) -> Option<Vec<CallResult<E>>> {
-        if calls.iter().flatten().any(|statement| mentions_pragma(&statement.sql)) {
+    fn run_together<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Option<Vec<CallResult<E>>> {
+        if calls.iter().flat_map(|(call, _)| *call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
         let result = in_transaction(writer, |writer| {
-            calls.iter().map(|call| in_savepoint(writer, |writer| run_statements::<E>(writer, call))).collect::<Result<Vec<_>, Failure>>()
+            let run = |(call, options): &(&Call, E::Options)| in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options));
+            calls.iter().map(run).collect::<Result<Vec<_>, Failure>>()
         });
         self.settle(result).ok()
     }
@@ -184,16 +193,16 @@ impl Snapshot {
     }
 
     /// Runs a call. Statements that write fail with `attempt to write a readonly database`.
-    pub fn run<E: RowEncoder>(&self, call: &Call) -> CallResult<E> {
-        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call))
+    pub fn run<E: RowEncoder<Options = ()>>(&self, call: &Call) -> CallResult<E> {
+        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, ()))
     }
 }
 
-fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call) -> CallResult<E> {
+fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> CallResult<E> {
     connection.refill_budget();
     let mut outputs = Vec::with_capacity(call.len());
     for (text, statement) in call.iter().enumerate() {
-        match connection.run::<E>(&statement.sql, &statement.parameters) {
+        match connection.run::<E>(statement, options) {
             Ok(output) => outputs.push(output),
             // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
             Err(Error::NoStatement) if call.len() > 1 => {}

@@ -41,44 +41,42 @@ impl RowsWritten {
     }
 
     /// The count for a statement that made `changes` row changes, of which `tables` are those that the hook saw.
-    pub(super) fn count(
-        &self,
-        connection: &Connection,
-        sql: &str,
-        changes: u64,
-        tables: HashMap<Box<[u8]>, TableChanges>,
-    ) -> rusqlite::Result<u64> {
+    pub(super) fn count(&self, connection: &Connection, sql: &str, changes: u64, tables: &[TableChanges]) -> rusqlite::Result<u64> {
         if tables.is_empty() {
             // DDL, most likely: what is known of indexes may be out of date.
             self.indexes.borrow_mut().clear();
             return Ok(changes);
         }
-        let known = self.updates.borrow();
-        let updates = known.get(sql).map_or(&[][..], Vec::as_slice);
         let mut total = changes;
-        for (table, TableChanges { inserted, updated }) in tables {
+        for TableChanges { table, inserted, updated } in tables {
             let indexes = self.indexes_of(connection, table)?;
-            total += inserted * indexes.0.len() as u64;
-            if updated > 0 {
-                let set: Vec<&str> = updates.iter().filter(|update| update.table.as_bytes() == &*indexes.1).map(|update| &*update.column).collect();
-                let touched = indexes.0.iter().filter(|index| set.is_empty() || set.iter().any(|column| index.contains(*column)));
-                total += updated * touched.count() as u64;
+            total += inserted * indexes.len() as u64;
+            if *updated > 0 && !indexes.is_empty() {
+                total += updated * self.touched(sql, table, &indexes);
             }
         }
         Ok(total)
     }
 
-    fn indexes_of(&self, connection: &Connection, table: Box<[u8]>) -> rusqlite::Result<(Rc<Vec<Index>>, Box<[u8]>)> {
-        if let Some(indexes) = self.indexes.borrow().get(&table) {
-            return Ok((indexes.clone(), table));
+    /// How many of the indexes have a column that `sql` sets; all of them where that is not known.
+    fn touched(&self, sql: &str, table: &[u8], indexes: &[Index]) -> u64 {
+        let known = self.updates.borrow();
+        let updates = known.get(sql).map_or(&[][..], Vec::as_slice);
+        let set: Vec<&str> = updates.iter().filter(|update| update.table.as_bytes() == table).map(|update| &*update.column).collect();
+        indexes.iter().filter(|index| set.is_empty() || set.iter().any(|column| index.contains(*column))).count() as u64
+    }
+
+    fn indexes_of(&self, connection: &Connection, table: &[u8]) -> rusqlite::Result<Rc<Vec<Index>>> {
+        if let Some(indexes) = self.indexes.borrow().get(table) {
+            return Ok(indexes.clone());
         }
-        let indexes = Rc::new(read_indexes(connection, &String::from_utf8_lossy(&table))?);
+        let indexes = Rc::new(read_indexes(connection, &String::from_utf8_lossy(table))?);
         let mut known = self.indexes.borrow_mut();
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(table.clone(), indexes.clone());
-        Ok((indexes, table))
+        known.insert(table.into(), indexes.clone());
+        Ok(indexes)
     }
 }
 

@@ -59,8 +59,9 @@ pub struct ResultSet {
 
 impl RowEncoder for ResultSet {
     type Output = ResultSet;
+    type Options = ();
 
-    fn start(columns: &[&str]) -> ResultSet {
+    fn start(columns: &[&str], (): ()) -> ResultSet {
         ResultSet { columns: columns.iter().map(|&name| name.into()).collect(), ..ResultSet::default() }
     }
 

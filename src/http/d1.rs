@@ -1,103 +1,135 @@
 //! D1's wire protocol and the requests of many calls, answered from a [`Database`].
 //!
+//! Requests that wait together are answered together: the engine lets their calls share a commit.
+//!
 //! **Invariants**
-//! 1. Every request is answered with JSON that a D1 client understands, whatever came in.
+//! 1. Every request is answered with JSON that its client understands, whatever came in.
 //! 2. A bookmark answered names a state at least as new as everything in the answer.
 //!
-//! **Not here:** where the request came from (`worker`).
+//! **Not here:** where a request came from (`worker`).
 
 use crate::bookmark::Bookmark;
-use crate::engine::{Call, CallResult, Database, Error, RowEncoder};
-use crate::wire::d1::{BlobFormat, CallBody, CallsBody, JsonResult, failure, malformed, responses};
+use crate::engine::{Call, CallResult, Database, Error};
+use crate::wire::d1::{CallBody, CallsBody, Format, JsonResult, failure, malformed, responses};
 
 /// What a session may ask for instead of a bookmark.
 const CONSTRAINTS: [&str; 2] = ["first-primary", "first-unconstrained"];
 
-/// The answer to a request of D1's protocol.
+/// A request, as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub enum Request<'a> {
+    /// `POST /query` or `/execute` of D1's protocol.
+    D1 {
+        /// A statement or an array of them.
+        body: &'a str,
+        /// The query parameter `resultsFormat`: `ROWS_AND_COLUMNS`; anything else is answered with objects, as D1 does.
+        results_format: Option<&'a str>,
+        /// The header `x-cf-d1-session-commit-token`.
+        session: Option<&'a str>,
+    },
+    /// A request of many calls.
+    Calls {
+        /// `{"calls":[...]}`.
+        body: &'a str,
+    },
+}
+
+/// What is sent back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// JSON.
     pub body: String,
-    /// For the header `x-cf-d1-session-commit-token`; only if the request had one.
+    /// For the header `x-cf-d1-session-commit-token`, if the request had one.
     pub bookmark: Option<String>,
 }
 
-/// How results are to look: the query parameter `resultsFormat`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResultsFormat {
-    /// `ROWS_AND_COLUMNS`.
-    RowsAndColumns,
-    /// `ARRAY_OF_OBJECTS`, and `NONE`, which D1 answers in the same way.
-    Objects,
-}
-
-impl ResultsFormat {
-    /// The format that a request asks for.
-    pub fn parse(name: Option<&str>) -> ResultsFormat {
-        match name {
-            Some("ROWS_AND_COLUMNS") => ResultsFormat::RowsAndColumns,
-            _ => ResultsFormat::Objects,
-        }
-    }
-}
-
-/// Answers `POST /query` and `POST /execute`.
-pub fn answer_query(database: &mut Database, body: &str, format: ResultsFormat, session: Option<&str>) -> Answer {
-    if let Err(error) = check_session(database, session) {
-        return Answer { body: failure(&error, None), bookmark: None };
-    }
-    let body = match serde_json::from_str::<CallBody>(body) {
-        Ok(call) => {
-            let (call, batch) = call.into_call();
-            match format {
-                ResultsFormat::RowsAndColumns => answer_one::<JsonResult<false, false>>(database, call, batch),
-                ResultsFormat::Objects => answer_one::<JsonResult<true, false>>(database, call, batch),
-            }
-        }
-        Err(error) => failure(&not_understood(&error), None),
-    };
-    Answer { body, bookmark: session.map(|_| bookmark(database)) }
+/// Answers one request.
+pub fn answer(database: &mut Database, request: Request<'_>) -> Answer {
+    answer_together(database, &[request]).pop().unwrap_or_else(|| Answer { body: String::new(), bookmark: None })
 }
 
 /// Answers a request of many calls.
 pub fn answer_calls(database: &mut Database, body: &str) -> String {
-    let request = match serde_json::from_str::<CallsBody>(body) {
-        Ok(request) => request,
-        Err(error) => return malformed(&not_understood(&error)),
-    };
-    if let Err(error) = check_session(database, request.bookmark.as_deref()) {
-        return malformed(&error);
-    }
-    let (calls, batches): (Vec<Call>, Vec<bool>) = request.calls.into_iter().map(CallBody::into_call).unzip();
-    let answers = match request.blobs {
-        BlobFormat::Bytes => answer_all::<JsonResult<false, false>>(database, &calls, &batches),
-        BlobFormat::Base64 => answer_all::<JsonResult<false, true>>(database, &calls, &batches),
-    };
-    responses(&bookmark(database), &answers)
+    answer(database, Request::Calls { body }).body
 }
 
-fn answer_one<E: RowEncoder<Output = String>>(database: &mut Database, call: Call, batch: bool) -> String {
-    if call.is_empty() {
-        return failure(&Error::NoStatement, None);
-    }
-    answer_all::<E>(database, &[call], &[batch]).pop().unwrap_or_default()
-}
-
-fn answer_all<E: RowEncoder<Output = String>>(database: &mut Database, calls: &[Call], batches: &[bool]) -> Vec<String> {
-    database.run::<E>(calls).into_iter().zip(batches).map(|(result, batch)| answer_call::<E>(result, *batch)).collect()
-}
-
-fn answer_call<E: RowEncoder<Output = String>>(result: CallResult<E>, batch: bool) -> String {
-    match result {
-        Ok(outputs) if batch => format!("[{}]", outputs.join(",")),
-        Ok(mut outputs) => outputs.pop().unwrap_or_default(),
-        Err(error) => failure(&error, error.place),
-    }
+/// Answers requests that waited together, in order.
+pub fn answer_together(database: &mut Database, requests: &[Request<'_>]) -> Vec<Answer> {
+    let parsed: Vec<Parsed> = requests.iter().map(|request| parse(database, request)).collect();
+    let calls: Vec<(&Call, Format)> = parsed.iter().flat_map(Parsed::calls).collect();
+    let mut results = database.run_with::<JsonResult>(&calls).into_iter();
+    let bookmark = bookmark(database);
+    parsed.iter().map(|request| request.answer(&mut results, &bookmark)).collect()
 }
 
 /// The bookmark of the newest state.
 pub fn bookmark(database: &Database) -> String {
     database.state().bookmark().to_string()
+}
+
+/// A request understood.
+enum Parsed {
+    D1 { call: Call, batch: bool, format: Format, in_session: bool },
+    Calls { calls: Vec<(Call, bool)>, format: Format },
+    /// Answered without the database.
+    Refused(String),
+}
+
+impl Parsed {
+    fn calls(&self) -> impl Iterator<Item = (&Call, Format)> {
+        let (one, many, format) = match self {
+            Parsed::D1 { call, format, .. } => (Some(call), &[][..], *format),
+            Parsed::Calls { calls, format } => (None, calls.as_slice(), *format),
+            Parsed::Refused(_) => (None, &[][..], Format::default()),
+        };
+        one.into_iter().chain(many.iter().map(|(call, _)| call)).map(move |call| (call, format))
+    }
+
+    fn answer(&self, results: &mut impl Iterator<Item = CallResult<JsonResult>>, bookmark: &str) -> Answer {
+        let mut next = |batch: bool| results.next().map(|result| answer_call(result, batch)).unwrap_or_default();
+        match self {
+            Parsed::D1 { batch, in_session, .. } => Answer { body: next(*batch), bookmark: in_session.then(|| bookmark.into()) },
+            Parsed::Calls { calls, .. } => {
+                let answers: Vec<String> = calls.iter().map(|(_, batch)| next(*batch)).collect();
+                Answer { body: responses(bookmark, &answers), bookmark: None }
+            }
+            Parsed::Refused(body) => Answer { body: body.clone(), bookmark: None },
+        }
+    }
+}
+
+fn parse(database: &Database, request: &Request<'_>) -> Parsed {
+    match request {
+        Request::D1 { body, results_format, session } => {
+            if let Err(error) = check_session(database, *session) {
+                return Parsed::Refused(failure(&error, None));
+            }
+            let format = Format { objects: *results_format != Some("ROWS_AND_COLUMNS"), ..Format::default() };
+            match serde_json::from_str::<CallBody>(body).map(CallBody::into_call) {
+                Ok((call, _)) if call.is_empty() => Parsed::Refused(failure(&Error::NoStatement, None)),
+                Ok((call, batch)) => Parsed::D1 { call, batch, format, in_session: session.is_some() },
+                Err(error) => Parsed::Refused(failure(&not_understood(&error), None)),
+            }
+        }
+        Request::Calls { body } => match serde_json::from_str::<CallsBody>(body) {
+            Ok(request) => match check_session(database, request.bookmark.as_deref()) {
+                Ok(()) => {
+                    let format = Format { objects: false, blobs: request.blobs };
+                    Parsed::Calls { calls: request.calls.into_iter().map(CallBody::into_call).collect(), format }
+                }
+                Err(error) => Parsed::Refused(malformed(&error)),
+            },
+            Err(error) => Parsed::Refused(malformed(&not_understood(&error))),
+        },
+    }
+}
+
+fn answer_call(result: CallResult<JsonResult>, batch: bool) -> String {
+    match result {
+        Ok(outputs) if batch => format!("[{}]", outputs.join(",")),
+        Ok(mut outputs) => outputs.pop().unwrap_or_default(),
+        Err(failed) => failure(&failed, failed.place),
+    }
 }
 
 /// Checks what a session sent. The primary has every state, so it only has to exist.

@@ -21,24 +21,45 @@ pub struct Fault(Rc<Plan>);
 #[derive(Debug, Default)]
 struct Plan {
     operations: Counter<u64>,
-    fail_at: Counter<Option<u64>>,
-    stop: Counter<bool>,
+    armed_at: Counter<Option<u64>>,
+    kind: Counter<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Kind {
+    #[default]
+    Once,
+    Stop,
+    StopAfter,
+}
+
+/// What becomes of one operation.
+enum Verdict {
+    Passes,
+    Fails,
+    /// It is done, and nobody hears of it.
+    AnswerLost,
 }
 
 impl Fault {
     /// Fails the `n`-th operation from now (from 1), and that one only.
     pub fn fail_at(&self, n: u64) {
-        self.arm(n, false);
+        self.arm(n, Kind::Once);
     }
 
     /// Fails the `n`-th operation from now and every one after it: the process is gone.
     pub fn stop_at(&self, n: u64) {
-        self.arm(n, true);
+        self.arm(n, Kind::Stop);
+    }
+
+    /// Does the `n`-th operation from now but loses its answer, and fails every one after it: the process was gone a moment later.
+    pub fn stop_after(&self, n: u64) {
+        self.arm(n, Kind::StopAfter);
     }
 
     /// Lets everything pass again.
     pub fn clear(&self) {
-        self.0.fail_at.set(None);
+        self.0.armed_at.set(None);
     }
 
     /// Operations seen since the last call that armed it.
@@ -46,29 +67,36 @@ impl Fault {
         self.0.operations.get()
     }
 
-    fn arm(&self, n: u64, stop: bool) {
+    fn arm(&self, n: u64, kind: Kind) {
         self.0.operations.set(0);
-        self.0.fail_at.set(Some(n));
-        self.0.stop.set(stop);
+        self.0.armed_at.set(Some(n));
+        self.0.kind.set(kind);
     }
 
-    fn passes(&self) -> bool {
+    fn next(&self) -> Verdict {
         let now = self.0.operations.get() + 1;
         self.0.operations.set(now);
-        match self.0.fail_at.get() {
-            Some(at) if self.0.stop.get() => now < at,
-            Some(at) => now != at,
-            None => true,
+        let Some(at) = self.0.armed_at.get() else { return Verdict::Passes };
+        match self.0.kind.get() {
+            Kind::Once if now == at => Verdict::Fails,
+            Kind::Stop if now >= at => Verdict::Fails,
+            Kind::StopAfter if now == at => Verdict::AnswerLost,
+            Kind::StopAfter if now > at => Verdict::Fails,
+            Kind::Once | Kind::Stop | Kind::StopAfter => Verdict::Passes,
         }
     }
 
-    fn store_operation(&self) -> Result<(), StoreError> {
-        if self.passes() { Ok(()) } else { Err(StoreError::Io(INJECTED.into())) }
+    fn run<T, E: From<SqlError>>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        match self.next() {
+            Verdict::Passes => operation(),
+            Verdict::Fails => Err(injected().into()),
+            Verdict::AnswerLost => operation().and_then(|_| Err(injected().into())),
+        }
     }
+}
 
-    fn sql_operation(&self) -> Result<(), SqlError> {
-        if self.passes() { Ok(()) } else { Err(SqlError::Failed(INJECTED.into())) }
-    }
+fn injected() -> SqlError {
+    SqlError::Failed(INJECTED.into())
 }
 
 /// What every injected failure says.
@@ -97,33 +125,27 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
     }
 
     fn state(&self, txid: Txid) -> Result<State, StoreError> {
-        self.fault.store_operation()?;
-        self.store.state(txid)
+        self.fault.run(|| self.store.state(txid))
     }
 
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
-        self.fault.store_operation()?;
-        self.store.read_page(pgno, at, image)
+        self.fault.run(|| self.store.read_page(pgno, at, image))
     }
 
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
-        self.fault.store_operation()?;
-        self.store.page_checksum(pgno, at)
+        self.fault.run(|| self.store.page_checksum(pgno, at))
     }
 
     fn append(&self, commit: &Commit) -> Result<(), StoreError> {
-        self.fault.store_operation()?;
-        self.store.append(commit)
+        self.fault.run(|| self.store.append(commit))
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
-        self.fault.store_operation()?;
-        self.store.log_after(after, max_frames)
+        self.fault.run(|| self.store.log_after(after, max_frames))
     }
 
     fn prune(&self, before: Txid) -> Result<Txid, StoreError> {
-        self.fault.store_operation()?;
-        self.store.prune(before)
+        self.fault.run(|| self.store.prune(before))
     }
 }
 
@@ -142,14 +164,20 @@ impl<Q> FaultySql<Q> {
 
 impl<Q: Sql> Sql for FaultySql<Q> {
     fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
-        self.fault.sql_operation()?;
-        self.sql.rows(sql, params)
+        self.fault.run(|| self.sql.rows(sql, params))
     }
 
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut answer = Ok(());
         self.sql.transaction(&mut || {
             body()?;
-            self.fault.sql_operation().map_err(StoreError::from)
-        })
+            match self.fault.next() {
+                Verdict::Passes => {}
+                Verdict::Fails => return Err(injected().into()),
+                Verdict::AnswerLost => answer = Err(injected().into()),
+            }
+            Ok(())
+        })?;
+        answer
     }
 }

@@ -41,8 +41,9 @@ impl MemoryStore {
         let newest = inner.versions.get(&pgno).and_then(|versions| versions.range(..=at).next_back());
         match newest {
             _ if pgno.0 > state.page_count => Err(StoreError::damaged_page(pgno, at, "the database has fewer pages")),
+            // It may have versions of a time when the page size was another and it an ordinary page.
+            _ if pgno == state.page_size.lock_page() => Ok(None),
             Some((_, version)) => Ok(Some(version.clone())),
-            None if pgno == state.page_size.lock_page() => Ok(None),
             None => Err(StoreError::damaged_page(pgno, at, "missing")),
         }
     }
@@ -88,12 +89,11 @@ impl PageStore for MemoryStore {
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         check_kept(after, self.oldest(), self.head().txid)?;
-        let mut frames = 0;
+        let (mut frames, mut first) = (0, true);
         let inner = self.0.borrow();
         let fits = |commit: &&Commit| {
-            let before = frames;
             frames += commit.frames.len();
-            before == 0 || frames <= max_frames
+            std::mem::take(&mut first) || frames <= max_frames
         };
         Ok(inner.log.range(after.next()..).map(|(_, commit)| commit).take_while(fits).cloned().collect())
     }

@@ -84,6 +84,10 @@ impl DbFile {
         self.base
     }
 
+    pub(super) fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
     pub(super) fn take_error(&mut self) -> Option<StoreError> {
         self.error.take()
     }

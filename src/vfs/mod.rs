@@ -13,10 +13,13 @@
 
 mod db_file;
 pub(crate) mod ffi;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use db_file::{Clock, DbFile};
 
 use crate::commit::State;
+use crate::page::PageSize;
 use crate::store::{PageStore, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -64,6 +67,11 @@ impl DatabaseFile {
     /// The newest state committed through this file, or the state that it reads.
     pub(crate) fn state(&self) -> State {
         self.file.borrow().state()
+    }
+
+    /// Bytes of a page as SQLite sees them now, in a transaction too.
+    pub(crate) fn page_size(&self) -> PageSize {
+        self.file.borrow().page_size()
     }
 
     /// Forgets what SQLite wrote and did not commit. To be called when SQLite has rolled a transaction back.

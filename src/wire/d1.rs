@@ -155,21 +155,32 @@ impl<'de> Visitor<'de> for ParameterVisitor {
     }
 }
 
-/// A result as JSON text. `OBJECTS`: rows as objects instead of columns and rows. `IN_BASE64`: BLOBs in base64.
-pub struct JsonResult<const OBJECTS: bool, const IN_BASE64: bool> {
+/// How a result is to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// Rows as objects, instead of columns and rows.
+    pub objects: bool,
+    /// How BLOBs look.
+    pub blobs: BlobFormat,
+}
+
+/// A result as JSON text.
+pub struct JsonResult {
     json: Vec<u8>,
+    format: Format,
     /// For objects: `"name":` of each column.
     keys: Vec<Vec<u8>>,
     first: bool,
 }
 
-impl<const OBJECTS: bool, const IN_BASE64: bool> RowEncoder for JsonResult<OBJECTS, IN_BASE64> {
+impl RowEncoder for JsonResult {
     type Output = String;
+    type Options = Format;
 
-    fn start(columns: &[&str]) -> Self {
+    fn start(columns: &[&str], format: Format) -> Self {
         let mut json = Vec::with_capacity(512);
         let mut keys = Vec::new();
-        if OBJECTS {
+        if format.objects {
             json.extend_from_slice(b"{\"success\":true,\"results\":[");
             keys.extend(columns.iter().map(|name| {
                 let mut key = Vec::new();
@@ -185,27 +196,28 @@ impl<const OBJECTS: bool, const IN_BASE64: bool> RowEncoder for JsonResult<OBJEC
             }
             json.extend_from_slice(b"],\"rows\":[");
         }
-        JsonResult { json, keys, first: true }
+        JsonResult { json, format, keys, first: true }
     }
 
     fn row(&mut self, row: &RowValues<'_>) -> usize {
         let json = &mut self.json;
+        let Format { objects, blobs } = self.format;
         separate(json, !self.first);
         self.first = false;
-        json.push(if OBJECTS { b'{' } else { b'[' });
+        json.push(if objects { b'{' } else { b'[' });
         for (index, value) in row.values().enumerate() {
             separate(json, index > 0);
-            if OBJECTS {
+            if objects {
                 json.extend_from_slice(&self.keys[index]);
             }
-            write_value::<IN_BASE64>(json, value);
+            write_value(json, value, blobs);
         }
-        json.push(if OBJECTS { b'}' } else { b']' });
+        json.push(if objects { b'}' } else { b']' });
         json.len()
     }
 
     fn finish(mut self, meta: &Meta) -> String {
-        self.json.extend_from_slice(if OBJECTS { b"],\"meta\":" } else { b"]},\"meta\":" });
+        self.json.extend_from_slice(if self.format.objects { b"],\"meta\":" } else { b"]},\"meta\":" });
         write_json(&mut self.json, &MetaBody::from(meta));
         self.json.push(b'}');
         into_text(self.json)
@@ -295,7 +307,7 @@ fn separate(json: &mut Vec<u8>, needed: bool) {
     }
 }
 
-fn write_value<const IN_BASE64: bool>(json: &mut Vec<u8>, value: ValueRef<'_>) {
+fn write_value(json: &mut Vec<u8>, value: ValueRef<'_>, blobs: BlobFormat) {
     match value {
         ValueRef::Null => json.extend_from_slice(b"null"),
         ValueRef::Integer(value) => write_json(json, &value),
@@ -305,7 +317,7 @@ fn write_value<const IN_BASE64: bool>(json: &mut Vec<u8>, value: ValueRef<'_>) {
             Ok(text) => write_string(json, text),
             Err(_) => write_string(json, &String::from_utf8_lossy(bytes)),
         },
-        ValueRef::Blob(bytes) if IN_BASE64 => {
+        ValueRef::Blob(bytes) if blobs == BlobFormat::Base64 => {
             json.extend_from_slice(b"{\"blob\":\"");
             json.extend_from_slice(BASE64.encode(bytes).as_bytes());
             json.extend_from_slice(b"\"}");
@@ -370,10 +382,10 @@ mod tests {
             ValueRef::Text(b"\"\xff"),
             ValueRef::Blob(&[0, 255]),
         ] {
-            write_value::<false>(&mut json, value);
+            write_value(&mut json, value, BlobFormat::Bytes);
             json.push(b' ');
         }
-        write_value::<true>(&mut json, ValueRef::Blob(&[0, 255]));
+        write_value(&mut json, ValueRef::Blob(&[0, 255]), BlobFormat::Base64);
         assert_eq!(into_text(json), "9223372036854775807 1.0 null \"\\\"\u{fffd}\" [0,255] {\"blob\":\"AP8=\"}");
     }
 }

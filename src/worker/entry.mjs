@@ -5,22 +5,28 @@
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { Group } from "./group.mjs";
 
 /** The Durable Object of one database. */
 export class Database extends DurableObject {
 	#database;
+	#group;
 
 	constructor(ctx, env) {
 		super(ctx, env);
 		this.#database = new wasm.Database(ctx, env);
+		this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
 	}
 
-	query(request) {
-		return this.#database.query(request);
+	/** A request of many calls; see `src/wire/d1.rs`. */
+	async query(request) {
+		const [body] = await this.#group.submit([request]);
+		return body;
 	}
 
+	/** A request of D1's protocol: answers its body and the session's new token. */
 	d1(body, format, session) {
-		return this.#database.d1(body, format, session);
+		return this.#group.submit([body, format, session]);
 	}
 
 	dump() {

@@ -9,14 +9,14 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use crate::engine::{Database as Engine, Limits};
-use crate::http::d1::{Answer, ResultsFormat, answer_calls, answer_query};
+use crate::http::d1::{Answer, Request, answer_together};
 use crate::store::durable::object::{ObjectSql, ObjectStorage};
 use crate::store::{DurableStore, StoreError};
 use crate::wire::d1::{failure, malformed};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use worker::{DurableObject, Env, Request, Response, State, durable_object};
+use worker::{DurableObject, Env, Response, State, durable_object};
 
 /// The Durable Object class.
 #[durable_object(fetch)]
@@ -31,31 +31,62 @@ impl DurableObject for Database {
         Database { state, engine: RefCell::new(None) }
     }
 
-    async fn fetch(&self, _request: Request) -> worker::Result<Response> {
+    async fn fetch(&self, _request: worker::Request) -> worker::Result<Response> {
         Response::error("a database is reached through a service binding with a database in its props", 404)
     }
 }
 
 #[wasm_bindgen]
 impl Database {
-    /// Answers a request of many calls.
-    pub fn query(&self, request: &str) -> String {
-        self.with_engine(|engine| answer_calls(engine, request)).unwrap_or_else(|error| malformed(&error.to_string()))
-    }
-
-    /// Answers a request of D1's protocol: its body, `resultsFormat` and session token. Returns the body and the new token.
-    pub fn d1(&self, body: &str, format: Option<String>, session: Option<String>) -> js_sys::Array {
-        let format = ResultsFormat::parse(format.as_deref());
-        let answer = self
-            .with_engine(|engine| answer_query(engine, body, format, session.as_deref()))
-            .unwrap_or_else(|error| Answer { body: failure(&error, None), bookmark: None });
-        js_sys::Array::of2(&answer.body.into(), &answer.bookmark.map_or(JsValue::NULL, JsValue::from))
+    /// Answers requests that waited together. Each is `[body]` for a request of many calls, or `[body, resultsFormat, session]` for one of
+    /// D1's protocol. Returns whether anything was written, and then `[body, session]` for each.
+    pub fn answer(&self, requests: js_sys::Array) -> js_sys::Array {
+        let requests: Vec<Incoming> = requests.iter().map(Incoming::read).collect();
+        let borrowed: Vec<Request<'_>> = requests.iter().map(Incoming::borrow).collect();
+        let answered = self.with_engine(|engine| {
+            let before = engine.state().txid;
+            let answers = answer_together(engine, &borrowed);
+            (engine.state().txid != before, answers)
+        });
+        let (wrote, answers) = answered.unwrap_or_else(|error| (false, requests.iter().map(|request| request.refuse(&error)).collect()));
+        let all = js_sys::Array::of1(&JsValue::from_bool(wrote));
+        for Answer { body, bookmark } in answers {
+            all.push(&js_sys::Array::of2(&body.into(), &bookmark.map_or(JsValue::NULL, JsValue::from)));
+        }
+        all
     }
 
     /// The database file.
     pub fn dump(&self) -> Result<js_sys::Uint8Array, JsError> {
         let file = self.with_engine(|engine| engine.dump()).and_then(|file| file).map_err(|error| JsError::new(&error.to_string()))?;
         Ok(js_sys::Uint8Array::from(&*file))
+    }
+}
+
+/// A request as `entry.mjs` passes it.
+struct Incoming {
+    body: String,
+    /// Of D1's protocol: `resultsFormat` and session.
+    d1: Option<(Option<String>, Option<String>)>,
+}
+
+impl Incoming {
+    fn read(request: JsValue) -> Incoming {
+        let request: js_sys::Array = request.unchecked_into();
+        let text = |index| request.get(index).as_string();
+        Incoming { body: text(0).unwrap_or_default(), d1: (request.length() > 1).then(|| (text(1), text(2))) }
+    }
+
+    fn borrow(&self) -> Request<'_> {
+        match &self.d1 {
+            Some((format, session)) => Request::D1 { body: &self.body, results_format: format.as_deref(), session: session.as_deref() },
+            None => Request::Calls { body: &self.body },
+        }
+    }
+
+    fn refuse(&self, error: &StoreError) -> Answer {
+        let body = if self.d1.is_some() { failure(error, None) } else { malformed(&error.to_string()) };
+        Answer { body, bookmark: None }
     }
 }
 

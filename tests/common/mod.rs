@@ -4,6 +4,9 @@
 use littoral::engine::{Call, CallResult, Database, Limits, ResultSet, Statement, Value};
 use littoral::store::durable::HostSql;
 use littoral::store::{DurableStore, MemoryStore, PageStore};
+use littoral::{Checksum, Pgno};
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
 use std::rc::Rc;
 
 pub struct Fixture {
@@ -48,4 +51,69 @@ pub fn run_err(db: &mut Fixture, sql: &str) -> String {
 
 pub fn values(db: &mut Fixture, sql: &str) -> Vec<Vec<Value>> {
     run(db, sql, vec![]).rows
+}
+
+/// Bytes that cannot be compressed, from a seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A copy of the storage below a store.
+pub fn copy_of(sql: &HostSql) -> Rc<HostSql> {
+    Rc::new(HostSql::from(copy(sql)))
+}
+
+/// The whole storage below a store, as the bytes of a SQLite file.
+pub fn storage_bytes(sql: &HostSql) -> Vec<u8> {
+    copy(sql).serialize("main").unwrap().to_vec()
+}
+
+fn copy(sql: &HostSql) -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    Backup::new(sql.connection(), &mut connection).unwrap().step(-1).unwrap();
+    connection
+}
+
+/// A database file in plain SQLite.
+pub fn plain(file: &[u8]) -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    if !file.is_empty() {
+        connection.deserialize_read_exact("main", file, file.len(), false).unwrap();
+    }
+    connection
+}
+
+/// Checks that the database's pages form a file that plain SQLite finds sound, and that its checksum is that of its pages.
+pub fn assert_sound(database: &Database) -> Connection {
+    let state = database.state();
+    let file = database.dump().unwrap();
+    assert_eq!(file.len() as u64, state.size_bytes());
+    let mut sum = Checksum::EMPTY;
+    for (index, page) in file.chunks_exact(state.page_size.bytes()).enumerate() {
+        sum ^= Checksum::of_page(Pgno(index as u32 + 1), page);
+    }
+    assert_eq!(sum, state.checksum, "the checksum at {}", state.txid);
+    let connection = plain(&file);
+    let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    connection
+}
+
+/// Runs a statement in plain SQLite.
+pub fn plain_values(connection: &Connection, sql: &str, parameters: &[Value]) -> rusqlite::Result<Vec<Vec<Value>>> {
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push((0..columns).map(|column| row.get_ref(column).map(Value::from)).collect::<rusqlite::Result<_>>()?);
+    }
+    Ok(all)
 }

@@ -4,11 +4,13 @@
 
 import assert from "node:assert/strict";
 import { bind } from "../../js/src/index.js";
+import { NO_JSON, WRONG_SHAPES, WRONG_SQL } from "./bad_input.inputs.mjs";
 import { serve } from "./user.mjs";
 
 const MIB = 1024 * 1024;
 
-const post = (stub, path, body, headers = { "content-type": "application/json" }) => stub.fetch(`http://d1${path}`, { method: "POST", headers, body });
+const post = (stub, path, body, headers = { "content-type": "application/json" }) =>
+  stub.fetch(`http://d1${path}`, { method: "POST", headers, body });
 
 async function alive(stub) {
   assert.equal(await bind(stub).prepare("SELECT 'yes' AS a").first("a"), "yes");
@@ -49,26 +51,8 @@ async function each(inputs, check) {
   assert.equal(faults.join("\n"), "");
 }
 
-const NO_JSON = ["", "{", "SELECT 1", "[{]", "\"text", "{\"sql\":\"SELECT 1\"", "nul", "{'sql':'SELECT 1'}", "{\"sql\":\"SELECT 1\"}x", "\u0000"];
-const WRONG_SHAPES = [
-  null, 1, "SELECT 1", true, {}, [1], [null], ["SELECT 1"], { sql: null }, { sql: 1 }, { sql: ["SELECT 1"] }, { params: [] }, { query: "SELECT 1" },
-  { sql: "SELECT 1", params: 1 }, { sql: "SELECT 1", params: "x" }, { sql: "SELECT 1", params: { a: 1 } },
-  { sql: "SELECT ?", params: [{}] }, { sql: "SELECT ?", params: [{ a: 1 }] }, { sql: "SELECT ?", params: [[[1]]] }, { sql: "SELECT ?", params: [["a"]] }, { sql: "SELECT ?", params: [[null]] },
-  { sql: "SELECT ?", params: [{ int: 1 }] }, { sql: "SELECT ?", params: [{ int: "x" }] }, { sql: "SELECT ?", params: [{ int: "9223372036854775808" }] }, { sql: "SELECT ?", params: [{ int: "1.5" }] },
-  { sql: "SELECT ?", params: [{ blob: "***" }] }, { sql: "SELECT ?", params: [{ blob: 1 }] }, { sql: "SELECT ?", params: [{ int: "1", blob: "AA==" }] },
-  [{ sql: "SELECT 1" }, null], [{ sql: "SELECT 1" }, { params: [] }], [[{ sql: "SELECT 1" }]],
-];
-
-const WRONG_SQL = [
-  "", " ", ";", ";;;", "--", "/*", "/* */", "'", "\"", "`", "[", "(", ")", "((((", "?", "?1", ":", "@", "$", "#", "!", "\\", "\0", "SELECT\0", "SELECT 1\0; DROP TABLE kept",
-  "SELECT", "SELECT *", "SELECT FROM", "SELECT 1 FROM", "INSERT", "INSERT INTO", "UPDATE", "DELETE", "CREATE", "CREATE TABLE", "CREATE TABLE x", "CREATE TABLE x()", "DROP", "ALTER TABLE kept", "PRAGMA", "PRAGMA =", "EXPLAIN", "WITH x AS (SELECT 1)",
-  "CREATE TRIGGER t AFTER INSERT ON kept BEGIN", "CREATE TRIGGER t AFTER INSERT ON kept BEGIN SELECT 1; ", "SELECT 1 UNION", "SELECT 'a", "SELECT x'0'", "SELECT x'zz'", "SELECT 0x", "SELECT 1e", "SELECT 99999999999999999999999999999 FROM nope",
-  "BEGIN; DROP TABLE kept; COMMIT", "COMMIT; DROP TABLE kept", "ROLLBACK; SELECT 1", "ATTACH 'x' AS y; SELECT 1", "SELECT load_extension('x')", "VACUUM INTO '/tmp/x'", "SELECT writefile('x','y')", "DROP TABLE sqlite_master", "DELETE FROM sqlite_master", "PRAGMA writable_schema=on",
-  "\ud800", "SELECT \ufffd\ufffe", "\u0001\u0002", "😀", "SELECT 😀", "sélect 1", "SELECT 1 +", "SELECT CASE", "SELECT CAST(1 AS", "SELECT * FROM (SELECT * FROM (SELECT", "VALUES", "VALUES(", "REPLACE", "REINDEX nope", "ANALYZE nope", "SAVEPOINT", "RELEASE nope",
-];
-
 export default serve({
-  async "setup"({ stub }) {
+  async setup({ stub }) {
     await bind(stub).exec("CREATE TABLE IF NOT EXISTS kept(x)\nINSERT INTO kept VALUES('here')");
   },
 
@@ -84,12 +68,15 @@ export default serve({
   },
 
   async "wire: bytes that are no UTF-8"({ stub }) {
-    const head = new TextEncoder().encode("{\"sql\":\"SELECT '");
+    const head = new TextEncoder().encode('{"sql":"SELECT \'');
     const tail = new TextEncoder().encode("'\"}");
     for (const bytes of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xf8, 0x88, 0x80, 0x80, 0x80], [0x00]]) {
       const response = await post(stub, "/query", Uint8Array.from([...head, ...bytes, ...tail]));
       const answer = JSON.parse(await response.text());
-      assert.ok([answer].flat().every((one) => typeof one.success === "boolean"), JSON.stringify(answer));
+      assert.ok(
+        [answer].flat().every((one) => typeof one.success === "boolean"),
+        JSON.stringify(answer),
+      );
     }
     await refused(await post(stub, "/query", Uint8Array.of(0xff, 0xfe, 0x00)));
     await alive(stub);
@@ -102,7 +89,7 @@ export default serve({
       await response.body?.cancel();
     }
     for (const path of ["/", "/nope", "/query/x", "//query", "/QUERY"]) {
-      const response = await post(stub, path, "{\"sql\":\"SELECT 1\"}");
+      const response = await post(stub, path, '{"sql":"SELECT 1"}');
       assert.ok(response.status >= 400 && response.status < 500, `${path} ${response.status}`);
       await response.body?.cancel();
     }
@@ -110,8 +97,15 @@ export default serve({
   },
 
   async "wire: odd headers and query strings"({ stub }) {
-    const sql = "{\"sql\":\"SELECT 1 AS a\"}";
-    for (const path of ["/query", "/query?", "/query?resultsFormat=", "/query?resultsFormat=NOPE", "/query?resultsFormat=NONE&resultsFormat=ROWS_AND_COLUMNS", "/query?%ff"]) {
+    const sql = '{"sql":"SELECT 1 AS a"}';
+    for (const path of [
+      "/query",
+      "/query?",
+      "/query?resultsFormat=",
+      "/query?resultsFormat=NOPE",
+      "/query?resultsFormat=NONE&resultsFormat=ROWS_AND_COLUMNS",
+      "/query?%ff",
+    ]) {
       const answer = JSON.parse(await (await post(stub, path, sql)).text());
       assert.equal([answer].flat()[0].success, true, `${path}: ${JSON.stringify(answer)}`);
     }
@@ -123,8 +117,17 @@ export default serve({
   },
 
   async "wire: bookmarks of every kind of wrong"({ stub }) {
-    for (const token of ["x", "0", "-", "00000000", "zzzzzzzz-zzzzzzzz-zzzzzzzz-zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", "ffffffff-ffffffff-ffffffff-ffffffffffffffffffffffffffffffff", "first", "x".repeat(4000)]) {
-      const response = await post(stub, "/query", "{\"sql\":\"SELECT 1 AS a\"}", { "x-cf-d1-session-commit-token": token });
+    for (const token of [
+      "x",
+      "0",
+      "-",
+      "00000000",
+      "zzzzzzzz-zzzzzzzz-zzzzzzzz-zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+      "ffffffff-ffffffff-ffffffff-ffffffffffffffffffffffffffffffff",
+      "first",
+      "x".repeat(4000),
+    ]) {
+      const response = await post(stub, "/query", '{"sql":"SELECT 1 AS a"}', { "x-cf-d1-session-commit-token": token });
       const answer = JSON.parse(await response.text());
       assert.equal(typeof [answer].flat()[0].success, "boolean", `${token}: ${JSON.stringify(answer)}`);
     }
@@ -150,7 +153,10 @@ export default serve({
   },
 
   async "wire: a parameter of 40 MB"({ stub }) {
-    await refused(await post(stub, "/query", JSON.stringify({ sql: "SELECT length(?)", params: ["x".repeat(40 * MIB)] })), /too big|large|long|memory/i);
+    await refused(
+      await post(stub, "/query", JSON.stringify({ sql: "SELECT length(?)", params: ["x".repeat(40 * MIB)] })),
+      /too big|large|long|memory/i,
+    );
     await alive(stub);
   },
 
@@ -164,14 +170,29 @@ export default serve({
   async "rpc: what is no JSON"({ stub }) {
     await each(NO_JSON, (text) => refusedCall(stub.query(text)));
     for (const value of [undefined, null, 5, {}, [], { calls: [] }]) {
-      const answer = await stub.query(value).then((text) => JSON.parse(text), (error) => ({ error: error.message }));
+      const answer = await stub.query(value).then(
+        (text) => JSON.parse(text),
+        (error) => ({ error: error.message }),
+      );
       assert.equal(typeof answer.error, "string");
     }
     await alive(stub);
   },
 
   async "rpc: wrong shapes of the request"({ stub }) {
-    const shapes = [null, 1, "x", [], {}, { calls: null }, { calls: 1 }, { calls: "SELECT 1" }, { calls: {} }, { calls: [], bookmark: 5 }, { calls: [{ sql: "SELECT 1" }], blobs: "hex" }];
+    const shapes = [
+      null,
+      1,
+      "x",
+      [],
+      {},
+      { calls: null },
+      { calls: 1 },
+      { calls: "SELECT 1" },
+      { calls: {} },
+      { calls: [], bookmark: 5 },
+      { calls: [{ sql: "SELECT 1" }], blobs: "hex" },
+    ];
     await each(shapes, (shape) => refusedCall(stub.query(JSON.stringify(shape))));
     await alive(stub);
   },
@@ -185,40 +206,61 @@ export default serve({
   },
 
   async "rpc: an argument past 32 MiB"({ stub }) {
-    await assert.rejects(bind(stub).prepare("SELECT ?").bind("x".repeat(40 * MIB)).all(), /^Error: D1_ERROR: /);
+    await assert.rejects(
+      bind(stub)
+        .prepare("SELECT ?")
+        .bind("x".repeat(40 * MIB))
+        .all(),
+      /^Error: D1_ERROR: /,
+    );
     await alive(stub);
   },
 
   async "rpc: methods that are not offered"({ stub }) {
-    for (const name of ["queries", "exec", "constructorx", "alarm", "__proto__x", "ctx", "env"]) await assert.rejects(async () => stub[name]("x"), name);
+    for (const name of ["queries", "exec", "constructorx", "alarm", "__proto__x", "ctx", "env"])
+      await assert.rejects(async () => stub[name]("x"), name);
     await alive(stub);
   },
 
   async "sql: every kind of wrong"({ stub }) {
     const db = bind(stub);
-    await each(WRONG_SQL, (sql) => assert.rejects(db.prepare(sql).all(), ({ message }) => {
-      assert.match(message, /^D1_ERROR: /);
-      assert.doesNotMatch(message, /\.rs:|panicked|RuntimeError|unreachable/);
-      return true;
-    }));
+    await each(WRONG_SQL, (sql) =>
+      assert.rejects(db.prepare(sql).all(), ({ message }) => {
+        assert.match(message, /^D1_ERROR: /);
+        assert.doesNotMatch(message, /\.rs:|panicked|RuntimeError|unreachable/);
+        return true;
+      }),
+    );
     assert.equal(await db.prepare("SELECT x FROM kept").first("x"), "here");
   },
 
   async "sql: every kind of wrong, at once"({ stub }) {
     const db = bind(stub);
-    const [kept, ...wrong] = await Promise.allSettled([db.prepare("SELECT x FROM kept").first("x"), ...WRONG_SQL.map((sql) => db.prepare(sql).all())]);
+    const [kept, ...wrong] = await Promise.allSettled([
+      db.prepare("SELECT x FROM kept").first("x"),
+      ...WRONG_SQL.map((sql) => db.prepare(sql).all()),
+    ]);
     assert.equal(kept.value, "here");
-    assert.deepEqual(WRONG_SQL.filter((_, i) => wrong[i].status !== "rejected"), []);
+    assert.deepEqual(
+      WRONG_SQL.filter((_, i) => wrong[i].status !== "rejected"),
+      [],
+    );
   },
 
   async "sql: what runs for ever is stopped"({ stub }) {
-    await assert.rejects(bind(stub).prepare("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c").first(), /^Error: D1_ERROR: /);
+    await assert.rejects(
+      bind(stub).prepare("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c").first(),
+      /^Error: D1_ERROR: /,
+    );
     await alive(stub);
   },
 
   async "sql: results that are too large"({ stub }) {
     const db = bind(stub);
-    await assert.rejects(db.prepare("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c WHERE x<2000) SELECT zeroblob(100000) AS b FROM c").all(), /^Error: D1_ERROR: /);
+    await assert.rejects(
+      db.prepare("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c WHERE x<2000) SELECT zeroblob(100000) AS b FROM c").all(),
+      /^Error: D1_ERROR: /,
+    );
     await assert.rejects(db.prepare("SELECT hex(zeroblob(2000000000))").all(), /^Error: D1_ERROR: /);
     await alive(stub);
   },
@@ -231,11 +273,11 @@ export default serve({
 
   async "bindings that name no database get nothing of the protocol"({ env, stub }) {
     for (const name of ["PROPLESS", "EMPTY_PROPS"]) {
-      const text = await (await post(env[name], "/query", "{\"sql\":\"SELECT 1 AS a\"}")).text();
+      const text = await (await post(env[name], "/query", '{"sql":"SELECT 1 AS a"}')).text();
       assert.doesNotMatch(text, /"success"|"results"/, name);
     }
     for (const name of ["PROPLESS", "EMPTY_PROPS", "EMPTY_NAME", "NUMBER_NAME", "NULL_NAME"]) {
-      await assert.rejects(env[name].query("{\"calls\":[{\"sql\":\"SELECT 1\"}]}"), /database/, name);
+      await assert.rejects(env[name].query('{"calls":[{"sql":"SELECT 1"}]}'), /database/, name);
       await assert.rejects(async () => env[name].dump(), /database/, name);
       await assert.rejects(bind(env[name]).prepare("SELECT 1").all(), /^Error: D1_ERROR: .*database/, name);
     }
@@ -244,7 +286,10 @@ export default serve({
 
   async "names of databases of every kind"({ env, stub }) {
     for (const name of ["LONG_NAME", "ODD_NAME"]) {
-      const answer = await bind(env[name]).prepare("SELECT 1 AS a").first("a").catch((error) => error);
+      const answer = await bind(env[name])
+        .prepare("SELECT 1 AS a")
+        .first("a")
+        .catch((error) => error);
       if (answer instanceof Error) assert.match(answer.message, /^D1_ERROR: .*name/);
       else assert.equal(answer, 1);
     }
@@ -252,10 +297,13 @@ export default serve({
   },
 
   async "names of databases: each its own"({ stub, env }) {
-    await assert.rejects(env.LITTORAL_other.query(JSON.stringify({ calls: [{ sql: "SELECT * FROM kept" }] })).then((text) => {
-      const [answer] = JSON.parse(text).responses;
-      if (answer.error) throw new Error(answer.error);
-    }), /no such table: kept/);
+    await assert.rejects(
+      env.LITTORAL_other.query(JSON.stringify({ calls: [{ sql: "SELECT * FROM kept" }] })).then((text) => {
+        const [answer] = JSON.parse(text).responses;
+        if (answer.error) throw new Error(answer.error);
+      }),
+      /no such table: kept/,
+    );
     await alive(stub);
   },
 });

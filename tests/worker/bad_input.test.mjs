@@ -17,7 +17,11 @@ const SERVICES = {
 describe("bad input", () => {
   let harness;
   before(async () => {
-    harness = await start({ entry: new URL("./bad_input.scenarios.mjs", import.meta.url), databases: ["bad", "other"], services: SERVICES });
+    harness = await start({
+      entry: new URL("./bad_input.scenarios.mjs", import.meta.url),
+      databases: ["bad", "other"],
+      services: SERVICES,
+    });
   });
   after(() => harness?.dispose());
 
@@ -31,7 +35,11 @@ describe("bad input", () => {
     const sql = JSON.stringify({ sql: "SELECT 1 AS a" });
     for (const path of ["/query", "/execute", "/dump", "/query?resultsFormat=NONE"]) {
       for (const headers of [{}, { "x-cf-d1-session-commit-token": "first-primary" }, { "mf-binding": "DB" }]) {
-        const response = await harness.fetchLittoral(path, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: sql });
+        const response = await harness.fetchLittoral(path, {
+          method: "POST",
+          headers: { "content-type": "application/json", ...headers },
+          body: sql,
+        });
         const text = await response.text();
         assert.ok(response.status < 500, `${path} ${response.status} ${text.slice(0, 100)}`);
         assert.equal(response.headers.get("x-cf-d1-session-commit-token"), null);

@@ -8,7 +8,13 @@ import { serve } from "./user.mjs";
 
 function watched(stub) {
   const requests = [];
-  return { requests, query: (text) => { requests.push(JSON.parse(text)); return stub.query(text); } };
+  return {
+    requests,
+    query: (text) => {
+      requests.push(JSON.parse(text));
+      return stub.query(text);
+    },
+  };
 }
 
 const answering = (responses) => ({ query: async () => JSON.stringify(responses) });
@@ -22,7 +28,10 @@ export default serve({
     assert.deepEqual(await db.prepare(sql).first(), expected);
     assert.deepEqual((await db.prepare(sql).all()).results, [expected]);
     assert.deepEqual(await db.prepare(sql).raw(), [Object.values(expected)]);
-    assert.deepEqual((await db.batch([db.prepare(sql), db.prepare(sql)])).map((r) => r.results[0]), [expected, expected]);
+    assert.deepEqual(
+      (await db.batch([db.prepare(sql), db.prepare(sql)])).map((r) => r.results[0]),
+      [expected, expected],
+    );
     const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
     assert.deepEqual(await db.prepare("SELECT ? AS b").bind(bytes).first("b"), bytes);
     assert.deepEqual(await db.prepare("SELECT ? AS b").bind(bytes.buffer.slice(5, 9)).first("b"), bytes.slice(5, 9));
@@ -30,11 +39,19 @@ export default serve({
 
   async "integers as BigInt"({ stub }) {
     const db = bind(stub, { integers: "bigint" });
-    const row = await db.prepare("SELECT 9223372036854775807 AS a, -9223372036854775808 AS b, 0 AS c, 1.0 AS d, 1e300 AS e, '5' AS f, x'0107' AS g, NULL AS h").first();
+    const row = await db
+      .prepare(
+        "SELECT 9223372036854775807 AS a, -9223372036854775808 AS b, 0 AS c, 1.0 AS d, 1e300 AS e, '5' AS f, x'0107' AS g, NULL AS h",
+      )
+      .first();
     assert.deepEqual(row, { a: 9223372036854775807n, b: -9223372036854775808n, c: 0n, d: 1, e: 1e300, f: "5", g: [1, 7], h: null });
     const { meta } = await db.prepare("SELECT 1").all();
-    for (const key of ["changes", "last_row_id", "rows_read", "rows_written", "size_after", "duration"]) assert.equal(typeof meta[key], "number", key);
-    assert.deepEqual(await db.prepare("SELECT 1 AS a, 2.5 AS b").raw({ columnNames: true }), [["a", "b"], [1n, 2.5]]);
+    for (const key of ["changes", "last_row_id", "rows_read", "rows_written", "size_after", "duration"])
+      assert.equal(typeof meta[key], "number", key);
+    assert.deepEqual(await db.prepare("SELECT 1 AS a, 2.5 AS b").raw({ columnNames: true }), [
+      ["a", "b"],
+      [1n, 2.5],
+    ]);
   },
 
   async "BigInt binds as INTEGER"({ stub }) {
@@ -44,20 +61,28 @@ export default serve({
     }
     assert.equal(await db.prepare("SELECT 7 / ? AS q").bind(2n).first("q"), 3n);
     assert.equal(await db.prepare("SELECT typeof(?) AS t").bind(1).first("t"), "real");
-    for (const value of [2n ** 63n, -(2n ** 63n) - 1n]) assert.throws(() => db.prepare("SELECT ?").bind(value), /^Error: D1_TYPE_ERROR: Type 'bigint' not supported/);
+    for (const value of [2n ** 63n, -(2n ** 63n) - 1n])
+      assert.throws(() => db.prepare("SELECT ?").bind(value), /^Error: D1_TYPE_ERROR: Type 'bigint' not supported/);
     assert.throws(() => bind(stub).prepare("SELECT ?").bind(1n), /^Error: D1_TYPE_ERROR: Type 'bigint' not supported/);
   },
 
   async "both options"({ stub }) {
     const db = bind(stub, { blobs: "bytes", integers: "bigint" });
-    assert.deepEqual(await db.prepare("SELECT 1 AS a, x'01' AS b, '{\"blob\":\"AA==\"}' AS c").first(), { a: 1n, b: Uint8Array.of(1), c: "{\"blob\":\"AA==\"}" });
+    assert.deepEqual(await db.prepare("SELECT 1 AS a, x'01' AS b, '{\"blob\":\"AA==\"}' AS c").first(), {
+      a: 1n,
+      b: Uint8Array.of(1),
+      c: '{"blob":"AA=="}',
+    });
   },
 
   async "fifty statements at once travel in one call"({ stub }) {
     const watch = watched(stub);
     const db = bind(watch);
     const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => db.prepare("SELECT ? AS a").bind(`${i}`).first("a")));
-    assert.deepEqual(answers, Array.from({ length: 50 }, (_, i) => `${i}`));
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 50 }, (_, i) => `${i}`),
+    );
     assert.equal(watch.requests.length, 1);
     assert.equal(watch.requests[0].calls.length, 50);
   },
@@ -70,8 +95,14 @@ export default serve({
     const insert = (id) => db.prepare("INSERT INTO mixed VALUES(?)").bind(id);
     const count = db.prepare("SELECT count(*) AS n FROM mixed");
     const [, first, failed, second, batch, undone, done, last] = await Promise.allSettled([
-      insert(1).run(), count.first("n"), insert(1).run(), count.first("n"),
-      db.batch([insert(2), count]), db.batch([insert(3), insert(2)]), db.exec("INSERT INTO mixed VALUES(4)"), count.first("n"),
+      insert(1).run(),
+      count.first("n"),
+      insert(1).run(),
+      count.first("n"),
+      db.batch([insert(2), count]),
+      db.batch([insert(3), insert(2)]),
+      db.exec("INSERT INTO mixed VALUES(4)"),
+      count.first("n"),
     ]);
     assert.equal(first.value, 1);
     assert.match(failed.reason.message, /^D1_ERROR: UNIQUE constraint failed: mixed.id/);
@@ -100,22 +131,48 @@ export default serve({
   async "large requests are split, in order"({ stub }) {
     const watch = watched(stub);
     const db = bind(watch);
-    const lengths = await Promise.all([1, 2, 3, 4].map((n) => db.prepare("SELECT length(?) AS n").bind("x".repeat(3_000_000 + n)).first("n")));
+    const lengths = await Promise.all(
+      [1, 2, 3, 4].map((n) =>
+        db
+          .prepare("SELECT length(?) AS n")
+          .bind("x".repeat(3_000_000 + n))
+          .first("n"),
+      ),
+    );
     assert.deepEqual(lengths, [3_000_001, 3_000_002, 3_000_003, 3_000_004]);
-    assert.deepEqual(watch.requests.map((r) => r.calls.length), [2, 2]);
+    assert.deepEqual(
+      watch.requests.map((r) => r.calls.length),
+      [2, 2],
+    );
   },
 
   async "calls left unanswered are sent again"() {
     const sent = [];
-    const db = bind({ query: async (text) => { const { calls } = JSON.parse(text); sent.push(calls.length); return JSON.stringify({ responses: calls.slice(0, 2).map((c) => ok(c.params[0])) }); } });
+    const db = bind({
+      query: async (text) => {
+        const { calls } = JSON.parse(text);
+        sent.push(calls.length);
+        return JSON.stringify({ responses: calls.slice(0, 2).map((c) => ok(c.params[0])) });
+      },
+    });
     assert.deepEqual(await Promise.all([1, 2, 3, 4, 5].map((n) => db.prepare("x").bind(n).first("a"))), [1, 2, 3, 4, 5]);
     assert.deepEqual(sent, [5, 3, 1]);
-    await assert.rejects(bind(answering({ responses: [] })).prepare("x").all(), /answered none/);
+    await assert.rejects(
+      bind(answering({ responses: [] }))
+        .prepare("x")
+        .all(),
+      /answered none/,
+    );
   },
 
   async "a call that is no call spoils no other"({ stub }) {
     const db = bind(stub);
-    const [a, b, c, d] = await Promise.allSettled([db.prepare("SELECT 1 AS a").first("a"), db.prepare(5).first(), db.prepare("SELECT ? AS a").bind([1, , 3]).first(), db.prepare("SELECT 2 AS a").first("a")]);
+    const [a, b, c, d] = await Promise.allSettled([
+      db.prepare("SELECT 1 AS a").first("a"),
+      db.prepare(5).first(),
+      db.prepare("SELECT ? AS a").bind([1, , 3]).first(),
+      db.prepare("SELECT 2 AS a").first("a"),
+    ]);
     assert.deepEqual([a.value, b.status, c.status, d.value], [1, "rejected", "rejected", 2]);
   },
 
@@ -138,8 +195,14 @@ export default serve({
     const second = session.getBookmark();
     assert.ok(first < second, `${first} < ${second}`);
     await session.prepare("SELECT 3").run();
-    assert.deepEqual(watch.requests.map((r) => r.bookmark), ["first-primary", first, watch.requests[2].bookmark, second]);
-    assert.deepEqual(watch.requests.map((r) => r.calls.length), [2, 1, 1, 1]);
+    assert.deepEqual(
+      watch.requests.map((r) => r.bookmark),
+      ["first-primary", first, watch.requests[2].bookmark, second],
+    );
+    assert.deepEqual(
+      watch.requests.map((r) => r.calls.length),
+      [2, 1, 1, 1],
+    );
   },
 
   async "a session started from a bookmark reads what it covers"({ stub }) {
@@ -169,15 +232,36 @@ export default serve({
   },
 
   async "what the transport throws rejects each call"() {
-    const db = bind({ query: async () => { throw new Error("Network connection lost."); } });
+    const db = bind({
+      query: async () => {
+        throw new Error("Network connection lost.");
+      },
+    });
     const [a, b] = await Promise.allSettled([db.prepare("x").first(), db.batch([db.prepare("y")])]);
     assert.equal(a.reason.message, "D1_ERROR: Network connection lost.");
     assert.equal(a.reason.cause.message, "Network connection lost.");
     assert.equal(b.reason.message, a.reason.message);
     assert.notEqual(a.reason, b.reason);
-    await assert.rejects(bind(answering({ error: "the request is no JSON" })).prepare("x").run(), /^Error: D1_ERROR: the request is no JSON$/);
-    await assert.rejects(bind({ query: async () => "<html>" }).prepare("x").run(), /^Error: D1_ERROR: .*JSON/);
-    await assert.rejects(bind({ query: async () => { throw new Error("gone"); } }).exec("x"), /^Error: D1_ERROR: gone$/);
+    await assert.rejects(
+      bind(answering({ error: "the request is no JSON" }))
+        .prepare("x")
+        .run(),
+      /^Error: D1_ERROR: the request is no JSON$/,
+    );
+    await assert.rejects(
+      bind({ query: async () => "<html>" })
+        .prepare("x")
+        .run(),
+      /^Error: D1_ERROR: .*JSON/,
+    );
+    await assert.rejects(
+      bind({
+        query: async () => {
+          throw new Error("gone");
+        },
+      }).exec("x"),
+      /^Error: D1_ERROR: gone$/,
+    );
   },
 
   async "bind: the runtime's own class passes through"({ env }) {

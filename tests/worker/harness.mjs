@@ -115,17 +115,19 @@ export async function bundle(entry) {
     conditions: ["workerd", "worker", "browser", "import"],
     external: ["cloudflare:*", "node:*"],
     logLevel: "error",
-    plugins: [{
-      name: "wasm-modules",
-      setup({ onResolve }) {
-        onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path, resolveDir }) => {
-          const file = resolve(resolveDir, path.replace(/\?module$/, ""));
-          const name = `./${basename(file)}`;
-          if (!wasm.some((module) => module.path === name)) wasm.push({ type: "CompiledWasm", path: name, contents: readFileSync(file) });
-          return { path: name, external: true };
-        });
+    plugins: [
+      {
+        name: "wasm-modules",
+        setup({ onResolve }) {
+          onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path, resolveDir }) => {
+            const file = resolve(resolveDir, path.replace(/\?module$/, ""));
+            const name = `./${basename(file)}`;
+            if (!wasm.some((module) => module.path === name)) wasm.push({ type: "CompiledWasm", path: name, contents: readFileSync(file) });
+            return { path: name, external: true };
+          });
+        },
       },
-    }],
+    ],
   });
   return [{ type: "ESModule", path: "./worker.mjs", contents: outputFiles[0].text }, ...wasm];
 }

@@ -7,22 +7,35 @@ import { applyMigrations, MigrationError } from "../../js/src/index.js";
 import { lineAt, splitStatements } from "../../js/src/sql.js";
 import { serve } from "./user.mjs";
 
-const first = { name: "0001_users.sql", sql: "-- Users\nCREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL);\nINSERT INTO users(name) VALUES('ann; or'),('bob');\n" };
-const second = { name: "0002_audit.sql", sql: "CREATE TABLE audit(id INTEGER);\nCREATE TRIGGER users_audit AFTER INSERT ON users BEGIN\n  INSERT INTO audit VALUES(new.id);\n  SELECT CASE WHEN new.id THEN 1 END;\nEND;\nINSERT INTO users(name) VALUES('cyd')" };
+const first = {
+  name: "0001_users.sql",
+  sql: "-- Users\nCREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT NOT NULL);\nINSERT INTO users(name) VALUES('ann; or'),('bob');\n",
+};
+const second = {
+  name: "0002_audit.sql",
+  sql: "CREATE TABLE audit(id INTEGER);\nCREATE TRIGGER users_audit AFTER INSERT ON users BEGIN\n  INSERT INTO audit VALUES(new.id);\n  SELECT CASE WHEN new.id THEN 1 END;\nEND;\nINSERT INTO users(name) VALUES('cyd')",
+};
 const third = { name: "0003_comment.sql", sql: "/* nothing but */ -- a comment;" };
 
 async function reset(db) {
-  for (const name of ["users", "audit", "d1_migrations", "littoral_migrations", "late", "x"]) await db.prepare(`DROP TABLE IF EXISTS ${name}`).run();
+  for (const name of ["users", "audit", "d1_migrations", "littoral_migrations", "late", "x"])
+    await db.prepare(`DROP TABLE IF EXISTS ${name}`).run();
 }
 
 async function failure(promise) {
-  const error = await promise.then(() => assert.fail("no error"), (reason) => reason);
+  const error = await promise.then(
+    () => assert.fail("no error"),
+    (reason) => reason,
+  );
   assert.ok(error instanceof MigrationError, error.stack);
   return error;
 }
 
-const tables = async (db) => (await db.prepare("SELECT name FROM sqlite_master WHERE type='table' AND name IN ('users','audit','late','x') ORDER BY name").raw()).flat();
-const rows = async (db) => (await db.prepare("SELECT id, name FROM d1_migrations ORDER BY id").raw());
+const tables = async (db) =>
+  (
+    await db.prepare("SELECT name FROM sqlite_master WHERE type='table' AND name IN ('users','audit','late','x') ORDER BY name").raw()
+  ).flat();
+const rows = async (db) => await db.prepare("SELECT id, name FROM d1_migrations ORDER BY id").raw();
 
 export default serve({
   async "applies in order, once, and says which"({ db }) {
@@ -30,20 +43,41 @@ export default serve({
     assert.deepEqual(await applyMigrations(db, [second, first]), [first.name, second.name]);
     assert.deepEqual(await applyMigrations(db, [first, second]), []);
     assert.deepEqual(await applyMigrations(db, [first, second, third]), [third.name]);
-    assert.deepEqual(await rows(db), [[1, first.name], [2, second.name], [3, third.name]]);
+    assert.deepEqual(await rows(db), [
+      [1, first.name],
+      [2, second.name],
+      [3, third.name],
+    ]);
     assert.deepEqual(await db.prepare("SELECT name FROM users ORDER BY id").raw(), [["ann; or"], ["bob"], ["cyd"]]);
     assert.equal(await db.prepare("SELECT count(*) AS n FROM audit").first("n"), 1);
   },
 
   async "the table is wrangler's"({ db }) {
-    const columns = (await db.prepare("PRAGMA table_info(d1_migrations)").all()).results.map(({ name, type, notnull, dflt_value, pk }) => [name, type, notnull, dflt_value, pk]);
-    assert.deepEqual(columns, [["id", "INTEGER", 0, null, 1], ["name", "TEXT", 0, null, 0], ["applied_at", "TIMESTAMP", 1, "CURRENT_TIMESTAMP", 0]]);
-    assert.match(await db.prepare("SELECT applied_at FROM d1_migrations WHERE id=1").first("applied_at"), /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
+    const columns = (await db.prepare("PRAGMA table_info(d1_migrations)").all()).results.map(({ name, type, notnull, dflt_value, pk }) => [
+      name,
+      type,
+      notnull,
+      dflt_value,
+      pk,
+    ]);
+    assert.deepEqual(columns, [
+      ["id", "INTEGER", 0, null, 1],
+      ["name", "TEXT", 0, null, 0],
+      ["applied_at", "TIMESTAMP", 1, "CURRENT_TIMESTAMP", 0],
+    ]);
+    assert.match(
+      await db.prepare("SELECT applied_at FROM d1_migrations WHERE id=1").first("applied_at"),
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/,
+    );
   },
 
   async "goes on from what wrangler applied"({ db }) {
     await reset(db);
-    await db.prepare("CREATE TABLE IF NOT EXISTS \"d1_migrations\"(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)").run();
+    await db
+      .prepare(
+        'CREATE TABLE IF NOT EXISTS "d1_migrations"(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)',
+      )
+      .run();
     await db.prepare(`${first.sql}\nINSERT INTO "d1_migrations" (name)\nvalues ('${first.name}');`).run();
     assert.deepEqual(await applyMigrations(db, [first, second]), [second.name]);
   },
@@ -65,7 +99,13 @@ export default serve({
 
   async "a late file is reported and nothing runs"({ db }) {
     await applyMigrations(db, [first, { name: "0005_x.sql", sql: "CREATE TABLE x(a)" }]);
-    const error = await failure(applyMigrations(db, [first, { name: "0003_late.sql", sql: "CREATE TABLE late(a)" }, { name: "0005_x.sql", sql: "CREATE TABLE x(a)" }]));
+    const error = await failure(
+      applyMigrations(db, [
+        first,
+        { name: "0003_late.sql", sql: "CREATE TABLE late(a)" },
+        { name: "0005_x.sql", sql: "CREATE TABLE x(a)" },
+      ]),
+    );
     assert.equal(error.message, "Migration 0003_late.sql comes before 0005_x.sql, which is applied already; give it a later number");
     assert.deepEqual(await tables(db), ["users", "x"]);
   },
@@ -79,10 +119,16 @@ export default serve({
 
   async "a failing file is rolled back whole, with file, line and SQL"({ db }) {
     await reset(db);
-    const bad = { name: "0002_bad.sql", sql: "CREATE TABLE x(a UNIQUE);\n\n-- two of one\nINSERT INTO x\n  VALUES(1),(2);\nINSERT INTO x\n  VALUES(2);\nINSERT INTO x VALUES(3);\n" };
+    const bad = {
+      name: "0002_bad.sql",
+      sql: "CREATE TABLE x(a UNIQUE);\n\n-- two of one\nINSERT INTO x\n  VALUES(1),(2);\nINSERT INTO x\n  VALUES(2);\nINSERT INTO x VALUES(3);\n",
+    };
     const error = await failure(applyMigrations(db, [first, bad, { ...second, name: "0003_audit.sql" }]));
     assert.deepEqual([error.migration, error.line, error.sql], ["0002_bad.sql", 6, "INSERT INTO x\n  VALUES(2);"]);
-    assert.equal(error.message, "Migration 0002_bad.sql failed at line 6 and was rolled back: UNIQUE constraint failed: x.a: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)\nINSERT INTO x\n  VALUES(2);");
+    assert.equal(
+      error.message,
+      "Migration 0002_bad.sql failed at line 6 and was rolled back: UNIQUE constraint failed: x.a: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNIQUE)\nINSERT INTO x\n  VALUES(2);",
+    );
     assert.match(error.cause.message, /^D1_ERROR: UNIQUE/);
     assert.deepEqual(await tables(db), ["users"]);
     assert.deepEqual(await rows(db), [[1, first.name]]);
@@ -94,7 +140,9 @@ export default serve({
 
   async "the line of a syntax error is where it is"({ db }) {
     await reset(db);
-    const error = await failure(applyMigrations(db, [{ name: "1.sql", sql: "CREATE TABLE x(a);\nSELECT a\nFROM x\nWHERE WHERE;\nSELECT 2" }]));
+    const error = await failure(
+      applyMigrations(db, [{ name: "1.sql", sql: "CREATE TABLE x(a);\nSELECT a\nFROM x\nWHERE WHERE;\nSELECT 2" }]),
+    );
     assert.deepEqual([error.line, error.sql], [4, "SELECT a\nFROM x\nWHERE WHERE;"]);
     const single = await failure(applyMigrations(db, [{ name: "1.sql", sql: "\n\nCREATE TABL x(a)" }]));
     assert.deepEqual([single.line, single.sql], [3, "CREATE TABL x(a)"]);
@@ -105,7 +153,9 @@ export default serve({
 
   async "a failure in the middle of many"({ db }) {
     await reset(db);
-    const lines = Array.from({ length: 200 }, (_, i) => (i === 0 ? "CREATE TABLE x(a INTEGER PRIMARY KEY);" : i === 137 ? "INSERT INTO x VALUES(5); -- again" : `INSERT INTO x VALUES(${i});`));
+    const lines = Array.from({ length: 200 }, (_, i) =>
+      i === 0 ? "CREATE TABLE x(a INTEGER PRIMARY KEY);" : i === 137 ? "INSERT INTO x VALUES(5); -- again" : `INSERT INTO x VALUES(${i});`,
+    );
     const error = await failure(applyMigrations(db, [{ name: "1.sql", sql: lines.join("\n") }]));
     assert.deepEqual([error.line, error.sql], [138, "INSERT INTO x VALUES(5);"]);
     assert.deepEqual(await tables(db), []);
@@ -120,13 +170,19 @@ export default serve({
   async "the splitter knows where statements end"() {
     const pieces = (sql) => splitStatements(sql).map(({ text }) => text);
     assert.deepEqual(pieces("SELECT 1; SELECT 2"), ["SELECT 1;", " SELECT 2"]);
-    assert.deepEqual(pieces("SELECT ';''' AS \"a;\"\"b\", `c;`, [d;] -- ;\n; /* ; */ SELECT 2;\n"), ["SELECT ';''' AS \"a;\"\"b\", `c;`, [d;] -- ;\n;", " /* ; */ SELECT 2;\n"]);
+    assert.deepEqual(pieces("SELECT ';''' AS \"a;\"\"b\", `c;`, [d;] -- ;\n; /* ; */ SELECT 2;\n"), [
+      "SELECT ';''' AS \"a;\"\"b\", `c;`, [d;] -- ;\n;",
+      " /* ; */ SELECT 2;\n",
+    ]);
     const trigger = "CREATE TEMP TRIGGER t AFTER INSERT ON x BEGIN SELECT CASE 1 WHEN 1 THEN 2 END; SELECT ';END;'; END;";
     assert.deepEqual(pieces(`${trigger}SELECT 1;`), [trigger, "SELECT 1;"]);
-    assert.deepEqual(pieces("create trigger if not exists t after delete on x begin select 1; end ; select 2"), ["create trigger if not exists t after delete on x begin select 1; end ;", " select 2"]);
+    assert.deepEqual(pieces("create trigger if not exists t after delete on x begin select 1; end ; select 2"), [
+      "create trigger if not exists t after delete on x begin select 1; end ;",
+      " select 2",
+    ]);
     assert.deepEqual(pieces("SELECT 'open; SELECT 2"), ["SELECT 'open; SELECT 2"]);
     assert.deepEqual(pieces("-- only; a comment"), []);
-    assert.deepEqual(pieces("CREATE TABLE trigger_x(a); CREATE TABLE \"create trigger\"(b);").length, 2);
+    assert.deepEqual(pieces('CREATE TABLE trigger_x(a); CREATE TABLE "create trigger"(b);').length, 2);
     assert.equal(pieces(`INSERT INTO x VALUES('${"y;''".repeat(200_000)}');SELECT 1`).length, 2);
     assert.deepEqual([lineAt("a\nb\nc", 0), lineAt("a\nb\nc", 2), lineAt("a\nb\nc", 4)], [1, 2, 3]);
   },

@@ -40,7 +40,11 @@ for (const [group, { cases }] of Object.entries(groups)) {
 test("names of cases are unique in their group", () => {
   for (const [group, { cases }] of Object.entries(groups)) {
     const names = cases.map(({ name }) => name);
-    assert.deepEqual(names.filter((name, i) => names.indexOf(name) !== i), [], group);
+    assert.deepEqual(
+      names.filter((name, i) => names.indexOf(name) !== i),
+      [],
+      group,
+    );
   }
 });
 

@@ -16,7 +16,7 @@ export function serve(scenarios) {
         const { binding, database, body } = await request.json();
         const stub = env[`LITTORAL_${database}`];
         const db = binding === "LITTORAL" ? bind(stub) : env[`${binding}_${database}`];
-        return Response.json({ value: await scenarios[name]({ db, stub, env, binding, body }) ?? null });
+        return Response.json({ value: (await scenarios[name]({ db, stub, env, binding, body })) ?? null });
       } catch (error) {
         return Response.json({ failure: { message: String(error?.message ?? error), stack: error?.stack } });
       }

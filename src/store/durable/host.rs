@@ -30,6 +30,13 @@ impl HostSql {
     }
 }
 
+/// Storage in a database that is open already, such as a copy of another storage.
+impl From<Connection> for HostSql {
+    fn from(connection: Connection) -> HostSql {
+        HostSql(connection)
+    }
+}
+
 impl ToSql for Param<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {

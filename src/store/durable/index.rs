@@ -8,17 +8,25 @@
 //! | 4 | length of the stored image in `frames`; 0 when the image is in the table `pages` |
 //! | 8 | checksum of the image |
 //!
-//! **Invariant:** the offset of an image in `frames` is the sum of the lengths before it.
+//! After the last entry stand 8 bytes more, the *seal*: XXH64 of the entries, seeded by XXH64 of the commit's state. A page number
+//! that storage damaged would otherwise hide the newest version of a page behind an older one, which nothing else notices.
+//!
+//! **Invariants**
+//! 1. The offset of an image in `frames` is the sum of the lengths before it.
+//! 2. Entries are used only after their seal was checked.
 //!
 //! **Not here:** the images.
 
 use crate::checksum::Checksum;
+use crate::commit::State;
 use crate::page::Pgno;
 use crate::store::StoreError;
 use crate::txid::Txid;
 use std::collections::HashMap;
+use xxhash_rust::xxh64::xxh64;
 
 pub(super) const ENTRY_BYTES: usize = 16;
+pub(super) const SEAL_BYTES: usize = 8;
 
 /// One frame of a commit in the log: where its stored image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +45,25 @@ pub(super) fn encode_entry(list: &mut Vec<u8>, pgno: Pgno, length: usize, checks
     list.extend_from_slice(&checksum.0.to_le_bytes());
 }
 
-/// Reads a stored list.
-pub(super) fn decode_entries(txid: Txid, list: &[u8]) -> Result<Vec<(Pgno, Slot)>, StoreError> {
-    let (entries, rest) = list.as_chunks::<ENTRY_BYTES>();
-    if !rest.is_empty() {
-        return Err(StoreError::Corrupt { what: format!("the page list of commit {txid} is cut") });
+/// Ends a stored list: no entry can be added.
+pub(super) fn seal(list: &mut Vec<u8>, state: &State) {
+    let seal = seal_of(list, state);
+    list.extend_from_slice(&seal);
+}
+
+fn seal_of(entries: &[u8], state: &State) -> [u8; SEAL_BYTES] {
+    let State { txid, page_size, page_count, time_ms, checksum } = *state;
+    let state = [txid.0, page_size.as_u32().into(), page_count.into(), time_ms, checksum.0].map(u64::to_le_bytes);
+    xxh64(entries, xxh64(state.as_flattened(), 0)).to_le_bytes()
+}
+
+/// Reads the list that is stored with `state`.
+pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Slot)>, StoreError> {
+    let txid = state.txid;
+    let sealed = list.split_last_chunk::<SEAL_BYTES>().filter(|(entries, seal)| seal_of(entries, state) == **seal);
+    let (entries, rest) = sealed.map_or((&[][..], list), |(entries, _)| entries.as_chunks::<ENTRY_BYTES>());
+    if !rest.is_empty() || sealed.is_none() {
+        return Err(StoreError::Corrupt { what: format!("the log row of commit {txid} is not what was written") });
     }
     let mut offset = 0u32;
     let decode = |entry: &[u8; ENTRY_BYTES]| {
@@ -99,10 +121,14 @@ mod tests {
         let mut list = Vec::new();
         encode_entry(&mut list, Pgno(1), 100, Checksum(7));
         encode_entry(&mut list, Pgno(9), 50, Checksum(u64::MAX));
-        let entries = decode_entries(Txid(3), &list).unwrap();
+        let state = State { txid: Txid(3), ..State::EMPTY };
+        seal(&mut list, &state);
+        let entries = decode_entries(&state, &list).unwrap();
         let slot = |offset, length, checksum| Slot { txid: Txid(3), offset, length, checksum: Checksum(checksum) };
         assert_eq!(entries, [(Pgno(1), slot(0, 100, 7)), (Pgno(9), slot(100, 50, u64::MAX))]);
-        assert!(decode_entries(Txid(3), &list[1..]).is_err());
+        assert!(decode_entries(&state, &list[1..]).is_err());
+        assert!(decode_entries(&state, &[]).is_err());
+        assert!(decode_entries(&State { page_count: 1, ..state }, &list).is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
 use crate::page::{PageSize, Pgno};
 use crate::txid::Txid;
-use index::{ENTRY_BYTES, Index, Slot, decode_entries, encode_entry};
+use index::{ENTRY_BYTES, Index, SEAL_BYTES, Slot, decode_entries, encode_entry, seal};
 use sql::RowReader;
 use std::cell::RefCell;
 
@@ -47,7 +47,7 @@ const INLINE_BYTES: usize = 1_000_000;
 /// Frames in the log beyond the newest fold that make the next commit fold first.
 const FOLD_FRAMES: usize = 1_024;
 /// Pages that one commit may change: their list has to fit one value.
-const MAX_FRAMES: usize = MAX_VALUE_BYTES / ENTRY_BYTES;
+const MAX_FRAMES: usize = (MAX_VALUE_BYTES - SEAL_BYTES) / ENTRY_BYTES;
 
 const STATE_COLUMNS: &str = "txid, page_size, page_count, time_ms, checksum";
 
@@ -80,8 +80,8 @@ impl<Q: Sql> DurableStore<Q> {
 
     /// Reads the state and the index from the tables: a few rows, and one for each commit not yet folded.
     fn load(&self) -> Result<(), StoreError> {
-        let newest = self.one(&format!("SELECT {STATE_COLUMNS} FROM commits ORDER BY txid DESC LIMIT 1"), &[])?;
-        let head = newest.map_or(Ok(State::EMPTY), |row| read_state(&mut RowReader::new(row)))?;
+        let newest = self.one(&format!("SELECT {STATE_COLUMNS}, pages FROM commits ORDER BY txid DESC LIMIT 1"), &[])?;
+        let head = newest.map_or(Ok(State::EMPTY), |row| read_entries(&mut RowReader::new(row)).map(|(state, _)| state))?;
         let first = self.int("SELECT coalesce(min(txid), 0) FROM commits")?;
         // The log begins with commit 1 until it is pruned; then with the oldest state kept.
         let oldest = if first == 1 { Txid::EMPTY } else { Txid(first) };
@@ -94,10 +94,9 @@ impl<Q: Sql> DurableStore<Q> {
     fn read_index(&self, after: Txid, until: Txid) -> Result<Index, StoreError> {
         let mut index = Index::default();
         let range = [Param::Int(after.0), Param::Int(until.0)];
-        for row in self.sql.rows("SELECT txid, pages FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid", &range)? {
-            let mut row = RowReader::new(row);
-            let txid = Txid(row.int()?);
-            index.add(decode_entries(txid, &row.blob()?)?);
+        let sql = format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid");
+        for row in self.sql.rows(&sql, &range)? {
+            index.add(read_entries(&mut RowReader::new(row))?.1);
         }
         Ok(index)
     }
@@ -116,6 +115,10 @@ impl<Q: Sql> DurableStore<Q> {
         let state = self.state(at)?;
         if pgno.0 > state.page_count {
             return Err(StoreError::damaged_page(pgno, at, "the database has fewer pages"));
+        }
+        // It may have versions of a time when the page size was another and it an ordinary page.
+        if pgno == state.page_size.lock_page() {
+            return Ok(Location::Nowhere);
         }
         if at >= self.inner.borrow().folded {
             let slot = self.inner.borrow().recent.newest(pgno, at);
@@ -139,22 +142,16 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(ask(inner.past.as_ref().unwrap_or(&Index::default())))
     }
 
-    /// A version in the table `pages`: its checksum and, if `with_image`, its stored image. `None`: the lock page.
-    fn table_version(&self, pgno: Pgno, at: Txid, newer_than: Txid, with_image: bool) -> Result<Option<(Checksum, Vec<u8>)>, StoreError> {
+    /// A version in the table `pages`: its checksum and, if `with_image`, its stored image.
+    fn table_version(&self, pgno: Pgno, at: Txid, newer_than: Txid, with_image: bool) -> Result<(Checksum, Vec<u8>), StoreError> {
         let sql = if with_image {
             "SELECT checksum, image FROM pages WHERE pgno = ?1 AND txid <= ?2 AND txid > ?3 ORDER BY txid DESC LIMIT 1"
         } else {
             "SELECT checksum, x'' FROM pages WHERE pgno = ?1 AND txid <= ?2 AND txid > ?3 ORDER BY txid DESC LIMIT 1"
         };
         let row = self.one(sql, &[Param::Int(u64::from(pgno.0)), Param::Int(at.0), Param::Int(newer_than.0)])?;
-        match row {
-            Some(row) => {
-                let mut row = RowReader::new(row);
-                Ok(Some((read_checksum(&row.blob()?)?, row.blob()?)))
-            }
-            None if pgno == self.state(at)?.page_size.lock_page() => Ok(None),
-            None => Err(StoreError::damaged_page(pgno, at, "missing")),
-        }
+        let mut row = RowReader::new(row.ok_or_else(|| StoreError::damaged_page(pgno, at, "missing"))?);
+        Ok((read_checksum(&row.blob()?)?, row.blob()?))
     }
 
     fn log_image(&self, pgno: Pgno, slot: Slot) -> Result<Vec<u8>, StoreError> {
@@ -220,8 +217,9 @@ impl<Q: Sql> DurableStore<Q> {
                 return Ok(false);
             }
         }
+        seal(&mut pages, &commit.state);
         self.write_commit(&commit.state, &pages, Some(&frames))?;
-        let entries = decode_entries(commit.state.txid, &pages)?;
+        let entries = decode_entries(&commit.state, &pages)?;
         let mut inner = self.inner.borrow_mut();
         inner.head = commit.state;
         inner.recent.add(entries);
@@ -234,6 +232,7 @@ impl<Q: Sql> DurableStore<Q> {
         for frame in &commit.frames {
             encode_entry(&mut pages, frame.pgno, 0, frame.checksum);
         }
+        seal(&mut pages, &commit.state);
         self.sql.transaction(&mut || {
             self.write_fold(&commit.frames, txid)?;
             for Frame { pgno, image, checksum } in &commit.frames {
@@ -254,8 +253,7 @@ impl<Q: Sql> DurableStore<Q> {
 
     fn read_commit(&self, row: Vec<Cell>) -> Result<Commit, StoreError> {
         let mut row = RowReader::new(row);
-        let state = read_state(&mut row)?;
-        let entries = decode_entries(state.txid, &row.blob()?)?;
+        let (state, entries) = read_entries(&mut row)?;
         let stored = row.optional_blob()?.unwrap_or_default();
         let mut frames = Vec::with_capacity(entries.len());
         for (pgno, slot) in entries {
@@ -263,8 +261,7 @@ impl<Q: Sql> DurableStore<Q> {
             if slot.length > 0 {
                 codec::expand(cut_frame(&stored, pgno, slot)?, &mut image, pgno, state.txid, slot.checksum)?;
             } else {
-                let version = self.table_version(pgno, state.txid, Txid(state.txid.0 - 1), true)?;
-                let (_, stored) = version.ok_or_else(|| StoreError::damaged_page(pgno, state.txid, "missing"))?;
+                let (_, stored) = self.table_version(pgno, state.txid, Txid(state.txid.0 - 1), true)?;
                 codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
             }
             frames.push(Frame { pgno, image, checksum: slot.checksum });
@@ -277,6 +274,8 @@ impl<Q: Sql> DurableStore<Q> {
 enum Location {
     Log(Slot),
     Table { newer_than: Txid },
+    /// It is the lock page.
+    Nowhere,
 }
 
 impl Inner {
@@ -318,22 +317,22 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         match self.locate(pgno, at)? {
             Location::Log(slot) => codec::expand(&self.log_image(pgno, slot)?, image, pgno, at, slot.checksum),
-            Location::Table { newer_than } => match self.table_version(pgno, at, newer_than, true)? {
-                Some((checksum, stored)) => codec::expand(&stored, image, pgno, at, checksum),
-                None => {
-                    image.fill(0);
-                    Ok(())
-                }
-            },
+            Location::Table { newer_than } => {
+                let (checksum, stored) = self.table_version(pgno, at, newer_than, true)?;
+                codec::expand(&stored, image, pgno, at, checksum)
+            }
+            Location::Nowhere => {
+                image.fill(0);
+                Ok(())
+            }
         }
     }
 
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
         match self.locate(pgno, at)? {
             Location::Log(slot) => Ok(slot.checksum),
-            Location::Table { newer_than } => {
-                Ok(self.table_version(pgno, at, newer_than, false)?.map_or(Checksum::EMPTY, |(checksum, _)| checksum))
-            }
+            Location::Table { newer_than } => Ok(self.table_version(pgno, at, newer_than, false)?.0),
+            Location::Nowhere => Ok(Checksum::EMPTY),
         }
     }
 
@@ -375,7 +374,8 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         let fold = self.one("SELECT coalesce(max(txid), 0) FROM folds WHERE txid <= ?1", &[before])?.unwrap_or_default();
         let horizon = Txid(RowReader::new(fold).int()?);
         let oldest = self.oldest();
-        if horizon <= oldest {
+        // A log that begins with commit 1 is whole (see `load`): dropping the empty state before it would gain nothing.
+        if horizon <= oldest || horizon == Txid(1) {
             return Ok(oldest);
         }
         let dropped = self.read_index(oldest, horizon)?.newest_of_all();
@@ -406,6 +406,13 @@ fn cut_frame(frames: &[u8], pgno: Pgno, slot: Slot) -> Result<&[u8], StoreError>
 fn read_checksum(bytes: &[u8]) -> Result<Checksum, StoreError> {
     let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt { what: "a stored checksum is not 8 bytes long".into() })?;
     Ok(Checksum(u64::from_le_bytes(bytes)))
+}
+
+/// The state and the page list of a log row, checked against each other.
+fn read_entries(row: &mut RowReader) -> Result<(State, Vec<(Pgno, Slot)>), StoreError> {
+    let state = read_state(row)?;
+    let entries = decode_entries(&state, &row.blob()?)?;
+    Ok((state, entries))
 }
 
 fn read_state(row: &mut RowReader) -> Result<State, StoreError> {

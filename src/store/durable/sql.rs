@@ -64,6 +64,17 @@ pub trait Sql {
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError>;
 }
 
+/// Storage that outlives the store on it: a test closes the store and opens the storage again.
+impl<Q: Sql + ?Sized> Sql for std::rc::Rc<Q> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+        (**self).rows(sql, params)
+    }
+
+    fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        (**self).transaction(body)
+    }
+}
+
 /// Takes typed values out of a result row, in order.
 pub(crate) struct RowReader(std::vec::IntoIter<Cell>);
 

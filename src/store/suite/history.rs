@@ -71,11 +71,14 @@ impl Image {
     }
 }
 
+/// The pages of a state.
+type Pages = BTreeMap<Pgno, Rc<Frame>>;
+
 /// A state with its pages.
 #[derive(Clone)]
 pub(super) struct Version {
     state: State,
-    pages: BTreeMap<Pgno, Frame>,
+    pages: Pages,
 }
 
 /// A store, and everything that was committed to it.
@@ -87,12 +90,12 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(store: Rc<dyn PageStore>, page_size: PageSize) -> History {
-        let versions = vec![Version { state: State::EMPTY, pages: BTreeMap::new() }];
+        let versions = vec![Version { state: State::EMPTY, pages: Pages::new() }];
         History { store, page_size, versions }
     }
 
     fn newest(&self) -> Version {
-        self.versions.last().cloned().unwrap_or(Version { state: State::EMPTY, pages: BTreeMap::new() })
+        self.versions.last().cloned().unwrap_or(Version { state: State::EMPTY, pages: Pages::new() })
     }
 
     pub(super) fn page_count(&self) -> u32 {
@@ -151,17 +154,17 @@ impl History {
 }
 
 /// The pages after a commit.
-fn pages_after(before: Version, state: &State, frames: &[Frame]) -> BTreeMap<Pgno, Frame> {
+fn pages_after(before: Version, state: &State, frames: &[Frame]) -> Pages {
     let mut pages = before.pages;
     if state.page_size != before.state.page_size {
         pages.clear();
     }
     pages.split_off(&Pgno(state.page_count + 1));
-    pages.extend(frames.iter().map(|frame| (frame.pgno, frame.clone())));
+    pages.extend(frames.iter().map(|frame| (frame.pgno, Rc::new(frame.clone()))));
     pages
 }
 
-fn checksum(pages: &BTreeMap<Pgno, Frame>) -> Checksum {
+fn checksum(pages: &Pages) -> Checksum {
     let mut sum = Checksum::EMPTY;
     pages.values().for_each(|frame| sum ^= frame.checksum);
     sum

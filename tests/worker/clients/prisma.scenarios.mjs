@@ -26,32 +26,78 @@ export default serve({
     await db.batch(TABLES.map((sql) => db.prepare(sql)));
   },
 
-  async "create"({ db }) {
+  async create({ db }) {
     const prisma = open(db);
     const created = new Date("2026-11-22T10:00:00.000Z");
-    const ann = await prisma.user.create({ data: { email: "ann@example.com", name: "Ann", age: 30, score: 1.5, big: 9007199254740991n, avatar: Uint8Array.of(1, 2, 255), created } });
-    assert.deepEqual({ ...ann, avatar: [...ann.avatar] }, { id: 1, email: "ann@example.com", name: "Ann", age: 30, score: 1.5, big: 9007199254740991n, avatar: [1, 2, 255], active: true, created });
-    assert.deepEqual(await prisma.user.createMany({ data: [{ email: "bob@example.com" }, { email: "cyd@example.com", active: false }] }), { count: 2 });
+    const ann = await prisma.user.create({
+      data: {
+        email: "ann@example.com",
+        name: "Ann",
+        age: 30,
+        score: 1.5,
+        big: 9007199254740991n,
+        avatar: Uint8Array.of(1, 2, 255),
+        created,
+      },
+    });
+    assert.deepEqual(
+      { ...ann, avatar: [...ann.avatar] },
+      {
+        id: 1,
+        email: "ann@example.com",
+        name: "Ann",
+        age: 30,
+        score: 1.5,
+        big: 9007199254740991n,
+        avatar: [1, 2, 255],
+        active: true,
+        created,
+      },
+    );
+    assert.deepEqual(await prisma.user.createMany({ data: [{ email: "bob@example.com" }, { email: "cyd@example.com", active: false }] }), {
+      count: 2,
+    });
   },
 
   async "nested create and include"({ db }) {
     const prisma = open(db);
     const dee = await prisma.user.create({
-      data: { email: "dee@example.com", posts: { create: [{ title: "Tides", meta: { a: [1] }, tags: { create: [{ label: "sea" }, { label: "moon" }] } }, { title: "Ebb" }] } },
+      data: {
+        email: "dee@example.com",
+        posts: {
+          create: [{ title: "Tides", meta: { a: [1] }, tags: { create: [{ label: "sea" }, { label: "moon" }] } }, { title: "Ebb" }],
+        },
+      },
       include: { posts: { include: { tags: true }, orderBy: { id: "asc" } } },
     });
-    assert.deepEqual(dee.posts.map(({ title, meta, tags }) => [title, meta, tags.map(({ label }) => label).sort()]), [["Tides", { a: [1] }, ["moon", "sea"]], ["Ebb", null, []]]);
+    assert.deepEqual(
+      dee.posts.map(({ title, meta, tags }) => [title, meta, tags.map(({ label }) => label).sort()]),
+      [
+        ["Tides", { a: [1] }, ["moon", "sea"]],
+        ["Ebb", null, []],
+      ],
+    );
   },
 
-  async "find"({ db }) {
+  async find({ db }) {
     const prisma = open(db);
     assert.equal((await prisma.user.findUnique({ where: { email: "bob@example.com" } })).id, 2);
     assert.equal(await prisma.user.findUnique({ where: { id: 99 } }), null);
-    const found = await prisma.user.findMany({ where: { OR: [{ active: false }, { name: { startsWith: "An" } }] }, orderBy: { id: "desc" }, select: { email: true } });
+    const found = await prisma.user.findMany({
+      where: { OR: [{ active: false }, { name: { startsWith: "An" } }] },
+      orderBy: { id: "desc" },
+      select: { email: true },
+    });
     assert.deepEqual(found, [{ email: "cyd@example.com" }, { email: "ann@example.com" }]);
-    const byTag = await prisma.post.findMany({ where: { tags: { some: { label: "sea" } } }, select: { title: true, author: { select: { email: true } } } });
+    const byTag = await prisma.post.findMany({
+      where: { tags: { some: { label: "sea" } } },
+      select: { title: true, author: { select: { email: true } } },
+    });
     assert.deepEqual(byTag, [{ title: "Tides", author: { email: "dee@example.com" } }]);
-    assert.deepEqual(await prisma.user.findMany({ skip: 1, take: 2, orderBy: { id: "asc" }, select: { id: true } }), [{ id: 2 }, { id: 3 }]);
+    assert.deepEqual(await prisma.user.findMany({ skip: 1, take: 2, orderBy: { id: "asc" }, select: { id: true } }), [
+      { id: 2 },
+      { id: 3 },
+    ]);
   },
 
   async "count, aggregate, group"({ db }) {
@@ -60,15 +106,25 @@ export default serve({
     const { _avg, _max } = await prisma.user.aggregate({ _avg: { score: true }, _max: { id: true } });
     assert.deepEqual([_avg.score, _max.id], [0.375, 4]);
     const groups = await prisma.user.groupBy({ by: ["active"], _count: true, orderBy: { active: "asc" } });
-    assert.deepEqual(groups, [{ active: false, _count: 1 }, { active: true, _count: 3 }]);
+    assert.deepEqual(groups, [
+      { active: false, _count: 1 },
+      { active: true, _count: 3 },
+    ]);
   },
 
   async "update, upsert, delete"({ db }) {
     const prisma = open(db);
     assert.equal((await prisma.user.update({ where: { id: 1 }, data: { age: { increment: 1 }, name: null } })).age, 31);
     assert.deepEqual(await prisma.user.updateMany({ where: { id: { gt: 1 } }, data: { score: 2 } }), { count: 3 });
-    assert.equal((await prisma.user.upsert({ where: { email: "bob@example.com" }, create: { email: "bob@example.com" }, update: { name: "Bob" } })).name, "Bob");
-    assert.equal((await prisma.user.upsert({ where: { email: "eve@example.com" }, create: { email: "eve@example.com" }, update: {} })).email, "eve@example.com");
+    assert.equal(
+      (await prisma.user.upsert({ where: { email: "bob@example.com" }, create: { email: "bob@example.com" }, update: { name: "Bob" } }))
+        .name,
+      "Bob",
+    );
+    assert.equal(
+      (await prisma.user.upsert({ where: { email: "eve@example.com" }, create: { email: "eve@example.com" }, update: {} })).email,
+      "eve@example.com",
+    );
     await prisma.user.delete({ where: { email: "dee@example.com" } });
     assert.equal(await prisma.post.count(), 0);
   },
@@ -80,9 +136,12 @@ export default serve({
     assert.equal(count, 5);
   },
 
-  async "errors"({ db }) {
+  async errors({ db }) {
     const prisma = open(db);
-    await assert.rejects(prisma.user.create({ data: { email: "ann@example.com" } }), ({ code, meta }) => code === "P2002" && JSON.stringify(meta).includes("email"));
+    await assert.rejects(
+      prisma.user.create({ data: { email: "ann@example.com" } }),
+      ({ code, meta }) => code === "P2002" && JSON.stringify(meta).includes("email"),
+    );
     await assert.rejects(prisma.post.create({ data: { title: "x", authorId: 99 } }), ({ code }) => code === "P2003");
     await assert.rejects(prisma.user.update({ where: { id: 99 }, data: { age: 1 } }), ({ code }) => code === "P2025");
     await assert.rejects(prisma.$queryRaw`SELECT * FROM nope`, /no such table: nope/);

@@ -5,7 +5,19 @@
 // 2. Of `meta`, D1's fields are kept; those that depend on the clock, the server, the file's layout or
 //    how rows are counted are reduced to their type. Cases of their own (cases/meta.mjs) look at them.
 
-const META = ["changed_db", "changes", "duration", "last_row_id", "rows_read", "rows_written", "served_by", "served_by_primary", "size_after", "timings", "total_attempts"];
+const META = [
+  "changed_db",
+  "changes",
+  "duration",
+  "last_row_id",
+  "rows_read",
+  "rows_written",
+  "served_by",
+  "served_by_primary",
+  "size_after",
+  "timings",
+  "total_attempts",
+];
 const BY_TYPE = new Set(["duration", "rows_read", "rows_written", "served_by", "size_after", "timings"]);
 
 /** The canonical text of a value that a case answered. */
@@ -21,13 +33,20 @@ export function canonicalError(error) {
 
 function plain(value) {
   switch (typeof value) {
-    case "undefined": return { $: "undefined" };
-    case "bigint": return { $bigint: value.toString() };
-    case "number": return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? "-0" : String(value) };
-    case "function": return { $function: value.name };
-    case "symbol": return { $symbol: String(value) };
-    case "object": return value === null ? null : object(value);
-    default: return value;
+    case "undefined":
+      return { $: "undefined" };
+    case "bigint":
+      return { $bigint: value.toString() };
+    case "number":
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { $number: Object.is(value, -0) ? "-0" : String(value) };
+    case "function":
+      return { $function: value.name };
+    case "symbol":
+      return { $symbol: String(value) };
+    case "object":
+      return value === null ? null : object(value);
+    default:
+      return value;
   }
 }
 

@@ -44,7 +44,11 @@ function section(title, cases) {
     }
   }
   if (calls.size === 0) return [];
-  return [`## ${title}\n`, ...Array.from(calls, ([reason, names]) => `- ${reason}\n${Array.from(names, (name) => `  - ${code(name)}`).join("\n")}`), ""];
+  return [
+    `## ${title}\n`,
+    ...Array.from(calls, ([reason, names]) => `- ${reason}\n${Array.from(names, (name) => `  - ${code(name)}`).join("\n")}`),
+    "",
+  ];
 }
 
 function code(name) {

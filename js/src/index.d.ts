@@ -1,0 +1,115 @@
+// Types of the package for Workers. The classes have the shape of those that `@cloudflare/workers-types`
+// declares, so either can stand where the other is expected.
+
+/** Counts and facts about a call. */
+export interface D1Meta {
+  duration: number;
+  size_after: number;
+  rows_read: number;
+  rows_written: number;
+  last_row_id: number;
+  changed_db: boolean;
+  changes: number;
+  served_by_region?: string;
+  served_by_colo?: string;
+  served_by_primary?: boolean;
+  timings?: { sql_duration_ms: number };
+  total_attempts?: number;
+}
+
+export interface D1Response {
+  success: true;
+  meta: D1Meta & Record<string, unknown>;
+  error?: never;
+}
+
+export type D1Result<T = unknown> = D1Response & { results: T[] };
+
+export interface D1ExecResult {
+  count: number;
+  duration: number;
+}
+
+export type D1SessionConstraint = "first-primary" | "first-unconstrained";
+export type D1SessionBookmark = string;
+
+/** Values that bind() takes; a bigint only with `integers: "bigint"`. */
+export type D1Value = string | number | boolean | null | bigint | number[] | ArrayBuffer | ArrayBufferView;
+
+export declare class D1PreparedStatement {
+  readonly statement: string;
+  readonly params: unknown[];
+  bind(...values: unknown[]): D1PreparedStatement;
+  first<T = unknown>(colName: string): Promise<T | null>;
+  first<T = Record<string, unknown>>(): Promise<T | null>;
+  run<T = Record<string, unknown>>(): Promise<D1Result<T>>;
+  all<T = Record<string, unknown>>(): Promise<D1Result<T>>;
+  raw<T = unknown[]>(options: { columnNames: true }): Promise<[string[], ...T[]]>;
+  raw<T = unknown[]>(options?: { columnNames?: false }): Promise<T[]>;
+}
+
+export declare class D1DatabaseSession {
+  prepare(query: string): D1PreparedStatement;
+  batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
+  /** The newest bookmark that this session has seen, or null. */
+  getBookmark(): D1SessionBookmark | null;
+}
+
+export declare class D1Database {
+  constructor(stub: LittoralService, options?: BindOptions);
+  prepare(query: string): D1PreparedStatement;
+  batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
+  /** Runs one statement per line, all in one transaction. */
+  exec(query: string): Promise<D1ExecResult>;
+  withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint): D1DatabaseSession;
+  /** The database as a SQLite file. */
+  dump(): Promise<ArrayBuffer>;
+}
+
+/** What a Littoral Worker offers through a service binding with props; text is JSON. */
+export interface LittoralService {
+  query(request: string): Promise<string>;
+  dump(): Promise<ArrayBuffer>;
+}
+
+export interface BindOptions {
+  /** How a BLOB comes back: an array of byte numbers as in D1 (the default), or a Uint8Array. */
+  blobs?: "array" | "bytes";
+  /** How an INTEGER comes back: a number as in D1 (the default), or a BigInt. With "bigint", bind() takes BigInt too. */
+  integers?: "number" | "bigint";
+}
+
+/**
+ * Wraps the service binding of a Littoral Worker as a `D1Database`. The runtime's own `D1Database` is returned as it is.
+ * Takes `unknown` where a service binding is typed without its methods, as `wrangler types` does.
+ */
+export declare function bind<T>(binding: T, options?: BindOptions): D1Database;
+
+/** A copy of `env` in which each named binding has gone through `bind`. */
+export declare function bindAll<E extends object, K extends keyof E>(
+  env: E,
+  names: readonly K[],
+  options?: BindOptions,
+): Omit<E, K> & Record<K, D1Database>;
+
+export interface Migration {
+  /** The file's name, such as `0001_users.sql`; the leading number gives the order. */
+  name: string;
+  sql: string;
+}
+
+/** What went wrong with a migration: which file, and where a statement failed, its line (from 1) and text. */
+export declare class MigrationError extends Error {
+  readonly migration: string;
+  readonly line?: number;
+  readonly sql?: string;
+}
+
+/**
+ * Applies the migrations that the database lacks, each in one transaction with its row in `d1_migrations`, and resolves
+ * to their names. Rejects with a `MigrationError`, before anything ran, where an applied file has changed or is missing.
+ */
+export declare function applyMigrations(
+  db: { prepare(query: string): any; batch(statements: any[]): Promise<any> },
+  migrations: readonly Migration[],
+): Promise<string[]>;
