@@ -2,7 +2,7 @@
 //
 // Not here: what the tables are for (workload.mjs).
 
-import { FILL, FILL_SCAN, SCAN_ROWS, SCHEMA, rowsOf } from "./workload.mjs";
+import { EMPTY_W, FILL, FILL_SCAN, SCAN_ROWS, SCHEMA, rowsOf } from "./workload.mjs";
 
 const CHUNK_ROWS = 20_000;
 
@@ -16,7 +16,7 @@ export const databaseOf = (megabytes) => `mb${megabytes}`;
 export async function build(runtime, system, megabytes, log) {
   const database = databaseOf(megabytes);
   const began = Date.now();
-  for (const sql of ["DROP TABLE IF EXISTS w", ...SCHEMA]) await runtime.query(system, database, sql);
+  for (const sql of [EMPTY_W, ...SCHEMA]) await runtime.query(system, database, sql);
   const added = await fill(runtime, { system, database, sql: FILL_SCAN, table: "s", rows: SCAN_ROWS }, () => {}) +
     await fill(runtime, { system, database, sql: FILL, table: "t", rows: rowsOf(megabytes) }, (share) => {
       if (megabytes >= 100) log(`building ${system} ${megabytes} MB: ${Math.round(share * 100)} %, ${Math.round((Date.now() - began) / 1000)} s`);

@@ -33,7 +33,7 @@ export default class extends WorkerEntrypoint {
 
   /**
    * `operations` of a bench in `concurrency` loops. `shape` "loops": all in this request; "requests": each in a request of its own.
-   * Answers the time of all, and of each.
+   * Answers the milliseconds of all together, and those of each operation by loop.
    */
   async round(task) {
     const { shape, concurrency, operations } = task;
@@ -44,8 +44,22 @@ export default class extends WorkerEntrypoint {
       const part = { ...task, operations: each, seed: task.seed * 1_000 + lane };
       return shape === "requests" ? this.env.SELF.lane(part) : loop(db, part);
     });
-    const latencies = (await Promise.all(loops)).flat();
-    return { ms: performance.now() - began, latencies };
+    const lanes = await Promise.all(loops);
+    return { ms: performance.now() - began, lanes };
+  }
+
+  /** Milliseconds that a batch takes on Littoral beyond those of an empty call. */
+  async engine({ database, statements }) {
+    const stub = this.env[`LITTORAL_${database}`];
+    const call = JSON.stringify({ calls: [statements] });
+    const time = async (text) => {
+      const began = performance.now();
+      const answer = await stub.query(text);
+      if (answer.includes('"success":false')) throw new Error(answer.slice(0, 300));
+      return performance.now() - began;
+    };
+    await time('{"calls":[]}');
+    return await time(call) - await time('{"calls":[]}');
   }
 
   /** One loop in a request of its own. */

@@ -65,9 +65,10 @@ impl FromStr for Bookmark {
         let bytes = text.as_bytes();
         let dashes_at = [8, 17, 26];
         let well_formed = bytes.len() == 59
-            && bytes.iter().enumerate().all(|(at, byte)| {
-                if dashes_at.contains(&at) { *byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') }
-            });
+            && bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| if dashes_at.contains(&at) { *byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') });
         if !well_formed {
             return Err(ParseBookmarkError);
         }

@@ -49,13 +49,8 @@ pub struct State {
 
 impl State {
     /// The database before its first commit.
-    pub const EMPTY: State = State {
-        txid: Txid::EMPTY,
-        page_size: PageSize::DEFAULT,
-        page_count: 0,
-        time_ms: 0,
-        checksum: Checksum::EMPTY,
-    };
+    pub const EMPTY: State =
+        State { txid: Txid::EMPTY, page_size: PageSize::DEFAULT, page_count: 0, time_ms: 0, checksum: Checksum::EMPTY };
 
     /// The size of the database file, in bytes.
     pub fn size_bytes(&self) -> u64 {

@@ -23,20 +23,20 @@ mod page;
 #[cfg(feature = "engine")]
 mod txid;
 
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "engine")]
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod http;
+#[cfg(feature = "client")]
+pub mod migrate;
 #[cfg(feature = "engine")]
 pub mod store;
 #[cfg(feature = "engine")]
 mod vfs;
 #[cfg(feature = "engine")]
-pub mod engine;
-#[cfg(feature = "engine")]
 pub mod wire;
-#[cfg(feature = "engine")]
-pub mod http;
-#[cfg(feature = "client")]
-pub mod client;
-#[cfg(feature = "client")]
-pub mod migrate;
 #[cfg(all(feature = "server", target_arch = "wasm32"))]
 mod worker;
 

@@ -78,7 +78,8 @@ fn first_answers_a_row_a_column_or_nothing() {
 fn a_batch_that_fails_says_where_and_leaves_nothing() {
     block_on(async {
         let db = with_tracks().await?;
-        let statements = ["INSERT INTO tracks (id) VALUES (5)", "SELECT 1;\n INSERT INTO tracks (id) VALUES (1)"].map(|sql| db.prepare(sql));
+        let statements =
+            ["INSERT INTO tracks (id) VALUES (5)", "SELECT 1;\n INSERT INTO tracks (id) VALUES (1)"].map(|sql| db.prepare(sql));
         let error = db.batch(statements.into()).await.unwrap_err();
         let Error::Sql { message, place } = &error else { panic!("{error}") };
         assert!(message.starts_with("UNIQUE constraint failed: tracks.id"), "{message}");
@@ -134,7 +135,10 @@ fn changed_missing_late_and_double_migrations_are_reported() {
 #[test]
 fn a_failing_migration_is_rolled_back_whole_and_named_with_its_line() {
     let db = database();
-    let bad = Migration { name: "0003_bad.sql", sql: "CREATE TABLE c (id);\n\n-- a comment; with a semicolon\nINSERT INTO nope VALUES (1);\nSELECT 1;" };
+    let bad = Migration {
+        name: "0003_bad.sql",
+        sql: "CREATE TABLE c (id);\n\n-- a comment; with a semicolon\nINSERT INTO nope VALUES (1);\nSELECT 1;",
+    };
     let error = block_on(apply(&db, &[FIRST, bad])).unwrap_err();
     let MigrateError::Failed { name, line, sql, .. } = &error else { panic!("{error}") };
     assert_eq!((name.as_str(), *line), ("0003_bad.sql", Some(4)));

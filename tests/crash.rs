@@ -25,7 +25,9 @@ type Step = fn(&mut Fixture) -> Result<(), String>;
 
 const STEPS: [(&str, Step); 11] = [
     ("a small commit", |db| sql(db, &["INSERT INTO b (v) VALUES ('small')"])),
-    ("a batch, before which the log is folded", |db| sql(db, &["INSERT INTO b (v) VALUES ('one')", "UPDATE b SET v = v || '!'", "DELETE FROM b WHERE id = 1"])),
+    ("a batch, before which the log is folded", |db| {
+        sql(db, &["INSERT INTO b (v) VALUES ('one')", "UPDATE b SET v = v || '!'", "DELETE FROM b WHERE id = 1"])
+    }),
     ("a batch that fails", |db| match sql(db, &["INSERT INTO b (v) VALUES ('gone')", "INSERT INTO b (id) VALUES (2), (2)"]) {
         Err(error) if error.contains("UNIQUE") => Ok(()),
         other => other,
@@ -62,7 +64,8 @@ fn storage() -> Rc<HostSql> {
     let fill = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 400) INSERT INTO a SELECT x, printf('%0900d', x * x) FROM c";
     sql(&mut db, &["CREATE TABLE a (id INTEGER PRIMARY KEY, v)", "CREATE TABLE b (id INTEGER PRIMARY KEY, v)", fill]).unwrap();
     for round in 0..17 {
-        sql(&mut db, &[&format!("UPDATE a SET v = '{round:02}' || substr(v, 3) WHERE id <= 235"), "INSERT INTO b (v) VALUES ('filled')"]).unwrap();
+        sql(&mut db, &[&format!("UPDATE a SET v = '{round:02}' || substr(v, 3) WHERE id <= 235"), "INSERT INTO b (v) VALUES ('filled')"])
+            .unwrap();
     }
     let frames = || count(&storage, "SELECT sum((length(pages) - 8) / 16) FROM commits WHERE txid > (SELECT max(txid) FROM folds)");
     while frames() < 1_022 {

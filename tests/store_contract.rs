@@ -113,7 +113,9 @@ impl Damaged {
         let damaged = Damaged { sql };
         let mut db = damaged.open();
         run(&mut db, "CREATE TABLE a (id INTEGER PRIMARY KEY, v); CREATE TABLE b (id INTEGER PRIMARY KEY, v)", vec![]);
-        let fill = format!("WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < {ROWS_OF_A}) INSERT INTO a SELECT x, hex(randomblob(200)) FROM c");
+        let fill = format!(
+            "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < {ROWS_OF_A}) INSERT INTO a SELECT x, hex(randomblob(200)) FROM c"
+        );
         run(&mut db, &fill, vec![]);
         for id in 1..=5 {
             run(&mut db, "INSERT INTO b VALUES (?, ?)", vec![Value::Integer(id), Value::Blob(noise(id as u64, 6_000))]);
@@ -180,7 +182,9 @@ fn a_damaged_image_in_the_log_is_reported_and_the_rest_still_served() {
 fn a_row_cut_short_is_reported() {
     let damaged = Damaged::new();
     let connection = damaged.sql.connection();
-    connection.execute("UPDATE commits SET frames = substr(frames, 1, length(frames) - 300) WHERE txid = (SELECT max(txid) FROM commits)", []).unwrap();
+    connection
+        .execute("UPDATE commits SET frames = substr(frames, 1, length(frames) - 300) WHERE txid = (SELECT max(txid) FROM commits)", [])
+        .unwrap();
     connection.execute(&format!("UPDATE pages SET image = x'' WHERE {LEAF}"), []).unwrap();
     let mut db = damaged.open();
     assert_damage_is_reported(&mut db, "SELECT sum(length(v)), max(hex(v)) FROM b", "page");
@@ -223,7 +227,9 @@ fn a_damaged_page_list_of_the_past_leaves_the_present_readable() {
 
 #[test]
 fn a_damaged_state_is_refused_when_the_store_is_opened() {
-    for (column, value) in [("page_count", "page_count + 1"), ("page_size", "8192"), ("page_size", "4097"), ("checksum", "zeroblob(8)"), ("checksum", "x'00'")] {
+    for (column, value) in
+        [("page_count", "page_count + 1"), ("page_size", "8192"), ("page_size", "4097"), ("checksum", "zeroblob(8)"), ("checksum", "x'00'")]
+    {
         let damaged = Damaged::new();
         damaged.sql.rows(&format!("UPDATE commits SET {column} = {value} WHERE txid = (SELECT max(txid) FROM commits)"), &[]).unwrap();
         let opened = DurableStore::open(damaged.sql.clone()).map(drop);

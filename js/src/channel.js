@@ -14,6 +14,9 @@
 
 import { parseResponse, wireMembers } from "./values.js";
 
+/** Long answers travel as UTF-8. */
+const UTF8 = new TextDecoder();
+
 /** Most characters of one request; an RPC message holds 32 MiB and a character takes up to three bytes. */
 const REQUEST_CHARS = 8 * 1024 * 1024;
 
@@ -86,7 +89,8 @@ export class Channel {
     try {
       const bookmark = this.#token ? `"bookmark":${JSON.stringify(this.#token)},` : "";
       const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
-      const response = parseResponse(await this.#stub.query(body), this.#codec);
+      const answer = await this.#stub.query(body);
+      const response = parseResponse(typeof answer === "string" ? answer : UTF8.decode(answer), this.#codec);
       const answers = response.responses;
       if (!Array.isArray(answers)) {
         if (waiting.length === 1 || !response.error) throw new Error(response.error ?? "the Littoral Worker sent no responses");

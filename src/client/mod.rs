@@ -35,8 +35,8 @@ pub use service::ServiceBinding;
 
 use parameter::Parameters;
 use result::Responses;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -246,4 +246,3 @@ impl D1PreparedStatement {
         StatementBody { sql: &self.sql, params: &self.params }
     }
 }
-

@@ -1,9 +1,9 @@
 //! Answers: rows as Rust types, and `meta`.
 
 use super::error::{Error, Place};
+use serde::Deserialize;
 use serde::de::value::MapDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use serde::Deserialize;
 use serde_json::Value;
 
 /// The answer to a request.
@@ -22,7 +22,11 @@ pub(super) struct Responses {
 enum Response {
     Batch(Vec<D1Result>),
     Single(D1Result),
-    Failure { error: String, #[serde(default)] at: Option<Place> },
+    Failure {
+        error: String,
+        #[serde(default)]
+        at: Option<Place>,
+    },
 }
 
 impl Responses {

@@ -52,7 +52,11 @@ impl Transport for ServiceBinding {
         let rpc = self.0.clone();
         Box::pin(async move {
             let answer = JsFuture::from(rpc.query(&request).map_err(lost)?).await.map_err(lost)?;
-            answer.as_string().ok_or_else(|| Error::answer("it is no text"))
+            match answer.dyn_ref::<js_sys::Uint8Array>() {
+                // Long answers travel as UTF-8.
+                Some(utf8) => String::from_utf8(utf8.to_vec()).map_err(Error::answer),
+                None => answer.as_string().ok_or_else(|| Error::answer("it is no text")),
+            }
         })
     }
 

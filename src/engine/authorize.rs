@@ -21,6 +21,8 @@ struct Shared {
     trusted: AtomicBool,
     /// A BEGIN or SAVEPOINT was refused; it has an error text of its own.
     refused_transaction: AtomicBool,
+    /// An ALTER TABLE was compiled.
+    altered: AtomicBool,
     /// Columns that the statement being compiled updates.
     updates: Mutex<Vec<ColumnUpdate>>,
 }
@@ -46,6 +48,11 @@ impl Authorizer {
         self.0.refused_transaction.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether an ALTER TABLE was compiled since the last call.
+    pub(super) fn take_altered(&self) -> bool {
+        self.0.altered.swap(false, Ordering::Relaxed)
+    }
+
     /// The column updates seen since the last call.
     pub(super) fn take_updates(&self) -> Vec<ColumnUpdate> {
         self.0.updates.lock().map(|mut updates| std::mem::take(&mut *updates)).unwrap_or_default()
@@ -59,13 +66,29 @@ impl Authorizer {
         if let AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } = context.action {
             self.0.refused_transaction.store(true, Ordering::Relaxed);
         }
+        if let AuthAction::AlterTable { .. } = context.action {
+            self.0.altered.store(true, Ordering::Relaxed);
+        }
         if let AuthAction::Update { table_name, column_name } = context.action
             && let Ok(mut updates) = self.0.updates.lock()
         {
             updates.push(ColumnUpdate { table: table_name.into(), column: column_name.into() });
         }
-        if allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
+        // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
+        let in_temp = context.database_name == Some("temp") && creates(&context.action);
+        if !in_temp && allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
     }
+}
+
+fn creates(action: &AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::CreateTable { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateVtable { .. }
+    )
 }
 
 fn allowed(action: &AuthAction<'_>) -> bool {
@@ -101,8 +124,19 @@ fn open_name(name: &str) -> bool {
 
 const VIRTUAL_TABLES: [&str; 4] = ["fts5", "fts5vocab", "rtree", "rtree_i32"];
 
-const DENIED_FUNCTIONS: [&str; 6] =
-    ["sqlite_version", "sqlite_source_id", "sqlite_compileoption_get", "sqlite_compileoption_used", "sqlite_offset", "load_extension"];
+const DENIED_FUNCTIONS: [&str; 11] = [
+    "sqlite_version",
+    "sqlite_source_id",
+    "sqlite_compileoption_get",
+    "sqlite_compileoption_used",
+    "sqlite_offset",
+    "sqlite_log",
+    "load_extension",
+    "fts5",
+    "fts5_source_id",
+    "rtreenode",
+    "rtreedepth",
+];
 
 /// The argument that a PRAGMA takes.
 enum Argument {
@@ -117,8 +151,13 @@ enum Argument {
 fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
     let argument = match name.to_ascii_lowercase().as_str() {
         "data_version" | "page_size" => Argument::None,
-        "case_sensitive_like" | "foreign_keys" | "defer_foreign_keys" | "ignore_check_constraints" | "legacy_alter_table"
-        | "recursive_triggers" | "reverse_unordered_selects" => Argument::Boolean,
+        "case_sensitive_like"
+        | "foreign_keys"
+        | "defer_foreign_keys"
+        | "ignore_check_constraints"
+        | "legacy_alter_table"
+        | "recursive_triggers"
+        | "reverse_unordered_selects" => Argument::Boolean,
         "foreign_key_check" | "table_list" => Argument::OptionalName,
         "foreign_key_list" | "index_info" | "index_list" | "index_xinfo" | "table_info" | "table_xinfo" => Argument::Name,
         "optimize" => Argument::OptionalNumber,

@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CACHED_TEXT_BYTES: usize = 16_384;
 /// What the engine's own statements begin with. A caller's text that begins so is compiled afresh, under the authorizer.
 const TRUSTED: &str = "/*littoral*/";
+/// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
+const RESERVED_NAMES: &str = "/*littoral*/SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
 /// How often the run-time limit is checked, in instructions.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
@@ -40,6 +42,8 @@ pub(super) struct Connection {
     /// Thousands of instructions that the running call may still use.
     budget: Arc<AtomicU64>,
     limits: Limits,
+    /// Bytes that the results of the running request may still have.
+    result_bytes_left: Cell<usize>,
     size_after: Cell<Option<u64>>,
     /// Where in the text that ran last the statement begins that ran last.
     statement_offset: Cell<usize>,
@@ -78,6 +82,7 @@ impl Connection {
             rows_written: RowsWritten::default(),
             budget,
             limits: limits.clone(),
+            result_bytes_left: Cell::new(limits.result_bytes),
             size_after: Cell::new(None),
             statement_offset: Cell::new(0),
         })
@@ -96,9 +101,24 @@ impl Connection {
         !self.sqlite.is_autocommit()
     }
 
+    /// Whether the transaction could not be committed now, because of constraints that are checked at its end.
+    pub(super) fn has_deferred_violations(&self) -> bool {
+        crate::vfs::ffi::has_deferred_violations(&self.sqlite)
+    }
+
     /// Gives the next call a full budget of instructions.
     pub(super) fn refill_budget(&self) {
         self.budget.store(self.limits.run_kiloinstructions, Ordering::Relaxed);
+    }
+
+    /// Gives the next request room for results of the full size.
+    pub(super) fn refill_results(&self) {
+        self.result_bytes_left.set(self.limits.result_bytes);
+    }
+
+    /// Whether earlier results of the request have taken some of the room.
+    pub(super) fn has_results(&self) -> bool {
+        self.result_bytes_left.get() < self.limits.result_bytes
     }
 
     /// Runs one of the engine's own statements, which returns nothing.
@@ -115,18 +135,27 @@ impl Connection {
         self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))
     }
 
-    /// Runs an SQL text, which may hold several statements: the parameters belong to the last and so does the result.
-    pub(super) fn run<E: RowEncoder>(&self, text: &Text, options: E::Options) -> Result<E::Output, Error> {
+    /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
+    pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<E::Output, Error> {
         let Text { sql, parameters } = text;
         self.statement_offset.set(0);
         let before = self.snapshot()?;
         self.counters.reset();
         let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
-        let meta = self.meta(sql, &before, read_only)?;
+        if self.authorizer.take_altered() && self.control_int(RESERVED_NAMES)? > 0 {
+            return Err(Error::not_authorized());
+        }
+        let meta = self.meta(sql, &before, read_only, last)?;
+        let taken = encoder.bytes();
+        self.result_bytes_left.set(self.result_bytes_left.get().saturating_sub(taken));
         Ok(encoder.finish(&meta))
     }
 
     fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+        if sql.contains('\0') {
+            // SQLite would stop reading there and never say so.
+            return Err(Error::NulInText);
+        }
         if sql.len() > CACHED_TEXT_BYTES || sql.trim_start().starts_with(TRUSTED) {
             return self.run_batch(sql, parameters, options);
         }
@@ -173,7 +202,8 @@ impl Connection {
                 Err(_) => {
                     self.run_leading(&mut statement)?;
                     self.statement_offset.set(end);
-                    next = batch.next().map_err(|error| self.describe(&error, 0))?;
+                    let blank = sql[end..].len() - sql[end..].trim_start().len();
+                    next = batch.next().map_err(|error| without_blank(self.describe(&error, 0), blank))?;
                     if next.is_none() {
                         return Err(Error::NoStatement);
                     }
@@ -188,11 +218,12 @@ impl Connection {
         if statement.parameter_count() > 0 {
             return Err(Error::ParametersNotLast);
         }
-        let mut rows = statement.raw_query();
-        while rows.next().map_err(|error| self.describe(&error, 0))?.is_some() {}
-        drop(rows);
-        self.counters.collect(statement);
-        Ok(())
+        let run = |statement: &mut Statement<'_>| {
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        self.counting(statement, run).map_err(|error| self.describe(&error, 0))
     }
 
     fn run_statement<E: RowEncoder>(&self, statement: &mut Statement<'_>, parameters: &[Value], options: E::Options) -> Result<E, Error> {
@@ -202,18 +233,29 @@ impl Connection {
         for (index, parameter) in parameters.iter().enumerate() {
             statement.raw_bind_parameter(index + 1, parameter).map_err(|error| self.describe(&error, 0))?;
         }
-        let columns = statement.column_count();
-        let names: Vec<&str> = (0..columns).map(|column| statement.column_name(column).unwrap_or_default()).collect();
-        let mut encoder = E::start(&names, options);
+        self.counting(statement, |statement| self.encode_rows(statement, options))
+    }
+
+    fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement<'_>, options: E::Options) -> Result<E, Error> {
         let mut rows = statement.raw_query();
+        let mut encoder: Option<E> = None;
         while let Some(row) = rows.next().map_err(|error| self.describe(&error, 0))? {
-            if encoder.row(&RowValues { row, columns }) > self.limits.result_bytes {
+            // Only now: SQLite compiles a statement anew at its first step if the schema changed, and it may get other columns.
+            let columns = row.as_ref().column_count();
+            let bytes = encoder.get_or_insert_with(|| start(row.as_ref(), options)).row(&RowValues { row, columns });
+            if bytes > self.result_bytes_left.get() {
                 return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
             }
         }
         drop(rows);
+        Ok(encoder.unwrap_or_else(|| start(statement, options)))
+    }
+
+    /// Runs a statement while its rows read and written are counted.
+    fn counting<'s, T>(&self, statement: &mut Statement<'s>, run: impl FnOnce(&mut Statement<'s>) -> T) -> T {
+        let result = if statement.readonly() { run(statement) } else { self.counters.count_changes(&self.sqlite, || run(statement)) };
         self.counters.collect(statement);
-        Ok(encoder)
+        result
     }
 
     fn snapshot(&self) -> Result<Before, Error> {
@@ -224,21 +266,26 @@ impl Connection {
         Ok(Before { changes: self.sqlite.total_changes(), last_row_id: self.sqlite.last_insert_rowid(), size })
     }
 
-    /// The size of the database as this connection sees it, in a transaction too.
+    /// The bytes of the pages in use as this connection sees them, in a transaction too. Free pages do not count: D1's file gives them back.
     fn measure_size(&self) -> Result<u64, Error> {
-        let pages = self.control_int("/*littoral*/PRAGMA page_count")?;
+        let pages = self.control_int("/*littoral*/PRAGMA page_count")? - self.control_int("/*littoral*/PRAGMA freelist_count")?;
         let size = pages as u64 * self.file.page_size().bytes() as u64;
         self.size_after.set(Some(size));
         Ok(size)
     }
 
+    /// Forgets the size measured in a savepoint that is no more.
+    pub(super) fn forget_size(&self) {
+        self.size_after.set(None);
+    }
+
     /// Forgets what was measured in a transaction that is no more.
     pub(super) fn rolled_back(&self) {
-        self.size_after.set(None);
+        self.forget_size();
         self.file.discard_uncommitted();
     }
 
-    fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
+    fn meta(&self, sql: &str, before: &Before, read_only: bool, last: bool) -> Result<Meta, Error> {
         let rows_read = self.counters.rows_read();
         let changes = self.sqlite.total_changes() - before.changes;
         let last_row_id = self.sqlite.last_insert_rowid();
@@ -249,7 +296,10 @@ impl Connection {
             let count = || self.rows_written.count(&self.sqlite, sql, changes, &tables);
             self.authorizer.trusted(count).map_err(|error| self.describe(&error, 0))?
         };
-        let size_after = if read_only { before.size } else { self.measure_size()? };
+        // SQLite calls `PRAGMA optimize` read-only, which may ANALYZE. Measuring costs as much as an insert, so in a batch a statement that
+        // changed rows leaves it to the last one.
+        let same_size = read_only && !super::mentions_pragma(sql) || changes > 0 && !last;
+        let size_after = if same_size { before.size } else { self.measure_size()? };
         Ok(Meta {
             changes,
             last_row_id,
@@ -309,6 +359,21 @@ fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits)
     limits.apply(sqlite)
 }
 
+fn start<E: RowEncoder>(statement: &Statement<'_>, options: E::Options) -> E {
+    let names: Vec<&str> = (0..statement.column_count()).map(|column| statement.column_name(column).unwrap_or_default()).collect();
+    E::start(&names, options)
+}
+
+/// D1 counts the offset in a later statement of a text from the statement's first character that is not blank.
+fn without_blank(error: Error, blank: usize) -> Error {
+    match error {
+        Error::Sqlite { message, code, offset } => {
+            Error::Sqlite { message, code, offset: offset.map(|offset| offset.saturating_sub(blank)) }
+        }
+        other => other,
+    }
+}
+
 /// Whether nothing was compiled: an empty text or a comment.
 fn is_empty(statement: &Statement<'_>) -> bool {
     statement.readonly() && statement.column_count() == 0 && statement.expanded_sql().is_none()
@@ -326,7 +391,9 @@ pub(super) fn describe(error: &rusqlite::Error, file: &DatabaseFile) -> Error {
         return Error::Store { error, code };
     }
     match error {
-        rusqlite::Error::SqlInputError { msg, offset, .. } => Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() },
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() }
+        }
         rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Sqlite { message: message.clone(), code, offset: None },
         other => Error::Sqlite { message: other.to_string(), code, offset: None },
     }

@@ -66,6 +66,8 @@ pub enum Error {
     ParametersNotLast,
     /// The text holds no statement.
     NoStatement,
+    /// The text holds a NUL character.
+    NulInText,
     /// BEGIN, COMMIT, SAVEPOINT and their like.
     TransactionStatement,
     /// The call ran for too long.
@@ -84,8 +86,18 @@ impl Error {
             Error::Sqlite { code, .. } | Error::Store { code, .. } => Some(primary_name(*code)),
             Error::RanTooLong => Some("SQLITE_INTERRUPT"),
             Error::ResultTooLarge { .. } => Some("SQLITE_TOOBIG"),
-            Error::ParameterCount | Error::ParametersNotLast | Error::NoStatement | Error::TransactionStatement => None,
+            Error::ParameterCount | Error::ParametersNotLast | Error::NoStatement | Error::NulInText | Error::TransactionStatement => None,
         }
+    }
+
+    /// What SQLite says of an action that the authorizer denies.
+    pub(super) fn not_authorized() -> Error {
+        Error::Sqlite { message: "not authorized".into(), code: ffi::SQLITE_AUTH, offset: None }
+    }
+
+    /// What COMMIT says while a deferred constraint is violated.
+    pub(super) fn deferred_violation() -> Error {
+        Error::Sqlite { message: "FOREIGN KEY constraint failed".into(), code: ffi::SQLITE_CONSTRAINT_FOREIGNKEY, offset: None }
     }
 
     /// Whether the connection that met it has to be opened anew.
@@ -109,10 +121,11 @@ impl fmt::Display for Error {
                 write_codes(f, *code)
             }
             Error::ParameterCount => f.write_str("Wrong number of parameter bindings for SQL query."),
-            Error::ParametersNotLast => f.write_str(
-                "When executing multiple SQL statements in a single call, only the last statement can have parameters.",
-            ),
+            Error::ParametersNotLast => {
+                f.write_str("When executing multiple SQL statements in a single call, only the last statement can have parameters.")
+            }
             Error::NoStatement => f.write_str("No SQL statements detected."),
+            Error::NulInText => f.write_str("SQL code did not contain a statement."),
             Error::TransactionStatement => f.write_str(
                 "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs \
                  instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. The JavaScript API is safer because it will \

@@ -35,7 +35,7 @@ pub struct Limits {
     pub program_instructions: i32,
     /// Instructions that one call may run, in thousands (D1: 30 s). `D1 DB exceeded its CPU time limit and was reset.`
     pub run_kiloinstructions: u64,
-    /// Bytes of the results of one request, as JSON. A Durable Object answers at most 32 MiB.
+    /// Bytes of the results of one request, as JSON. A Durable Object answers at most 32 MiB. `the result is larger than`.
     pub result_bytes: usize,
     /// Bytes of pages that one transaction may change.
     pub transaction_bytes: usize,
@@ -61,7 +61,7 @@ impl Default for Limits {
             value_bytes: 32 << 20,
             program_instructions: 1_000_000,
             run_kiloinstructions: 1_000_000,
-            result_bytes: 32 << 20,
+            result_bytes: 30 << 20,
             transaction_bytes: 96 << 20,
             cache_bytes: 16 << 20,
             heap_bytes: 96 << 20,

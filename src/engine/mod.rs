@@ -59,7 +59,7 @@ pub struct Meta {
     pub last_row_id: i64,
     /// Whether the statement changed rows, the last rowid or the size.
     pub changed_db: bool,
-    /// Bytes of the database.
+    /// Bytes of the pages in use. Within a batch, statements that change rows leave it as it was; the last one has it right.
     pub size_after: u64,
     /// Rows visited by scans.
     pub rows_read: u64,
@@ -77,6 +77,8 @@ pub trait RowEncoder {
     fn start(columns: &[&str], options: Self::Options) -> Self;
     /// Takes a row; returns the bytes taken so far, which are limited.
     fn row(&mut self, row: &RowValues<'_>) -> usize;
+    /// The bytes taken so far.
+    fn bytes(&self) -> usize;
     /// Ends the result.
     fn finish(self, meta: &Meta) -> Self::Output;
 }
@@ -116,13 +118,27 @@ impl Database {
     }
 
     /// The same, with options for each call.
+    ///
+    /// There may be fewer answers than calls, but at least one: when all results together would be larger than
+    /// [`Limits::result_bytes`]. Calls without an answer have not run.
     pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+        if let Some(writer) = &self.writer {
+            writer.refill_results();
+        }
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
             return results;
         }
-        calls.iter().map(|(call, options)| self.run_alone::<E>(call, *options)).collect()
+        let mut results = Vec::with_capacity(calls.len());
+        for (call, options) in calls {
+            let result = self.run_alone::<E>(call, *options);
+            if self.writer.as_ref().is_some_and(|writer| lacked_room(writer, &result)) {
+                break;
+            }
+            results.push(result);
+        }
+        results
     }
 
     fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
@@ -138,8 +154,15 @@ impl Database {
         }
         let writer = self.writer().ok()?;
         let result = in_transaction(writer, |writer| {
-            let run = |(call, options): &(&Call, E::Options)| in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options));
-            calls.iter().map(run).collect::<Result<Vec<_>, Failure>>()
+            let mut results = Vec::with_capacity(calls.len());
+            for (call, options) in calls {
+                let result = in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options))?;
+                if lacked_room(writer, &result) {
+                    break;
+                }
+                results.push(result);
+            }
+            Ok(results)
         });
         self.settle(result).ok()
     }
@@ -153,9 +176,10 @@ impl Database {
         self.writer.as_ref().ok_or(Error::NoStatement)
     }
 
-    /// Lets go of a connection that met an error of the store.
+    /// Lets go of a connection that met an error of the store, or that could not end its transaction.
     fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
-        if result.as_ref().is_err_and(|failure| failure.error.poisons()) {
+        let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
+        if poisoned || self.writer.as_ref().is_some_and(Connection::in_transaction) {
             self.writer = None;
         }
         result
@@ -202,7 +226,7 @@ fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: 
     connection.refill_budget();
     let mut outputs = Vec::with_capacity(call.len());
     for (text, statement) in call.iter().enumerate() {
-        match connection.run::<E>(statement, options) {
+        match connection.run::<E>(statement, text + 1 == call.len(), options) {
             Ok(output) => outputs.push(output),
             // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
             Err(Error::NoStatement) if call.len() > 1 => {}
@@ -229,14 +253,23 @@ fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> 
 fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
     connection.control("/*littoral*/SAVEPOINT littoral_call")?;
     let result = body(connection);
-    if let Err(failure) = &result {
-        if !connection.in_transaction() || failure.error.poisons() {
-            return Err(failure.clone());
+    match &result {
+        Err(failure) if !connection.in_transaction() || failure.error.poisons() => return Err(failure.clone()),
+        Err(_) => {
+            connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
+            connection.forget_size();
         }
-        connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
+        // A later call could make it good, and this one would have been answered as if it had stood alone.
+        Ok(_) if connection.has_deferred_violations() => return Err(Error::deferred_violation().into()),
+        Ok(_) => {}
     }
     connection.control("/*littoral*/RELEASE littoral_call")?;
     Ok(result)
+}
+
+/// Whether a call failed only because results before it took the room for its own.
+fn lacked_room<T>(connection: &Connection, result: &Result<T, Failure>) -> bool {
+    connection.has_results() && result.as_ref().is_err_and(|failure| matches!(failure.error, Error::ResultTooLarge { .. }))
 }
 
 /// PRAGMAs set things for a whole transaction, so they cannot share one.

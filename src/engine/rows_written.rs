@@ -21,11 +21,13 @@ const REMEMBERED: usize = 1_000;
 pub(super) struct RowsWritten {
     /// Columns that a statement updates: only compiling it tells.
     updates: RefCell<HashMap<Box<str>, Vec<ColumnUpdate>>>,
-    indexes: RefCell<HashMap<Box<[u8]>, Rc<Vec<Index>>>>,
+    indexes: RefCell<HashMap<Box<[u8]>, Indexes>>,
 }
 
 /// The columns of an index.
 type Index = HashSet<String>;
+/// The indexes of a table.
+type Indexes = Rc<Vec<Index>>;
 
 impl RowsWritten {
     /// Keeps what the authorizer saw when `sql` was compiled. Nothing seen: nothing new is known.
@@ -66,7 +68,7 @@ impl RowsWritten {
         indexes.iter().filter(|index| set.is_empty() || set.iter().any(|column| index.contains(*column))).count() as u64
     }
 
-    fn indexes_of(&self, connection: &Connection, table: &[u8]) -> rusqlite::Result<Rc<Vec<Index>>> {
+    fn indexes_of(&self, connection: &Connection, table: &[u8]) -> rusqlite::Result<Indexes> {
         if let Some(indexes) = self.indexes.borrow().get(table) {
             return Ok(indexes.clone());
         }

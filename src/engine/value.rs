@@ -72,6 +72,10 @@ impl RowEncoder for ResultSet {
         self.bytes
     }
 
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn finish(mut self, meta: &Meta) -> ResultSet {
         self.meta = *meta;
         self

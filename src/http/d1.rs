@@ -10,7 +10,7 @@
 
 use crate::bookmark::Bookmark;
 use crate::engine::{Call, CallResult, Database, Error};
-use crate::wire::d1::{CallBody, CallsBody, Format, JsonResult, failure, malformed, responses};
+use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, failure, malformed, responses};
 
 /// What a session may ask for instead of a bookmark.
 const CONSTRAINTS: [&str; 2] = ["first-primary", "first-unconstrained"];
@@ -54,12 +54,20 @@ pub fn answer_calls(database: &mut Database, body: &str) -> String {
 }
 
 /// Answers requests that waited together, in order.
+///
+/// The answer to a request of many calls may hold fewer responses than it has calls, but at least one, if they would be too large
+/// together: calls without a response have not run, and the client sends them again.
 pub fn answer_together(database: &mut Database, requests: &[Request<'_>]) -> Vec<Answer> {
     let parsed: Vec<Parsed> = requests.iter().map(|request| parse(database, request)).collect();
-    let calls: Vec<(&Call, Format)> = parsed.iter().flat_map(Parsed::calls).collect();
-    let mut results = database.run_with::<JsonResult>(&calls).into_iter();
-    let bookmark = bookmark(database);
-    parsed.iter().map(|request| request.answer(&mut results, &bookmark)).collect()
+    let mut answers = Vec::with_capacity(parsed.len());
+    while answers.len() < parsed.len() {
+        let waiting = &parsed[answers.len()..];
+        let calls: Vec<(&Call, Format)> = waiting.iter().flat_map(Parsed::calls).collect();
+        let mut results = database.run_with::<JsonResult>(&calls).into_iter();
+        let bookmark = bookmark(database);
+        answers.extend(waiting.iter().map_while(|request| request.answer(&mut results, &bookmark)));
+    }
+    answers
 }
 
 /// The bookmark of the newest state.
@@ -69,8 +77,16 @@ pub fn bookmark(database: &Database) -> String {
 
 /// A request understood.
 enum Parsed {
-    D1 { call: Call, batch: bool, format: Format, in_session: bool },
-    Calls { calls: Vec<(Call, bool)>, format: Format },
+    D1 {
+        call: Call,
+        batch: bool,
+        format: Format,
+        in_session: bool,
+    },
+    Calls {
+        calls: Vec<(Call, bool)>,
+        format: Format,
+    },
     /// Answered without the database.
     Refused(String),
 }
@@ -85,15 +101,20 @@ impl Parsed {
         one.into_iter().chain(many.iter().map(|(call, _)| call)).map(move |call| (call, format))
     }
 
-    fn answer(&self, results: &mut impl Iterator<Item = CallResult<JsonResult>>, bookmark: &str) -> Answer {
-        let mut next = |batch: bool| results.next().map(|result| answer_call(result, batch)).unwrap_or_default();
+    /// The answer, made of the next results. `None`: there were none left for it.
+    fn answer(&self, results: &mut impl Iterator<Item = CallResult<JsonResult>>, bookmark: &str) -> Option<Answer> {
         match self {
-            Parsed::D1 { batch, in_session, .. } => Answer { body: next(*batch), bookmark: in_session.then(|| bookmark.into()) },
-            Parsed::Calls { calls, .. } => {
-                let answers: Vec<String> = calls.iter().map(|(_, batch)| next(*batch)).collect();
-                Answer { body: responses(bookmark, &answers), bookmark: None }
+            Parsed::D1 { batch, in_session, .. } => {
+                let result = results.next()?;
+                let bookmark = (*in_session && result.is_ok()).then(|| bookmark.into());
+                Some(Answer { body: answer_call(result, *batch), bookmark })
             }
-            Parsed::Refused(body) => Answer { body: body.clone(), bookmark: None },
+            Parsed::Calls { calls, .. } => {
+                let answers: Vec<String> = calls.iter().zip(results).map(|((_, batch), result)| answer_call(result, *batch)).collect();
+                let answered = calls.is_empty() || !answers.is_empty();
+                answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: None })
+            }
+            Parsed::Refused(body) => Some(Answer { body: body.clone(), bookmark: None }),
         }
     }
 }
@@ -105,13 +126,13 @@ fn parse(database: &Database, request: &Request<'_>) -> Parsed {
                 return Parsed::Refused(failure(&error, None));
             }
             let format = Format { objects: *results_format != Some("ROWS_AND_COLUMNS"), ..Format::default() };
-            match serde_json::from_str::<CallBody>(body).map(CallBody::into_call) {
+            match wire::parse::<CallBody>(body, &mut String::new()).map(CallBody::into_call) {
                 Ok((call, _)) if call.is_empty() => Parsed::Refused(failure(&Error::NoStatement, None)),
                 Ok((call, batch)) => Parsed::D1 { call, batch, format, in_session: session.is_some() },
                 Err(error) => Parsed::Refused(failure(&not_understood(&error), None)),
             }
         }
-        Request::Calls { body } => match serde_json::from_str::<CallsBody>(body) {
+        Request::Calls { body } => match wire::parse::<CallsBody>(body, &mut String::new()) {
             Ok(request) => match check_session(database, request.bookmark.as_deref()) {
                 Ok(()) => {
                     let format = Format { objects: false, blobs: request.blobs };

@@ -21,8 +21,8 @@ pub(crate) fn expand(stored: &[u8], image: &mut [u8], pgno: Pgno, at: Txid, chec
     if stored.len() == image.len() {
         image.copy_from_slice(stored);
     } else {
-        let length = lz4_flex::block::decompress_into(stored, image)
-            .map_err(|error| StoreError::damaged_page(pgno, at, &error.to_string()))?;
+        let length =
+            lz4_flex::block::decompress_into(stored, image).map_err(|error| StoreError::damaged_page(pgno, at, &error.to_string()))?;
         if length != image.len() {
             return Err(StoreError::damaged_page(pgno, at, &format!("{length} bytes instead of {}", image.len())));
         }

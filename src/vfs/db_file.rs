@@ -118,9 +118,11 @@ impl DbFile {
     /// Writes `data` at `offset`, in memory until the next commit.
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
         let limit = self.writer.as_ref().ok_or(Failure::ReadOnly)?.max_uncommitted_bytes;
-        self.follow_page_size(offset, data.len())?;
+        self.take_first_page_size(data.len());
         let page_bytes = self.page_size.bytes();
-        if (self.written.len() + 1) * page_bytes > limit {
+        // A page written before needs no more room: a rollback writes those again.
+        let fits = (self.written.len() + 1) * page_bytes <= limit || self.written.contains_key(&self.page_size.page_at(offset));
+        if !fits {
             let error = StoreError::TooLarge { pages: self.written.len() + 1, limit: limit / page_bytes };
             return Err(self.fail(error));
         }
@@ -181,10 +183,10 @@ impl DbFile {
 
     /// The next commit: the written pages, and those that a truncation or a new page size changed.
     fn gather(&mut self, time_ms: u64) -> Result<Commit, StoreError> {
+        self.follow_page_size()?;
         let lock_page = self.page_size.lock_page();
         self.written.remove(&lock_page);
-        let resized = self.page_size != self.base.page_size;
-        let untouched = if resized { 0 } else { self.kept_bytes / self.page_size.bytes() as u64 };
+        let untouched = self.kept_bytes / self.page_size.bytes() as u64;
         for pgno in (untouched as u32 + 1..=self.page_count).map(Pgno) {
             if pgno != lock_page && !self.written.contains_key(&pgno) {
                 let mut image = vec![0; self.page_size.bytes()].into_boxed_slice();
@@ -234,29 +236,14 @@ impl DbFile {
         self.read_base(pgno, image).map_err(|error| self.fail(error))
     }
 
-    /// Reads a page of the base state, in the current page size; zeros where the base has been cut.
+    /// Reads a page of the base state; zeros where the base has been cut.
     fn read_base(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
         let offset = u64::from(pgno.0 - 1) * image.len() as u64;
         let kept = self.kept_bytes.saturating_sub(offset).min(image.len() as u64) as usize;
+        if kept > 0 {
+            self.read_base_page(pgno, image)?;
+        }
         image[kept..].fill(0);
-        if kept == 0 {
-            return Ok(());
-        }
-        if self.page_size == self.base.page_size {
-            return self.read_base_page(pgno, image);
-        }
-        // VACUUM is changing the page size: compose the bytes from pages of the old one.
-        let old = self.base.page_size.bytes();
-        let mut done = 0;
-        while done < kept {
-            let at = offset as usize + done;
-            let mut page = vec![0; old];
-            self.read_base_page(self.base.page_size.page_at(at as u64), &mut page)?;
-            let from = at % old;
-            let length = (old - from).min(kept - done);
-            image[done..done + length].copy_from_slice(&page[from..from + length]);
-            done += length;
-        }
         Ok(())
     }
 
@@ -274,18 +261,32 @@ impl DbFile {
         Ok(())
     }
 
-    /// SQLite writes whole pages: a write of another length that could be one means that the page size changed, which happens on the
-    /// first write to an empty database and in `VACUUM`.
-    fn follow_page_size(&mut self, offset: u64, length: usize) -> Result<(), Failure> {
-        let size = u32::try_from(length).ok().and_then(PageSize::new);
-        let Some(size) = size.filter(|size| *size != self.page_size && offset.is_multiple_of(size.bytes() as u64)) else {
+    /// The first write to an empty database is one page long: that is its page size.
+    fn take_first_page_size(&mut self, length: usize) {
+        let empty = self.base.page_count == 0 && self.written.is_empty();
+        if let Some(size) = u32::try_from(length).ok().and_then(PageSize::new).filter(|_| empty) {
+            self.page_size = size;
+        }
+    }
+
+    /// Cuts the file anew when `VACUUM` has changed the page size: it writes the new file in pages of the old size (and a piece here
+    /// and there), and only the header in page 1 says so.
+    fn follow_page_size(&mut self) -> Result<(), StoreError> {
+        let header = self.written.get(&Pgno::FIRST).and_then(|page| header_sizes(page));
+        let Some((page_size, page_count)) = header.filter(|(page_size, _)| *page_size != self.page_size) else {
             return Ok(());
         };
-        if !self.written.is_empty() {
-            return Err(self.fail(StoreError::Io("the page size changed in the middle of a transaction".into())));
+        let mut written = BTreeMap::new();
+        for pgno in (1..=page_count).map(Pgno) {
+            let mut image = vec![0; page_size.bytes()].into_boxed_slice();
+            let read = self.read(u64::from(pgno.0 - 1) * image.len() as u64, &mut image);
+            read.map_err(|_| self.take_error().unwrap_or_else(|| StoreError::Io(format!("page {pgno} could not be read"))))?;
+            written.insert(pgno, image);
         }
-        self.page_count = self.size().div_ceil(size.bytes() as u64) as u32;
-        self.page_size = size;
+        self.written = written;
+        self.page_size = page_size;
+        self.page_count = page_count;
+        self.kept_bytes = 0;
         Ok(())
     }
 
@@ -317,4 +318,13 @@ impl DbFile {
         self.error = Some(error);
         failure
     }
+}
+
+/// The page size and the number of pages, as the database header says (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+fn header_sizes(first_page: &[u8]) -> Option<(PageSize, u32)> {
+    let page_size = match u16::from_be_bytes(*first_page.get(16..)?.first_chunk()?) {
+        1 => 65_536,
+        bytes => u32::from(bytes),
+    };
+    Some((PageSize::new(page_size)?, u32::from_be_bytes(*first_page.get(28..)?.first_chunk()?)))
 }

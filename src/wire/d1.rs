@@ -25,6 +25,7 @@
 use crate::engine::{Call, Meta, Place, RowEncoder, RowValues, Statement, Value, ValueRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,11 +41,76 @@ pub enum CallBody {
 }
 
 /// A statement, as D1 sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct StatementBody {
     sql: String,
-    #[serde(default)]
     params: Option<Vec<Parameter>>,
+}
+
+impl<'de> Deserialize<'de> for StatementBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StatementBody, D::Error> {
+        // serde's derived code would take an array of fields, too.
+        #[derive(Deserialize)]
+        struct Fields {
+            sql: String,
+            #[serde(default)]
+            params: Option<Vec<Parameter>>,
+        }
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = StatementBody;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with \"sql\" and \"params\"")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StatementBody, A::Error> {
+                let Fields { sql, params } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(StatementBody { sql, params })
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Reads a request body.
+///
+/// JavaScript's strings may hold lone surrogates, which no UTF-8 text can: they become U+FFFD.
+pub fn parse<'de, T: Deserialize<'de>>(json: &'de str, mended: &'de mut String) -> Result<T, serde_json::Error> {
+    match serde_json::from_str(json) {
+        Err(error) if error.to_string().contains("surrogate") || error.to_string().contains("hex escape") => {
+            *mended = mend_surrogates(json);
+            serde_json::from_str(mended)
+        }
+        result => result,
+    }
+}
+
+/// Replaces the escapes of lone surrogates.
+fn mend_surrogates(json: &str) -> String {
+    let unit = |at: usize| json.get(at..at + 6).and_then(|escape| u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok());
+    let mut mended = String::with_capacity(json.len());
+    let mut at = 0;
+    while let Some(found) = json[at..].find('\\') {
+        mended.push_str(&json[at..at + found]);
+        at += found;
+        let pair = unit(at).zip(unit(at + 6));
+        let length = match (unit(at), pair) {
+            (_, Some((0xd800..=0xdbff, 0xdc00..=0xdfff))) => 12,
+            (Some(0xd800..=0xdfff), _) => 0,
+            (Some(_), _) => 6,
+            (None, _) => 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        if length == 0 {
+            mended.push_str("\\ufffd");
+            at += 6;
+        } else {
+            mended.push_str(&json[at..at + length]);
+            at += length;
+        }
+    }
+    mended.push_str(&json[at..]);
+    mended
 }
 
 /// A request of many calls.
@@ -216,6 +282,10 @@ impl RowEncoder for JsonResult {
         json.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.json.len()
+    }
+
     fn finish(mut self, meta: &Meta) -> String {
         self.json.extend_from_slice(if self.format.objects { b"],\"meta\":" } else { b"]},\"meta\":" });
         write_json(&mut self.json, &MetaBody::from(meta));
@@ -311,7 +381,8 @@ fn write_value(json: &mut Vec<u8>, value: ValueRef<'_>, blobs: BlobFormat) {
     match value {
         ValueRef::Null => json.extend_from_slice(b"null"),
         ValueRef::Integer(value) => write_json(json, &value),
-        // serde_json writes what is not finite as null.
+        // JSON.stringify writes -0 as 0. serde_json writes what is not finite as null.
+        ValueRef::Real(0.0) => json.extend_from_slice(b"0.0"),
         ValueRef::Real(value) => write_json(json, &value),
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => write_string(json, text),
@@ -366,8 +437,24 @@ mod tests {
     }
 
     #[test]
+    fn lone_surrogates_become_replacement_characters() {
+        let read = |json| parse::<String>(json, &mut String::new()).unwrap();
+        assert_eq!(read(r#""a\ud800b""#), "a\u{fffd}b");
+        assert_eq!(read(r#""\udc00\ud83d\ude00\ud800""#), "\u{fffd}\u{1f600}\u{fffd}");
+        assert_eq!(read(r#""\\ud800\ud800\n\u0041""#), "\\ud800\u{fffd}\nA");
+    }
+
+    #[test]
+    fn a_call_is_an_object_or_an_array_of_objects() {
+        for json in [r#"["SELECT 1"]"#, r#"[["SELECT 1"]]"#, r#""SELECT 1""#, "5", "null", "{}", r#"{"sql":5}"#] {
+            assert!(parse::<CallBody>(json, &mut String::new()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
     fn other_parameters_are_refused() {
-        for json in [r#"[{}]"#, r#"[{"int":5}]"#, r#"[{"int":"x"}]"#, r#"[{"int":"1","blob":""}]"#, r#"[["a"]]"#, r#"[{"blob":"!"}]"#, "5"] {
+        for json in [r#"[{}]"#, r#"[{"int":5}]"#, r#"[{"int":"x"}]"#, r#"[{"int":"1","blob":""}]"#, r#"[["a"]]"#, r#"[{"blob":"!"}]"#, "5"]
+        {
             assert!(parameters(json).is_err(), "{json}");
         }
     }

@@ -7,6 +7,9 @@ import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { Group } from "./group.mjs";
 
+/** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
+const LARGEST_REQUEST = 30 << 20;
+
 /** The Durable Object of one database. */
 export class Database extends DurableObject {
 	#database;
@@ -18,13 +21,13 @@ export class Database extends DurableObject {
 		this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
 	}
 
-	/** A request of many calls; see `src/wire/d1.rs`. */
+	/** A request of many calls; see `src/wire/d1.rs`. A long answer is UTF-8 in a `Uint8Array`. */
 	async query(request) {
 		const [body] = await this.#group.submit([request]);
 		return body;
 	}
 
-	/** A request of D1's protocol: answers its body and the session's new token. */
+	/** A request of D1's protocol, its body in UTF-8: answers with a body and the session's new token. */
 	d1(body, format, session) {
 		return this.#group.submit([body, format, session]);
 	}
@@ -65,9 +68,26 @@ export default class extends WorkerEntrypoint {
 		if (pathname !== "/query" && pathname !== "/execute") return new Response("not a part of D1's protocol\n", { status: 404 });
 		const session = request.headers.get("x-cf-d1-session-commit-token") ?? undefined;
 		const format = searchParams.get("resultsFormat") ?? undefined;
-		const [body, bookmark] = await this.#database().d1(await request.text(), format, session);
 		const headers = { "content-type": "application/json" };
+		const asked = await bodyUpTo(request, LARGEST_REQUEST);
+		if (asked === undefined) {
+			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
+		}
+		const [body, bookmark] = await this.#database().d1(asked, format, session);
 		if (bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
 		return new Response(body, { headers });
 	}
+}
+
+/** The body of a request, or undefined if it has more than `limit` bytes, which are not read. */
+async function bodyUpTo(request, limit) {
+	if (Number(request.headers.get("content-length")) > limit) return undefined;
+	const chunks = [];
+	let bytes = 0;
+	for await (const chunk of request.body ?? []) {
+		bytes += chunk.byteLength;
+		if (bytes > limit) return undefined;
+		chunks.push(chunk);
+	}
+	return new Blob(chunks).bytes();
 }

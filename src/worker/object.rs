@@ -39,7 +39,7 @@ impl DurableObject for Database {
 #[wasm_bindgen]
 impl Database {
     /// Answers requests that waited together. Each is `[body]` for a request of many calls, or `[body, resultsFormat, session]` for one of
-    /// D1's protocol. Returns whether anything was written, and then `[body, session]` for each.
+    /// D1's protocol; a body is a string, or UTF-8 in a `Uint8Array`. Returns whether anything was written, and then `[body, session]` for each; a long body is UTF-8 in a `Uint8Array`.
     pub fn answer(&self, requests: js_sys::Array) -> js_sys::Array {
         let requests: Vec<Incoming> = requests.iter().map(Incoming::read).collect();
         let borrowed: Vec<Request<'_>> = requests.iter().map(Incoming::borrow).collect();
@@ -51,7 +51,7 @@ impl Database {
         let (wrote, answers) = answered.unwrap_or_else(|error| (false, requests.iter().map(|request| request.refuse(&error)).collect()));
         let all = js_sys::Array::of1(&JsValue::from_bool(wrote));
         for Answer { body, bookmark } in answers {
-            all.push(&js_sys::Array::of2(&body.into(), &bookmark.map_or(JsValue::NULL, JsValue::from)));
+            all.push(&js_sys::Array::of2(&text(body), &bookmark.map_or(JsValue::NULL, JsValue::from)));
         }
         all
     }
@@ -61,6 +61,14 @@ impl Database {
         let file = self.with_engine(|engine| engine.dump()).and_then(|file| file).map_err(|error| JsError::new(&error.to_string()))?;
         Ok(js_sys::Uint8Array::from(&*file))
     }
+}
+
+/// Long texts travel as UTF-8: the runtime would count two bytes for each character of a string that holds any beyond Latin-1, and it
+/// carries 32 MiB at most.
+const LONG_TEXT_BYTES: usize = 1 << 20;
+
+fn text(body: String) -> JsValue {
+    if body.len() < LONG_TEXT_BYTES { body.into() } else { js_sys::Uint8Array::from(body.as_bytes()).into() }
 }
 
 /// A request as `entry.mjs` passes it.
@@ -74,7 +82,11 @@ impl Incoming {
     fn read(request: JsValue) -> Incoming {
         let request: js_sys::Array = request.unchecked_into();
         let text = |index| request.get(index).as_string();
-        Incoming { body: text(0).unwrap_or_default(), d1: (request.length() > 1).then(|| (text(1), text(2))) }
+        let body = match request.get(0).dyn_into::<js_sys::Uint8Array>() {
+            Ok(utf8) => String::from_utf8(utf8.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            Err(body) => body.as_string().unwrap_or_default(),
+        };
+        Incoming { body, d1: (request.length() > 1).then(|| (text(1), text(2))) }
     }
 
     fn borrow(&self) -> Request<'_> {

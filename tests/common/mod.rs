@@ -1,12 +1,14 @@
 //! A database for tests, and short ways to ask it.
 #![allow(dead_code, missing_docs)]
 
+use fallible_iterator::FallibleIterator;
 use littoral::engine::{Call, CallResult, Database, Limits, ResultSet, Statement, Value};
 use littoral::store::durable::HostSql;
 use littoral::store::{DurableStore, MemoryStore, PageStore};
 use littoral::{Checksum, Pgno};
-use rusqlite::Connection;
 use rusqlite::backup::Backup;
+use rusqlite::{Batch, Connection};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 pub struct Fixture {
@@ -106,14 +108,39 @@ pub fn assert_sound(database: &Database) -> Connection {
     connection
 }
 
-/// Runs a statement in plain SQLite.
+/// Runs an SQL text in plain SQLite. It may hold several statements: the last one answers.
 pub fn plain_values(connection: &Connection, sql: &str, parameters: &[Value]) -> rusqlite::Result<Vec<Vec<Value>>> {
-    let mut statement = connection.prepare(sql)?;
-    let columns = statement.column_count();
-    let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
     let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        all.push((0..columns).map(|column| row.get_ref(column).map(Value::from)).collect::<rusqlite::Result<_>>()?);
+    let mut batch = Batch::new(connection, sql);
+    while let Some(mut statement) = batch.next()? {
+        let columns = statement.column_count();
+        for (index, value) in parameters.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, value)?;
+        }
+        all.clear();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            all.push((0..columns).map(|column| row.get_ref(column).map(Value::from)).collect::<rusqlite::Result<_>>()?);
+        }
     }
     Ok(all)
+}
+
+/// SQLite's message, as the engine reports it.
+pub fn plain_message(error: rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg,
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message,
+        other => other.to_string(),
+    }
+}
+
+/// A file or folder of the data shared between projects; `None`, and a line that says so, where it is absent.
+pub fn shared_data(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    if !path.exists() {
+        println!("skipped: there is no ../shared/data/{name}");
+        return None;
+    }
+    Some(path)
 }

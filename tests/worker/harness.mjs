@@ -97,6 +97,8 @@ export async function littoralWorker() {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
+    // The page at `/`, as `make dev` switches it on.
+    bindings: { EXAMPLE_APP: "1" },
     modules: await bundle(LITTORAL_ENTRY),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),

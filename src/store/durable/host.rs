@@ -50,7 +50,9 @@ impl ToSql for Param<'_> {
 impl Sql for HostSql {
     fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
         if let Some(bytes) = params.iter().filter_map(length).find(|bytes| *bytes > MAX_VALUE_BYTES) {
-            return Err(SqlError::Failed(format!("a value of {bytes} bytes is longer than the {MAX_VALUE_BYTES} that a Durable Object stores")));
+            return Err(SqlError::Failed(format!(
+                "a value of {bytes} bytes is longer than the {MAX_VALUE_BYTES} that a Durable Object stores"
+            )));
         }
         let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
         let columns = statement.column_count();

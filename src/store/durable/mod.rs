@@ -273,7 +273,9 @@ impl<Q: Sql> DurableStore<Q> {
 /// Where a version of a page is.
 enum Location {
     Log(Slot),
-    Table { newer_than: Txid },
+    Table {
+        newer_than: Txid,
+    },
     /// It is the lock page.
     Nowhere,
 }

@@ -5,9 +5,9 @@
 use super::sql::{Cell, MAX_VALUE_BYTES, Param, Sql, SqlError};
 use crate::store::StoreError;
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
-use wasm_bindgen::prelude::*;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
@@ -93,7 +93,9 @@ impl Sql for ObjectSql {
 }
 
 fn bind(param: &Param<'_>) -> Result<JsValue, SqlError> {
-    let too_long = |bytes: usize| SqlError::Failed(format!("a value of {bytes} bytes is longer than the {MAX_VALUE_BYTES} that a Durable Object stores"));
+    let too_long = |bytes: usize| {
+        SqlError::Failed(format!("a value of {bytes} bytes is longer than the {MAX_VALUE_BYTES} that a Durable Object stores"))
+    };
     match param {
         Param::Int(value) => Ok(JsValue::from_f64(*value as f64)),
         Param::Blob(bytes) if bytes.len() > MAX_VALUE_BYTES => Err(too_long(bytes.len())),
@@ -112,7 +114,9 @@ fn cell(value: JsValue) -> Result<Cell, SqlError> {
     }
     match value.dyn_into::<ArrayBuffer>() {
         Ok(buffer) => Ok(Cell::Blob(Uint8Array::new(&buffer).to_vec())),
-        Err(other) => other.as_string().map(Cell::Text).ok_or_else(|| SqlError::Failed("storage answered a value of an unknown type".into())),
+        Err(other) => {
+            other.as_string().map(Cell::Text).ok_or_else(|| SqlError::Failed("storage answered a value of an unknown type".into()))
+        }
     }
 }
 

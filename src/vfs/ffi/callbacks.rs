@@ -139,13 +139,17 @@ unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, l
 unsafe extern "C" fn x_write(file: *mut ffi::sqlite3_file, data: *const c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
     // SAFETY: SQLite gives `length` initialised bytes.
     let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
-    let call = |file: &mut DbFile| file.write(offset as u64, data).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_WRITE), |()| ffi::SQLITE_OK);
+    let call = |file: &mut DbFile| {
+        file.write(offset as u64, data).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_WRITE), |()| ffi::SQLITE_OK)
+    };
     // SAFETY: SQLite calls methods of open files only.
     unsafe { with_file(file, call) }
 }
 
 unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
-    let call = |file: &mut DbFile| file.truncate(size as u64).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_TRUNCATE), |()| ffi::SQLITE_OK);
+    let call = |file: &mut DbFile| {
+        file.truncate(size as u64).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_TRUNCATE), |()| ffi::SQLITE_OK)
+    };
     // SAFETY: SQLite calls methods of open files only.
     unsafe { with_file(file, call) }
 }

@@ -39,10 +39,23 @@ impl Counters {
         unsafe {
             let handle = connection.handle();
             ffi::sqlite3_trace_v2(handle, ffi::SQLITE_TRACE_STMT as c_uint, Some(on_statement_begin), context);
-            ffi::sqlite3_preupdate_hook(handle, Some(on_row_change), context);
             ffi::sqlite3_db_config(handle, ffi::SQLITE_DBCONFIG_STMT_SCANSTATUS, 1 as c_int, ptr::null_mut::<c_int>());
         }
         counters
+    }
+
+    /// Counts row changes while `run` runs.
+    ///
+    /// Only while statements run and not while they are compiled: with the hook in place SQLite compiles `DELETE FROM t` into visiting every
+    /// row, where it otherwise drops whole pages.
+    pub(crate) fn count_changes<T>(&self, connection: &Connection, run: impl FnOnce() -> T) -> T {
+        let context: *mut c_void = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the handle is that of an open connection; the hook is taken off before `self` can go.
+        unsafe { ffi::sqlite3_preupdate_hook(connection.handle(), Some(on_row_change), context) };
+        let result = run();
+        // SAFETY: as above.
+        unsafe { ffi::sqlite3_preupdate_hook(connection.handle(), None, ptr::null_mut()) };
+        result
     }
 
     /// Forgets what was counted.

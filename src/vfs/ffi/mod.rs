@@ -12,8 +12,16 @@
 mod callbacks;
 pub(crate) mod counters;
 
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 use std::sync::Once;
+
+/// Whether foreign keys are violated that SQLite checks at the end of the transaction only (`SQLITE_DBSTATUS_DEFERRED_FKS`).
+pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
+    let (mut current, mut highest) = (0, 0);
+    // SAFETY: the handle is that of an open connection; both places are valid for the call.
+    unsafe { ffi::sqlite3_db_status(connection.handle(), ffi::SQLITE_DBSTATUS_DEFERRED_FKS, &mut current, &mut highest, 0) };
+    current != 0
+}
 
 /// Makes the VFS known to SQLite, once in a process.
 pub(super) fn register_vfs() {

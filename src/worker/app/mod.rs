@@ -18,7 +18,6 @@ use crate::client::{Database, ServiceBinding};
 use crate::migrate::{Migration, apply};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use wasm_bindgen::JsValue;
 use worker::{Context, Env, Method, Request, Response, Url, event};
 
 /// The database of the example application.
@@ -58,7 +57,7 @@ async fn answer(request: Request, url: &Url, env: &Env) -> worker::Result<Respon
 /// The object is in this Worker, so its stub serves as the binding.
 fn database(env: &Env) -> worker::Result<Database> {
     let stub = env.durable_object("DATABASE")?.get_by_name(DATABASE)?;
-    Ok(Database::new(ServiceBinding::new(JsValue::from(stub.into_rpc::<JsValue>()))))
+    Ok(Database::new(ServiceBinding::new(stub.into_rpc())))
 }
 
 async fn set_up(db: &Database) -> worker::Result<Response> {

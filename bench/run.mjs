@@ -1,0 +1,133 @@
+// The bench: Littoral by its two ways in, Miniflare's D1 and a plain Durable Object, side by side in one workerd.
+//
+//   node bench/run.mjs [--quick] [--only point-select,insert] [--sizes 1,100,1000] [--rebuild]
+//
+// A full run writes bench/RESULTS.md and bench/results.json; any other writes the same two files to .wrangler/bench/. Databases are built
+// once and kept in .wrangler/bench/ (BENCH_FOLDER names another place).
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { BUILT, build, databaseOf } from "./build.mjs";
+import { coldStart } from "./cold.mjs";
+import { engine } from "./engine.mjs";
+import { report, wasmSize } from "./report.mjs";
+import { SHAPES, measure } from "./rounds.mjs";
+import { start } from "./runtime.mjs";
+import { storage } from "./storage.mjs";
+import { OPERATIONS } from "./workload.mjs";
+
+process.removeAllListeners("warning"); // node:sqlite says at every start that it is experimental
+
+const local = (path) => fileURLToPath(new URL(path, import.meta.url));
+const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
+const EXTRA = ["cold-start", "storage", "engine"];
+const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, slow_rounds: 3, restarts: 5, inserts: 5_000 };
+const QUICK = { sizes: [1], rounds: 3, round_ms: 60, slow_rounds: 1, restarts: 1, inserts: 500 };
+/** A round of these takes long, however few operations it has. */
+const SLOW = ["batch-insert", "scan"];
+
+const { values: args } = parseArgs({
+  options: { quick: { type: "boolean" }, only: { type: "string" }, sizes: { type: "string" }, rebuild: { type: "boolean" } },
+});
+const plan = args.quick ? { ...QUICK } : { ...FULL };
+if (args.sizes) plan.sizes = args.sizes.split(",").map(Number);
+const benches = args.only?.split(",") ?? [...Object.keys(OPERATIONS), ...EXTRA];
+for (const bench of benches) {
+  if (!(bench in OPERATIONS) && !EXTRA.includes(bench)) throw new Error(`no bench is named ${bench}; there are ${[...Object.keys(OPERATIONS), ...EXTRA].join(", ")}`);
+}
+const isFull = !args.quick && !args.only && !args.sizes;
+
+const began = Date.now();
+const log = (line) => console.log(`${String(Math.round((Date.now() - began) / 1_000)).padStart(5)} s  ${line}`);
+const persist = join(FOLDER, databasesKey());
+for (const name of existsSync(FOLDER) ? readdirSync(FOLDER) : []) {
+  const outdated = /^[0-9a-f]{12}$/.test(name) && join(FOLDER, name) !== persist;
+  if (outdated || (args.rebuild && join(FOLDER, name) === persist)) rmSync(join(FOLDER, name), { recursive: true });
+}
+
+const found = { results: [], failures: [], memory: [], built: [], plan, wasm: wasmSize(local("../build/index_bg.wasm")) };
+const databases = plan.sizes.map(databaseOf);
+const startRuntime = (folder = persist, names = databases) => start({ databases: names, persist: folder });
+
+if (benches.some((bench) => bench !== "storage")) await onDatabases();
+if (benches.includes("storage")) {
+  log("storage of single-row inserts");
+  found.storage = await storage(startRuntime, join(FOLDER, "storage"), plan);
+}
+write();
+
+async function onDatabases() {
+  const runtime = await startRuntime();
+  try {
+    const remember = (when) => found.memory.push({ when, megabytes: runtime.residentMegabytes() });
+    remember("at the start");
+    await buildAll(runtime);
+    remember("with the databases open");
+    for (const bench of benches.filter((bench) => bench in OPERATIONS)) {
+      for (const shape of SHAPES) await runBench(runtime, bench, shape);
+      remember(`after ${bench}`);
+    }
+    if (benches.includes("engine") && plan.sizes.includes(1)) {
+      log("engine");
+      found.engine = await engine(runtime, plan);
+    }
+  } finally {
+    await runtime.stop();
+  }
+  if (benches.includes("cold-start")) {
+    log("cold-start");
+    found.results.push(...await coldStart(startRuntime, plan));
+  }
+}
+
+async function buildAll(runtime) {
+  for (const megabytes of plan.sizes) {
+    for (const system of BUILT) {
+      try {
+        const seconds = await build(runtime, system, megabytes, log);
+        if (seconds > 0) log(`built ${system} ${megabytes} MB in ${seconds.toFixed(1)} s`);
+        found.built.push({ system, megabytes, seconds });
+      } catch (error) {
+        found.failures.push({ what: `building ${megabytes} MB on ${system}`, failure: error.message.split("\n")[0] });
+        log(`building ${megabytes} MB on ${system} failed: ${error.message.split("\n")[0]}`);
+      }
+    }
+  }
+}
+
+async function runBench(runtime, bench, shape) {
+  const slow = SLOW.includes(bench);
+  const results = await measure(runtime, bench, shape, { ...plan, rounds: slow ? plan.slow_rounds : plan.rounds });
+  for (const result of results) {
+    const { system, database_mb, concurrency, failure } = result;
+    if (failure) found.failures.push({ what: `${result.bench} on ${system}, ${database_mb} MB, ${concurrency} at once`, failure });
+    else found.results.push(result);
+  }
+  for (const megabytes of plan.sizes) {
+    const ofSize = results.filter(({ database_mb }) => database_mb === megabytes);
+    const cell = ({ system, failure, ops_per_s }) => `${system} ${failure ? "failed" : `${Math.round(ops_per_s * 10) / 10}/s`}`;
+    log(`${`${bench}${shape.suffix}`.padEnd(22)} ${String(shape.concurrency).padStart(2)} at once, ${megabytes} MB: ${ofSize.map(cell).join(", ")}`);
+  }
+}
+
+/** Where databases are kept that were built as they would be now: another folder when tables, rows or stored formats change. */
+function databasesKey() {
+  const hash = createHash("sha256");
+  for (const path of ["workload.mjs", "../src/store/durable/schema.rs", "../src/store/durable/index.rs", "../src/store/codec.rs"]) {
+    if (existsSync(local(path))) hash.update(readFileSync(local(path)));
+  }
+  return hash.digest("hex").slice(0, 12);
+}
+
+function write() {
+  const folder = isFull ? local(".") : FOLDER;
+  mkdirSync(folder, { recursive: true });
+  const text = report(found, { date: new Date(), seconds: (Date.now() - began) / 1_000, isFull });
+  writeFileSync(join(folder, "RESULTS.md"), text);
+  writeFileSync(join(folder, "results.json"), `[\n${found.results.map((result) => `  ${JSON.stringify(result)}`).join(",\n")}\n]\n`);
+  console.log(`\n${text}`);
+  if (found.failures.length > 0) process.exitCode = 1;
+}
