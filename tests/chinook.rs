@@ -65,12 +65,14 @@ const QUERIES: [&str; 30] = [
 ];
 
 /// What an application does to such a database.
-const CHANGES: [&str; 16] = [
+const CHANGES: [&str; 17] = [
     "CREATE VIRTUAL TABLE TrackSearch USING fts5 (Name, Composer, content = 'Track', content_rowid = 'TrackId')",
     "INSERT INTO TrackSearch (TrackSearch) VALUES ('rebuild')",
     "CREATE TRIGGER TrackRenamed AFTER UPDATE OF Name ON Track BEGIN \
      INSERT INTO TrackSearch (TrackSearch, rowid, Name, Composer) VALUES ('delete', old.TrackId, old.Name, old.Composer); \
      INSERT INTO TrackSearch (rowid, Name, Composer) VALUES (new.TrackId, new.Name, new.Composer); END",
+    "CREATE TRIGGER TrackGone AFTER DELETE ON Track BEGIN \
+     INSERT INTO TrackSearch (TrackSearch, rowid, Name, Composer) VALUES ('delete', old.TrackId, old.Name, old.Composer); END",
     "UPDATE Track SET Name = 'Tidal ' || Name WHERE TrackId % 10 = 0",
     "ALTER TABLE Invoice ADD COLUMN Year GENERATED ALWAYS AS (CAST(strftime('%Y', InvoiceDate) AS INTEGER)) VIRTUAL",
     "CREATE INDEX InvoiceYear ON Invoice (Year, Total)",

@@ -45,6 +45,8 @@ pub(super) struct Connection {
     /// Bytes that the results of the running request may still have.
     result_bytes_left: Cell<usize>,
     size_after: Cell<Option<u64>>,
+    /// A statement has changed the size and nobody has measured it since.
+    size_outdated: Cell<bool>,
     /// Where in the text that ran last the statement begins that ran last.
     statement_offset: Cell<usize>,
 }
@@ -84,6 +86,7 @@ impl Connection {
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
             size_after: Cell::new(None),
+            size_outdated: Cell::new(false),
             statement_offset: Cell::new(0),
         })
     }
@@ -271,6 +274,7 @@ impl Connection {
         let pages = self.control_int("/*littoral*/PRAGMA page_count")? - self.control_int("/*littoral*/PRAGMA freelist_count")?;
         let size = pages as u64 * self.file.page_size().bytes() as u64;
         self.size_after.set(Some(size));
+        self.size_outdated.set(false);
         Ok(size)
     }
 
@@ -298,7 +302,10 @@ impl Connection {
         };
         // SQLite calls `PRAGMA optimize` read-only, which may ANALYZE. Measuring costs as much as an insert, so in a batch a statement that
         // changed rows leaves it to the last one.
-        let same_size = read_only && !super::mentions_pragma(sql) || changes > 0 && !last;
+        let left_to_the_last = changes > 0 && !last;
+        let outdated = self.size_outdated.get() && last;
+        let same_size = read_only && !outdated && !super::mentions_pragma(sql) || left_to_the_last;
+        self.size_outdated.set(self.size_outdated.get() || left_to_the_last);
         let size_after = if same_size { before.size } else { self.measure_size()? };
         Ok(Meta {
             changes,

@@ -4,3 +4,5 @@
 
 mod app;
 mod object;
+#[cfg(feature = "testing")]
+mod testing;

@@ -103,10 +103,15 @@ impl Incoming {
 }
 
 impl Database {
+    /// The object's storage.
+    pub(super) fn storage(&self) -> Result<worker::worker_sys::DurableObjectStorage, JsValue> {
+        self.state.as_raw().storage()
+    }
+
     fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
-            let storage: ObjectStorage = JsValue::from(self.state.as_raw().storage()?).unchecked_into();
+            let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
             let store = DurableStore::open(ObjectSql::new(storage))?;
             *engine = Some(Engine::open(Rc::new(store), Limits::default(), Rc::new(|| js_sys::Date::now() as u64)));
         }

@@ -70,6 +70,8 @@ impl Sql for ObjectSql {
         for (index, param) in params.iter().enumerate() {
             values.set(index as u32, bind(param)?);
         }
+        #[cfg(feature = "testing")]
+        trap::pass();
         let rows = self.sql.exec(&self.query(sql), &values).and_then(|cursor| cursor.raw()?.to_array()).map_err(failed)?;
         rows.iter().map(|row| row.unchecked_into::<Array>().iter().map(cell).collect()).collect()
     }
@@ -124,4 +126,23 @@ fn failed(error: JsValue) -> SqlError {
     let message = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()));
     let full = message.contains("SQLITE_FULL") || message.contains("disk is full") || message.contains("maximum DB size");
     if full { SqlError::Full(message) } else { SqlError::Failed(message) }
+}
+
+/// A trap on purpose, for tests of what follows one.
+#[cfg(feature = "testing")]
+pub(crate) mod trap {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static LEFT: AtomicU32 = AtomicU32::new(0);
+
+    /// Arms the trap for the n-th operation from now.
+    pub(crate) fn arm(operation: u32) {
+        LEFT.store(operation, Ordering::Relaxed);
+    }
+
+    pub(super) fn pass() {
+        let left = LEFT.load(Ordering::Relaxed);
+        LEFT.store(left.saturating_sub(1), Ordering::Relaxed);
+        assert!(left != 1, "trapped on purpose");
+    }
 }

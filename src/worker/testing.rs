@@ -1,0 +1,42 @@
+//! What the project's own tests need inside the runtime: the store contract on real Durable Object storage, the options of the wasm build
+//! of SQLite, and a trap at a chosen storage operation. Compiled with the feature `testing` only, never deployed.
+
+use super::object::Database;
+use crate::store::durable::object::{ObjectSql, ObjectStorage, trap};
+use crate::store::{DurableStore, PageStore, suite};
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// The names of the store contract's cases.
+#[wasm_bindgen(js_name = storeCases)]
+pub fn store_cases() -> js_sys::Array {
+    suite::names().map(JsValue::from).collect()
+}
+
+/// The compile options of this build of SQLite, and the pragmas that options set.
+#[wasm_bindgen(js_name = sqliteOptions)]
+pub fn sqlite_options() -> Result<js_sys::Array, JsError> {
+    let connection = rusqlite::Connection::open_in_memory()?;
+    let mut statement = connection.prepare("PRAGMA compile_options")?;
+    let options = statement.query_map([], |row| row.get::<_, String>(0))?;
+    Ok(options.collect::<Result<Vec<_>, _>>()?.into_iter().map(JsValue::from).collect())
+}
+
+#[wasm_bindgen]
+impl Database {
+    /// Runs one case of the store contract on this object's own storage, which has to be empty. Returns what is not as promised.
+    #[wasm_bindgen(js_name = storeCase)]
+    pub fn store_case(&self, name: &str) -> Option<String> {
+        let mut open = |_: &str| {
+            let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
+            Ok(Rc::new(DurableStore::open(ObjectSql::new(storage))?) as Rc<dyn PageStore>)
+        };
+        suite::run_case(name, &mut open).err()
+    }
+
+    /// Lets the wasm module trap at the n-th storage operation from now.
+    #[wasm_bindgen(js_name = trapAt)]
+    pub fn trap_at(&self, operation: u32) {
+        trap::arm(operation);
+    }
+}

@@ -1,0 +1,57 @@
+// The Littoral Worker of tests/worker/inside.test.mjs: the Durable Object built with the feature `testing`, and what a test asks of it.
+
+import { DurableObject } from "cloudflare:workers";
+import * as wasm from "../../../build-testing/index.js";
+import { Group } from "../../../src/worker/group.mjs";
+
+export class Database extends DurableObject {
+  #database;
+  #group;
+
+  constructor(ctx, env) {
+    super(ctx, env);
+    this.#database = new wasm.Database(ctx, env);
+    this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
+  }
+
+  async query(...calls) {
+    const [body] = await this.#group.submit([JSON.stringify({ calls })]);
+    return JSON.parse(body);
+  }
+
+  storeCase(name) {
+    return this.#database.storeCase(name) ?? null;
+  }
+
+  trapAt(operation) {
+    this.#database.trapAt(operation);
+  }
+
+  /** Runs SQL on the object's storage itself, as a damaged disk or another program would. */
+  storage(sql, ...params) {
+    return this.ctx.storage.sql.exec(sql, ...params).toArray();
+  }
+
+  /** Ends the object as the runtime does when it evicts one: nothing in memory stays. */
+  evict() {
+    this.ctx.abort("evicted by a test");
+  }
+}
+
+const actions = {
+  storeCases: () => wasm.default.prototype.storeCases(),
+  sqliteOptions: () => wasm.default.prototype.sqliteOptions(),
+};
+
+export default {
+  /** `{name, method, args}`: a method of the object of that name, or one of `actions`. */
+  async fetch(request, env) {
+    const { name, method, args } = await request.json();
+    try {
+      const value = name ? await env.DATABASE.getByName(name)[method](...args) : actions[method](...args);
+      return Response.json({ value });
+    } catch (error) {
+      return Response.json({ error: error.message });
+    }
+  },
+};
