@@ -1,13 +1,13 @@
 // The engine inside Littoral's object against native SQLite in memory (node:sqlite), with the same statements on the same rows.
 //
 // Two measures of each kind of work: many statements in one batch, where each is read from JSON, looked up among the prepared ones, run
-// and answered in JSON; and one statement that does the same work inside SQLite, which is the engine alone. The time of an empty call is
-// taken off.
+// and answered in JSON; and one statement that does the same work inside SQLite, which is the engine alone. Inserts are measured with their
+// commit, which Littoral makes durable, and rolled back, which leaves the engine. The time of an empty call is taken off.
 
 import { DatabaseSync } from "node:sqlite";
 import { databaseOf } from "./build.mjs";
 import { median } from "./stats.mjs";
-import { FILL, SCHEMA, rowsOf } from "./workload.mjs";
+import { EMPTY_W, FILL, SCHEMA, rowsOf } from "./workload.mjs";
 
 const STATEMENTS = 5_000;
 const POINT = "SELECT * FROM t WHERE id = ?";
@@ -15,18 +15,26 @@ const INSERT = "INSERT INTO w (name, email, score, body) VALUES (?, ?, ?, ?)";
 const COUNTER = `WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < ${STATEMENTS * 10})`;
 const ROW = ["Customer 12345678", "customer.12345678@example.com", 6172839, "0123456789abcdef".repeat(6)];
 
-/** The work: `statements` make a batch; `one` is a single statement. */
+/** The work, the statements of one transaction. `isEngine`: no storage is in it, so the target of the engine applies. */
 function works(rows) {
   const ids = Array.from({ length: STATEMENTS }, (_, i) => 1 + i * 7_919 % rows);
+  const selects = ids.map((id) => ({ sql: POINT, params: [id] }));
+  const inserts = ids.map(() => ({ sql: INSERT, params: ROW }));
+  const select = { params: [], sql: `${COUNTER} SELECT sum(length(t.body)) AS s FROM i JOIN t ON t.id = 1 + i.n * 7919 % ${rows}` };
+  const insert = { params: [], sql: `${COUNTER} INSERT INTO w (name, email, score, body) SELECT 'Customer ' || n, n || '@example.com', n * 0.5, hex(n) || 'abcdefgh' FROM i` };
+  const many = STATEMENTS.toLocaleString("en");
+  const more = (STATEMENTS * 10).toLocaleString("en");
   return [
-    { name: `${STATEMENTS} point selects in one batch`, statements: ids.map((id) => ({ sql: POINT, params: [id] })) },
-    { name: `${STATEMENTS} inserts in one batch`, statements: ids.map(() => ({ sql: INSERT, params: ROW })) },
-    { name: `${STATEMENTS * 10} point selects inside one statement`, one: `${COUNTER} SELECT sum(length(t.body)) AS s FROM i JOIN t ON t.id = 1 + i.n * 7919 % ${rows}` },
-    { name: `${STATEMENTS * 10} inserts by one statement`, one: `${COUNTER} INSERT INTO w (name, email, score, body) SELECT 'Customer ' || n, n || '@example.com', n * 0.5, hex(n) || 'abcdefgh' FROM i` },
+    { name: `${many} point selects in one batch`, isEngine: true, statements: selects },
+    { name: `${more} point selects inside one statement`, isEngine: true, statements: [select] },
+    { name: `${many} inserts in one batch, rolled back`, isEngine: true, statements: inserts, undone: true },
+    { name: `${more} inserts by one statement, rolled back`, isEngine: true, statements: [insert], undone: true },
+    { name: `${many} inserts in one batch, committed`, isEngine: false, statements: inserts },
+    { name: `${more} inserts by one statement, committed`, isEngine: false, statements: [insert] },
   ];
 }
 
-/** Answers `{ name, littoral_ms, native_ms, ratio }` for each kind of work, on the 1 MB database. */
+/** Answers `{ name, isEngine, littoral_ms, native_ms, ratio }` for each kind of work, on the 1 MB database. */
 export async function engine(runtime, { rounds }) {
   const rows = rowsOf(1);
   const database = databaseOf(1);
@@ -34,36 +42,30 @@ export async function engine(runtime, { rounds }) {
   for (const sql of SCHEMA) native.exec(sql);
   native.prepare(FILL).run(1, rows + 1);
   const results = [];
-  for (const { name, statements, one } of works(rows)) {
-    const littoral_ms = [];
-    const native_ms = [];
+  for (const { name, isEngine, statements, undone } of works(rows)) {
+    const times = { littoral: [], native: [] };
     for (let round = 0; round <= rounds; round++) {
-      await runtime.query("littoral", database, "DELETE FROM w WHERE id < 60001");
-      native.exec("DELETE FROM w");
-      const ours = await runtime.ask({ do: "engine", database, statements: statements ?? [{ sql: one, params: [] }] });
-      const theirs = statements ? runAll(native, statements) : runOne(native, one);
+      for (const sql of [EMPTY_W, ...SCHEMA]) {
+        await runtime.query("littoral", database, sql);
+        native.exec(sql);
+      }
+      const littoral = await runtime.ask({ do: "engine", database, statements, undone });
+      const theirs = runNatively(native, statements, undone);
       if (round === 0) continue; // to warm up
-      littoral_ms.push(ours);
-      native_ms.push(theirs);
+      times.littoral.push(littoral);
+      times.native.push(theirs);
     }
-    const figures = { littoral_ms: median(littoral_ms), native_ms: median(native_ms) };
-    results.push({ name, ...figures, ratio: figures.littoral_ms / figures.native_ms });
+    const [littoral_ms, native_ms] = [median(times.littoral), median(times.native)];
+    results.push({ name, isEngine, littoral_ms, native_ms, ratio: littoral_ms / native_ms });
   }
   return results;
 }
 
-function runAll(db, statements) {
+function runNatively(db, statements, undone) {
   const prepared = db.prepare(statements[0].sql);
   const began = performance.now();
   db.exec("BEGIN");
   for (const { params } of statements) prepared.all(...params);
-  db.exec("COMMIT");
-  return performance.now() - began;
-}
-
-function runOne(db, sql) {
-  const prepared = db.prepare(sql);
-  const began = performance.now();
-  prepared.all();
+  db.exec(undone ? "ROLLBACK" : "COMMIT");
   return performance.now() - began;
 }

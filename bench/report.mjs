@@ -14,7 +14,8 @@ const WORDS = {
   "batch-insert": `one \`batch()\` of ${BATCH_ROWS.toLocaleString("en")} inserts; an operation is a batch`,
   scan: `${SCAN_ROWS.toLocaleString("en")} rows of three columns, \`all()\`; an operation is a scan`,
   update: "one row by its key, at random, its own transaction, `run()`",
-  "cold-start": "time to the first row after the runtime started again on the same files (whole milliseconds)",
+  "cold-start": "time to the first row after the runtime started again on the same files: workerd, isolate and object new (whole milliseconds)",
+  "cold-object": "time to the first row of a database whose object is new, in a runtime that has answered for another database (whole milliseconds)",
 };
 
 export function wasmSize(path) {

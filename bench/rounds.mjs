@@ -18,7 +18,7 @@ const MOST_OPERATIONS = 20_000;
 
 /**
  * Runs a bench in one shape on every system and size; answers a result, or `{ failure }`, for each.
- * `round_ms` is how long a round should take, `rounds` how many there are.
+ * `round_ms` is how long a round should take, `rounds` how many there are; with no `round_ms` each loop does one operation.
  */
 export async function measure(runtime, bench, { concurrency, shape, suffix }, { sizes, rounds, round_ms }) {
   const subjects = sizes.flatMap((megabytes) => SYSTEMS.map((system) => ({ megabytes, system, lanes: [], rates: [] })));
@@ -39,6 +39,8 @@ export async function measure(runtime, bench, { concurrency, shape, suffix }, { 
   };
 
   for (const subject of subjects) {
+    subject.operations = concurrency;
+    if (round_ms === undefined) continue;
     await attempt(subject, async () => {
       // Once to warm up, once to see how many operations make a round.
       await run(subject, concurrency, 1);

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { BUILT, build, databaseOf } from "./build.mjs";
-import { coldStart } from "./cold.mjs";
+import { COLD_DATABASES, coldStart } from "./cold.mjs";
 import { engine } from "./engine.mjs";
 import { report, wasmSize } from "./report.mjs";
 import { SHAPES, measure } from "./rounds.mjs";
@@ -24,10 +24,10 @@ process.removeAllListeners("warning"); // node:sqlite says at every start that i
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
 const EXTRA = ["cold-start", "storage", "engine"];
-const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, slow_rounds: 3, restarts: 5, inserts: 5_000 };
-const QUICK = { sizes: [1], rounds: 3, round_ms: 60, slow_rounds: 1, restarts: 1, inserts: 500 };
-/** A round of these takes long, however few operations it has. */
-const SLOW = ["batch-insert", "scan"];
+const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000 };
+const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500 };
+/** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
+const LONG = { "batch-insert": [3, 1], scan: [2, 0] };
 
 const { values: args } = parseArgs({
   options: { quick: { type: "boolean" }, only: { type: "string" }, sizes: { type: "string" }, rebuild: { type: "boolean" } },
@@ -49,7 +49,7 @@ for (const name of existsSync(FOLDER) ? readdirSync(FOLDER) : []) {
 }
 
 const found = { results: [], failures: [], memory: [], built: [], plan, wasm: wasmSize(local("../build/index_bg.wasm")) };
-const databases = plan.sizes.map(databaseOf);
+const databases = [...plan.sizes.map(databaseOf), ...COLD_DATABASES];
 const startRuntime = (folder = persist, names = databases) => start({ databases: names, persist: folder });
 
 if (benches.some((bench) => bench !== "storage")) await onDatabases();
@@ -99,8 +99,10 @@ async function buildAll(runtime) {
 }
 
 async function runBench(runtime, bench, shape) {
-  const slow = SLOW.includes(bench);
-  const results = await measure(runtime, bench, shape, { ...plan, rounds: slow ? plan.slow_rounds : plan.rounds });
+  const long = shape.concurrency > 1 && LONG[bench];
+  const rounds = long ? long[args.quick ? 1 : 0] : plan.rounds;
+  if (rounds === 0) return;
+  const results = await measure(runtime, bench, shape, { ...plan, rounds, round_ms: long ? undefined : plan.round_ms });
   for (const result of results) {
     const { system, database_mb, concurrency, failure } = result;
     if (failure) found.failures.push({ what: `${result.bench} on ${system}, ${database_mb} MB, ${concurrency} at once`, failure });

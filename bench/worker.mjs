@@ -48,18 +48,20 @@ export default class extends WorkerEntrypoint {
     return { ms: performance.now() - began, lanes };
   }
 
-  /** Milliseconds that a batch takes on Littoral beyond those of an empty call. */
-  async engine({ database, statements }) {
+  /** Milliseconds that a batch takes on Littoral beyond those of an empty call. `undone`: it ends with a statement that fails. */
+  async engine({ database, statements, undone }) {
     const stub = this.env[`LITTORAL_${database}`];
-    const call = JSON.stringify({ calls: [statements] });
-    const time = async (text) => {
+    const failing = undone ? [{ sql: "SELECT * FROM no_such_table" }] : [];
+    const call = JSON.stringify({ calls: [[...statements, ...failing]] });
+    const time = async (text, fails) => {
       const began = performance.now();
-      const answer = await stub.query(text);
-      if (answer.includes('"success":false')) throw new Error(answer.slice(0, 300));
+      const bytes = await stub.query(text);
+      const answer = typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes);
+      if (answer.includes('"success":false') !== fails) throw new Error(answer.slice(0, 300));
       return performance.now() - began;
     };
-    await time('{"calls":[]}');
-    return await time(call) - await time('{"calls":[]}');
+    await time('{"calls":[]}', false);
+    return await time(call, Boolean(undone)) - await time('{"calls":[]}', false);
   }
 
   /** One loop in a request of its own. */

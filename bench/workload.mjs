@@ -7,7 +7,7 @@ export const SCAN_ROWS = 100_000;
 export const BATCH_ROWS = 1_000;
 
 /** Bytes of a row of `t` in a full page, measured with SQLite's dbstat. */
-const ROW_BYTES = 172;
+const ROW_BYTES = 164;
 
 /** Rows of `t` in a database of so many megabytes. */
 export const rowsOf = (megabytes) => Math.floor(megabytes * 1_000_000 / ROW_BYTES);

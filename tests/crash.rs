@@ -23,15 +23,31 @@ use std::rc::Rc;
 /// One thing done to the database: `Err` when any of it was not acknowledged.
 type Step = fn(&mut Fixture) -> Result<(), String>;
 
+/// With a cache of two pages: SQLite writes pages before it commits, and reads them again.
+const SPILLING_STEPS: [(&str, Step); 3] = [
+    ("a spilled commit", |db| sql(db, &["UPDATE a SET v = 's' || substr(v, 2) WHERE id % 9 = 0", "DELETE FROM a WHERE id % 50 = 0"])),
+    ("a spilled statement that fails", |db| {
+        match sql(db, &["UPDATE a SET v = 'x', id = CASE id WHEN 100 THEN 1 ELSE id END WHERE id <= 100"]) {
+            Err(error) if error.contains("UNIQUE") => Ok(()),
+            other => other,
+        }
+    }),
+    ("a spilled call that fails beside one that does not", |db| {
+        let calls =
+            ["UPDATE a SET v = 'y' WHERE id % 8 = 0; INSERT INTO b (id) VALUES (2)", "INSERT INTO b (v) SELECT v FROM a WHERE id % 30 = 0"];
+        match &db.run_calls(&calls.map(|sql| vec![Statement::new(sql, vec![])]))[..] {
+            [Err(error), Ok(_)] if error.to_string().contains("UNIQUE") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    }),
+];
+
 const STEPS: [(&str, Step); 11] = [
     ("a small commit", |db| sql(db, &["INSERT INTO b (v) VALUES ('small')"])),
     ("a batch, before which the log is folded", |db| {
         sql(db, &["INSERT INTO b (v) VALUES ('one')", "UPDATE b SET v = v || '!'", "DELETE FROM b WHERE id = 1"])
     }),
-    ("a batch that fails", |db| match sql(db, &["INSERT INTO b (v) VALUES ('gone')", "INSERT INTO b (id) VALUES (2), (2)"]) {
-        Err(error) if error.contains("UNIQUE") => Ok(()),
-        other => other,
-    }),
+    ("a batch that fails", |db| fails(sql(db, &["INSERT INTO b (v) VALUES ('gone')", "INSERT INTO b (id) VALUES (2), (2)"]))),
     ("a commit of many pages", |db| sql(db, &["UPDATE a SET v = 'f' || substr(v, 2) WHERE id % 40 = 0"])),
     ("a small commit after it", |db| sql(db, &["INSERT INTO b (v) VALUES ('folded')"])),
     ("a wide commit", |db| sql(db, &["UPDATE a SET v = 'w' || substr(v, 2)"])),
@@ -51,6 +67,15 @@ const STEPS: [(&str, Step); 11] = [
     ("a table dropped", |db| sql(db, &["DROP TABLE a"])),
     ("its pages used again", |db| sql(db, &["CREATE INDEX bv ON b (v, id)", "INSERT INTO b (v) SELECT hex(zeroblob(900)) FROM b"])),
 ];
+
+/// A step that has to fail, and is acknowledged when it does so by its own fault.
+fn fails(answer: Result<(), String>) -> Result<(), String> {
+    match answer {
+        Ok(()) => Err("it did not fail".into()),
+        Err(error) if error.contains("UNIQUE") => Ok(()),
+        Err(error) => Err(error),
+    }
+}
 
 fn sql(db: &mut Fixture, statements: &[&str]) -> Result<(), String> {
     let call = statements.iter().map(|sql| Statement::new(*sql, vec![])).collect();
@@ -76,8 +101,12 @@ fn storage() -> Rc<HostSql> {
 }
 
 fn open(storage: &Rc<HostSql>, fault: &Fault) -> Result<Fixture, String> {
+    open_with(storage, fault, Limits::default().cache_bytes)
+}
+
+fn open_with(storage: &Rc<HostSql>, fault: &Fault, cache_bytes: usize) -> Result<Fixture, String> {
     let store = DurableStore::open(FaultySql::new(storage.clone(), fault.clone())).map_err(|error| error.to_string())?;
-    Ok(Fixture::on(Rc::new(store), Limits::default()))
+    Ok(Fixture::on(Rc::new(store), Limits { cache_bytes, ..Limits::default() }))
 }
 
 fn count(storage: &HostSql, sql: &str) -> i64 {
@@ -108,7 +137,7 @@ fn assert_oldest_sound(store: &dyn PageStore) {
 
 #[derive(Default, Debug)]
 struct Tally {
-    operations: u64,
+    crashes: u64,
     acknowledged: u64,
     kept_without_answer: u64,
 }
@@ -129,14 +158,15 @@ struct Trial<'a> {
     name: &'a str,
     step: Step,
     before: &'a Rc<HostSql>,
+    cache_bytes: usize,
     new: Vec<Vec<Value>>,
 }
 
 /// Runs the step on a copy of the storage with a fault armed, and checks what is found afterwards.
 fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) {
-    let Trial { name, step, before, new } = trial;
+    let Trial { name, step, before, cache_bytes, new } = trial;
     let (storage, fault) = (copy_of(before), Fault::default());
-    let mut db = open(&storage, &fault).unwrap();
+    let mut db = open_with(&storage, &fault, *cache_bytes).unwrap();
     let old = content(&db);
     match way {
         Way::Once => fault.fail_at(n),
@@ -144,7 +174,7 @@ fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) {
         Way::StoppedAfter => fault.stop_after(n),
     }
     let answer = step(&mut db);
-    tally.operations += 1;
+    tally.crashes += 1;
     let what = format!("{name}, operation {n}, {way:?}: {answer:?}");
     if way == Way::Once {
         let found = content(&db);
@@ -163,41 +193,51 @@ fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) {
     tally.kept_without_answer += u64::from(answer.is_err() && &found == new && *new != old);
 }
 
-#[test]
-fn after_a_failure_at_any_operation_exactly_the_acknowledged_commits_are_found() {
+/// Crashes at every operation of every step.
+fn crash_everywhere(steps: &[(&str, Step)], cache_bytes: usize, mut after_step: impl FnMut(&str, &HostSql)) {
     let storage = storage();
-    let (folds, wide) = ("SELECT count(*) FROM folds", "SELECT count(*) FROM commits WHERE frames IS NULL");
     let mut total = Tally::default();
-    for (name, step) in STEPS {
+    for (name, step) in steps {
         let (fault, after) = (Fault::default(), copy_of(&storage));
-        let mut db = open(&after, &fault).unwrap();
+        let mut db = open_with(&after, &fault, cache_bytes).unwrap();
         fault.stop_at(u64::MAX);
         step(&mut db).unwrap_or_else(|error| panic!("{name}: {error}"));
         let operations = fault.operations();
-        println!("{name}: {operations} operations, {} folds, {} wide commits", count(&after, folds), count(&after, wide));
         let mut tally = Tally::default();
-        let trial = Trial { name, step, before: &storage, new: content(&db) };
+        let trial = Trial { name, step: *step, before: &storage, cache_bytes, new: content(&db) };
         for n in 1..=operations {
             for way in [Way::Once, Way::Stopped, Way::StoppedAfter] {
                 crash(&trial, n, way, &mut tally);
             }
         }
-        println!("    {tally:?}");
-        total.operations += tally.operations;
+        println!("{name}: {operations} operations, {tally:?}");
+        total.crashes += tally.crashes;
         total.kept_without_answer += tally.kept_without_answer;
         drop(db);
         // Go on from the state after the step.
-        let mut db = open(&storage, &Fault::default()).unwrap();
-        step(&mut db).unwrap();
+        step(&mut open(&storage, &Fault::default()).unwrap()).unwrap();
+        after_step(name, &storage);
+    }
+    println!("{} crashes; the commit in flight was found after {} of them", total.crashes, total.kept_without_answer);
+    assert!(total.kept_without_answer > 0, "an answer was lost at least once");
+}
+
+#[test]
+fn after_a_failure_at_any_operation_exactly_the_acknowledged_commits_are_found() {
+    crash_everywhere(&STEPS, Limits::default().cache_bytes, |name, storage| {
+        let folds = count(storage, "SELECT count(*) FROM folds");
         match name {
-            "a batch, before which the log is folded" => assert_eq!(count(&storage, folds), 2, "the step folds"),
-            "a wide commit" => assert_eq!(count(&storage, folds), 3, "the step is wide"),
-            "pruning" => assert_eq!(count(&storage, folds), 1, "the step prunes"),
+            "a batch, before which the log is folded" => assert_eq!(folds, 2, "the step folds"),
+            "a wide commit" => assert_eq!(folds, 3, "the step is wide"),
+            "pruning" => assert_eq!(folds, 1, "the step prunes"),
             _ => {}
         }
-    }
-    println!("{} crashes; the commit in flight was found after {} of them", total.operations, total.kept_without_answer);
-    assert!(total.kept_without_answer > 0, "an answer was lost at least once");
+    });
+}
+
+#[test]
+fn the_same_holds_when_the_cache_spills() {
+    crash_everywhere(&SPILLING_STEPS, 8 << 10, |_, _| {});
 }
 
 #[test]

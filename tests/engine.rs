@@ -155,3 +155,25 @@ fn large_results_are_refused() {
     assert!(run_err(&mut db, "SELECT zeroblob(20000)").contains("larger than 10000 bytes"));
     assert_eq!(values(&mut db, "SELECT 1"), [[Value::Integer(1)]]);
 }
+
+#[test]
+fn history_stays_within_its_limits_and_keeps_what_snapshots_read() {
+    let mut db = Fixture::durable_with_limits(|limits| limits.history_bytes = 200_000);
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", vec![]);
+    let fill = |db: &mut Fixture, rows: i64| {
+        for _ in 0..rows {
+            run(db, "INSERT INTO t (v) VALUES (randomblob(100))", vec![]);
+        }
+    };
+    fill(&mut db, 10);
+    let snapshot = db.database.snapshot(db.database.state().txid).unwrap();
+    fill(&mut db, 8_000);
+    let count = vec![Statement::new("SELECT count(*) FROM t", vec![])];
+    assert_eq!(snapshot.run::<littoral::engine::ResultSet>(&count).unwrap()[0].rows, [[Value::Integer(10)]]);
+    assert!(db.database.store().oldest() <= snapshot.state().txid);
+    drop(snapshot);
+    fill(&mut db, 12_000);
+    assert!(db.database.store().oldest().0 > 10_000, "{}", db.database.store().oldest());
+    assert!(db.database.store().history_bytes().unwrap() < 20_000_000);
+    assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(20_010)]]);
+}

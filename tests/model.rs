@@ -210,8 +210,9 @@ fn run_both(steps: &[Step]) {
                 let ours = db.run_calls(calls);
                 for (call, ours) in calls.iter().zip(ours) {
                     let (mut ours, mut expected) = (our_answer(ours), plain_call(&plain, call));
-                    if has_fts5 && calls.len() > 1 {
+                    if has_fts5 {
                         // FTS5 writes its pending rows when a savepoint begins, and SQLite counts them for the statement that is running.
+                        // The engine's hooks and savepoints make that another statement.
                         for (_, changes, _) in ours.iter_mut().chain(&mut expected).flatten() {
                             *changes = 0;
                         }

@@ -138,6 +138,22 @@ impl Connection {
         self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))
     }
 
+    /// The first column of one of the engine's own statements, as text.
+    pub(super) fn control_texts(&self, sql: &'static str) -> Result<Vec<String>, Error> {
+        debug_assert!(sql.starts_with(TRUSTED));
+        let text = |row: &Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+        let run = || {
+            self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>())
+        };
+        let values = self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))?;
+        let texts = values.into_iter().map(|value| match value {
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        });
+        Ok(texts.collect())
+    }
+
     /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
     pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<E::Output, Error> {
         let Text { sql, parameters } = text;
@@ -357,10 +373,12 @@ fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits)
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
     let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
+    // Beyond the soft limit page caches give pages back, other databases' too; beyond the hard one statements fail.
     // Order matters: the locking mode has to be set before the first access.
     sqlite.execute_batch(&format!(
         "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA soft_heap_limit = {}; PRAGMA hard_heap_limit = {}",
+        limits.heap_bytes / 8 * 7,
         limits.heap_bytes
     ))?;
     limits.apply(sqlite)

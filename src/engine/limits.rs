@@ -45,6 +45,10 @@ pub struct Limits {
     pub heap_bytes: usize,
     /// Prepared statements kept.
     pub cached_statements: usize,
+    /// Milliseconds for which past states are kept.
+    pub history_ms: u64,
+    /// Bytes that past states may take; the oldest are dropped first.
+    pub history_bytes: u64,
 }
 
 impl Default for Limits {
@@ -66,6 +70,8 @@ impl Default for Limits {
             cache_bytes: 16 << 20,
             heap_bytes: 96 << 20,
             cached_statements: 100,
+            history_ms: 7 * 24 * 60 * 60 * 1000,
+            history_bytes: 1 << 30,
         }
     }
 }

@@ -14,7 +14,9 @@
 mod authorize;
 mod connection;
 mod error;
+mod history;
 mod limits;
+mod pragmas;
 mod rows_written;
 mod value;
 
@@ -29,6 +31,7 @@ use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use crate::vfs::{Clock, DatabaseFile};
 use connection::{Access, Connection};
+use history::{History, Pin};
 use std::rc::Rc;
 
 /// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result.
@@ -91,6 +94,7 @@ pub struct Database {
     store: Rc<dyn PageStore>,
     clock: Clock,
     limits: Limits,
+    history: History,
     /// `None` after an error of the store, until the next call.
     writer: Option<Connection>,
 }
@@ -98,7 +102,7 @@ pub struct Database {
 impl Database {
     /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
     pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
-        Database { store, clock, limits, writer: None }
+        Database { store, clock, limits, history: History::default(), writer: None }
     }
 
     /// The store.
@@ -125,6 +129,8 @@ impl Database {
         if let Some(writer) = &self.writer {
             writer.refill_results();
         }
+        // A step that fails leaves more history than wanted, which harms nobody; the next step tries again.
+        let _ = self.history.step(&*self.store, &self.limits, (self.clock)());
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
@@ -185,12 +191,12 @@ impl Database {
         result
     }
 
-    /// A connection that reads the state at `txid`, whatever is written meanwhile, as long as that state is kept.
+    /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
         let state = self.store.state(txid).map_err(|error| Error::Store { error, code: rusqlite::ffi::SQLITE_ERROR })?;
         let file = DatabaseFile::reader(self.store.clone(), state);
         let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
-        Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)? })
+        Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)?, _pin: self.history.pin(txid) })
     }
 
     /// The database file: every page of the newest state in order, as plain SQLite opens it.
@@ -208,6 +214,7 @@ impl Database {
 /// A connection that reads one state of a database.
 pub struct Snapshot {
     connection: Connection,
+    _pin: Pin,
 }
 
 impl Snapshot {

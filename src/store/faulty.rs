@@ -128,6 +128,14 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.state(txid))
     }
 
+    fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {
+        self.fault.run(|| self.store.txid_at(time_ms))
+    }
+
+    fn history_bytes(&self) -> Result<u64, StoreError> {
+        self.fault.run(|| self.store.history_bytes())
+    }
+
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         self.fault.run(|| self.store.read_page(pgno, at, image))
     }

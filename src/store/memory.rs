@@ -63,6 +63,18 @@ impl PageStore for MemoryStore {
         Ok(self.0.borrow().log.get(&txid).map_or(State::EMPTY, |commit| commit.state))
     }
 
+    fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {
+        let inner = self.0.borrow();
+        let known = inner.log.values().rev().find(|commit| commit.state.time_ms <= time_ms);
+        Ok(known.map_or(inner.oldest, |commit| commit.state.txid))
+    }
+
+    fn history_bytes(&self) -> Result<u64, StoreError> {
+        let inner = self.0.borrow();
+        let superseded = inner.versions.values().flat_map(|versions| versions.values().rev().skip(1));
+        Ok(superseded.map(|version| version.image.len() as u64).sum())
+    }
+
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         match self.version(pgno, at)? {
             Some(version) => image.copy_from_slice(&version.image),

@@ -38,6 +38,12 @@ pub trait PageStore {
     /// The state after the commit `txid`.
     fn state(&self, txid: Txid) -> Result<State, StoreError>;
 
+    /// The newest kept state that is not newer than `time_ms`; the oldest kept if all are newer.
+    fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError>;
+
+    /// About how many bytes only states before the head need.
+    fn history_bytes(&self) -> Result<u64, StoreError>;
+
     /// Reads the page `pgno` as of `at` into `image`, whose length is the page size of that state.
     ///
     /// The image is verified against its checksum. The lock page, which is never written, reads as zeros.

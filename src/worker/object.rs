@@ -18,17 +18,21 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use worker::{DurableObject, Env, Response, State, durable_object};
 
+/// The variable that sets limits: an object with some of the fields of [`Limits`].
+const LIMITS: &str = "LIMITS";
+
 /// The Durable Object class.
 #[durable_object(fetch)]
 pub struct Database {
     state: State,
+    env: Env,
     engine: RefCell<Option<Engine>>,
 }
 
 impl DurableObject for Database {
-    fn new(state: State, _env: Env) -> Database {
+    fn new(state: State, env: Env) -> Database {
         console_error_panic_hook::set_once();
-        Database { state, engine: RefCell::new(None) }
+        Database { state, env, engine: RefCell::new(None) }
     }
 
     async fn fetch(&self, _request: worker::Request) -> worker::Result<Response> {
@@ -108,12 +112,24 @@ impl Database {
         self.state.as_raw().storage()
     }
 
+    /// The limits that the variable `LIMITS` sets; the defaults where it sets none.
+    fn limits(&self) -> Result<Limits, StoreError> {
+        let set = js_sys::Reflect::get(&self.env, &LIMITS.into())?;
+        if set.is_undefined() {
+            return Ok(Limits::default());
+        }
+        // By way of a JSON value: directly, fields that do not exist would go unnoticed.
+        let read = serde_wasm_bindgen::from_value(set).map_err(|error| error.to_string());
+        let limits = read.and_then(|set: serde_json::Value| serde_json::from_value(set).map_err(|error| error.to_string()));
+        limits.map_err(|error| StoreError::Schema(format!("the variable {LIMITS} is not understood: {error}")))
+    }
+
     fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
             let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
             let store = DurableStore::open(ObjectSql::new(storage))?;
-            *engine = Some(Engine::open(Rc::new(store), Limits::default(), Rc::new(|| js_sys::Date::now() as u64)));
+            *engine = Some(Engine::open(Rc::new(store), self.limits()?, Rc::new(|| js_sys::Date::now() as u64)));
         }
         engine.as_mut().map(ask).ok_or_else(|| StoreError::Io("the database is not open".into()))
     }

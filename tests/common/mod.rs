@@ -28,6 +28,12 @@ impl Fixture {
         Fixture::on(Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap()), Limits::default())
     }
 
+    pub fn durable_with_limits(change: impl FnOnce(&mut Limits)) -> Fixture {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Fixture::on(Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap()), limits)
+    }
+
     pub fn with_limits(change: impl FnOnce(&mut Limits)) -> Fixture {
         let mut limits = Limits::default();
         change(&mut limits);

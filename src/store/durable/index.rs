@@ -82,11 +82,13 @@ pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Sl
 pub(super) struct Index {
     slots: HashMap<Pgno, Vec<Slot>>,
     frames: usize,
+    bytes: u64,
 }
 
 impl Index {
     pub(super) fn add(&mut self, entries: Vec<(Pgno, Slot)>) {
         self.frames += entries.len();
+        self.bytes += entries.iter().map(|(_, slot)| u64::from(slot.length)).sum::<u64>();
         for (pgno, slot) in entries {
             self.slots.entry(pgno).or_default().push(slot);
         }
@@ -104,6 +106,11 @@ impl Index {
         let mut newest: Vec<_> = self.slots.iter().filter_map(|(pgno, slots)| Some((*pgno, *slots.last()?))).collect();
         newest.sort_by_key(|(pgno, slot)| (slot.txid, *pgno));
         newest
+    }
+
+    /// Bytes of their images in the log.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Frames in all.

@@ -9,7 +9,7 @@
 //! | `littoral` | `key`, `value`: `schema` = 1 |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `pgno`, `txid`, `checksum`, `image` |
-//! | `folds` | `txid`: the states as of which `pages` is complete |
+//! | `folds` | `txid`: the states as of which `pages` is complete; `log_bytes`: of the images in the log since the fold before |
 //!
 //! **Invariants**
 //! 1. Let F be the newest fold. For every page, the newest version not newer than F is in `pages`, for F and every older fold kept.
@@ -175,7 +175,8 @@ impl<Q: Sql> DurableStore<Q> {
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
             self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
         }
-        self.sql.rows("INSERT INTO folds (txid) VALUES (?1)", &[Param::Int(folded.0)])?;
+        let log_bytes = self.inner.borrow().recent.bytes();
+        self.sql.rows("INSERT INTO folds (txid, log_bytes) VALUES (?1, ?2)", &[Param::Int(folded.0), Param::Int(log_bytes)])?;
         Ok(())
     }
 
@@ -314,6 +315,20 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         let row = self.one(&format!("SELECT {STATE_COLUMNS} FROM commits WHERE txid = ?1"), &[Param::Int(txid.0)])?;
         let row = row.ok_or_else(|| StoreError::Corrupt { what: format!("commit {txid} is missing from the log") })?;
         read_state(&mut RowReader::new(row))
+    }
+
+    fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {
+        // Times ascend with txids, so this is a search by halves, not a scan.
+        let (mut known, mut beyond) = (self.oldest(), self.head().txid.next());
+        while beyond.0 - known.0 > 1 {
+            let middle = Txid(known.0 + (beyond.0 - known.0) / 2);
+            if self.state(middle)?.time_ms <= time_ms { known = middle } else { beyond = middle }
+        }
+        Ok(known)
+    }
+
+    fn history_bytes(&self) -> Result<u64, StoreError> {
+        self.int("SELECT coalesce(sum(log_bytes), 0) FROM folds WHERE txid > (SELECT min(txid) FROM folds)")
     }
 
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {

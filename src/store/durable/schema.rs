@@ -19,7 +19,7 @@ const TABLES: [&str; 4] = [
      time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
     "CREATE TABLE pages (pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, image BLOB NOT NULL, \
      PRIMARY KEY (pgno, txid)) WITHOUT ROWID",
-    "CREATE TABLE folds (txid INTEGER PRIMARY KEY)",
+    "CREATE TABLE folds (txid INTEGER PRIMARY KEY, log_bytes INTEGER NOT NULL)",
 ];
 
 /// Creates the tables in empty storage; refuses storage of another version or of somebody else.
