@@ -27,7 +27,7 @@ export function report(found, { date, seconds, isFull }) {
   const { results, failures, storage, engine, memory, built, wasm } = found;
   const parts = [
     "# Results of the bench",
-    `Made by \`make bench\` on ${date.toISOString().slice(0, 10)} in ${Math.round(seconds / 60)} minutes, on a machine with ${availableParallelism()} cores and ` +
+    `Made by \`make bench\` on ${date.toISOString().slice(0, 10)} in ${seconds < 120 ? `${Math.round(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`}, on a machine with ${availableParallelism()} cores and ` +
       `${Math.round(totalmem() / 2 ** 30)} GB, in Cloudflare's runtime as it runs locally (workerd through Miniflare). Other work ran on the machine; rounds of the ` +
       "systems alternate, so **ratios within a table mean something, absolute figures little**." + (isFull ? "" : " This is not a full run."),
     "`littoral` is this project's own binding, `littoral-d1class` the runtime's `D1Database` class in front of the same database, `d1` Miniflare's local D1, and " +

@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 import { BUILT, build, databaseOf } from "./build.mjs";
 import { COLD_DATABASES, coldStart } from "./cold.mjs";
 import { engine } from "./engine.mjs";
+import { memory } from "./memory.mjs";
 import { report, wasmSize } from "./report.mjs";
 import { SHAPES, measure } from "./rounds.mjs";
 import { start } from "./runtime.mjs";
@@ -23,7 +24,7 @@ process.removeAllListeners("warning"); // node:sqlite says at every start that i
 
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
-const EXTRA = ["cold-start", "storage", "engine"];
+const EXTRA = ["engine", "cold-start", "memory", "storage"];
 const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000 };
 const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500 };
 /** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
@@ -63,12 +64,11 @@ async function onDatabases() {
   const runtime = await startRuntime();
   try {
     const remember = (when) => found.memory.push({ when, megabytes: runtime.residentMegabytes() });
-    remember("at the start");
     await buildAll(runtime);
-    remember("with the databases open");
+    remember("all systems, with the databases open");
     for (const bench of benches.filter((bench) => bench in OPERATIONS)) {
       for (const shape of SHAPES) await runBench(runtime, bench, shape);
-      remember(`after ${bench}`);
+      remember(`all systems, after ${bench}`);
     }
     if (benches.includes("engine") && plan.sizes.includes(1)) {
       log("engine");
@@ -80,6 +80,10 @@ async function onDatabases() {
   if (benches.includes("cold-start")) {
     log("cold-start");
     found.results.push(...await coldStart(startRuntime, plan));
+  }
+  if (benches.includes("memory")) {
+    log("memory");
+    found.memory.push(...await memory(startRuntime, plan));
   }
 }
 

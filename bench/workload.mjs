@@ -6,7 +6,7 @@
 export const SCAN_ROWS = 100_000;
 export const BATCH_ROWS = 1_000;
 
-/** Bytes of a row of `t` in a full page, measured with SQLite's dbstat. */
+/** Bytes of a row of `t` in a full page. */
 const ROW_BYTES = 164;
 
 /** Rows of `t` in a database of so many megabytes. */
@@ -54,9 +54,9 @@ export const OPERATIONS = {
     const results = await db.batch(Array.from({ length: BATCH_ROWS }, () => ({ sql: INSERT, params: newRow(random) })));
     check(results.length === BATCH_ROWS, `${results.length} results`);
   },
+  update: (db, { random, rows }) => db.run("UPDATE t SET score = ? WHERE id = ?", [random(1_000_000), 1 + random(rows)]),
   scan: async (db) => {
     const rows = await db.query("SELECT id, name, n FROM s", []);
     check(rows.length === SCAN_ROWS, `${rows.length} rows`);
   },
-  update: (db, { random, rows }) => db.run("UPDATE t SET score = ? WHERE id = ?", [random(1_000_000), 1 + random(rows)]),
 };

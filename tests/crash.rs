@@ -168,6 +168,8 @@ fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) {
     let (storage, fault) = (copy_of(before), Fault::default());
     let mut db = open_with(&storage, &fault, *cache_bytes).unwrap();
     let old = content(&db);
+    let differ = new.iter().zip(&old).filter(|(a, b)| a != b).take(3).collect::<Vec<_>>();
+    if n == 1 && name.contains("fails") { eprintln!("DEBUG {} {} {differ:?}", new.len(), old.len()); }
     match way {
         Way::Once => fault.fail_at(n),
         Way::Stopped => fault.stop_at(n),
