@@ -21,7 +21,7 @@ export class Database extends DurableObject {
 		this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
 	}
 
-	/** A request of many calls; see `src/wire/d1.rs`. A long answer is UTF-8 in a `Uint8Array`. */
+	/** A request of many calls; see `src/wire/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
 	async query(request) {
 		const [body] = await this.#group.submit([request]);
 		return body;

@@ -1,0 +1,31 @@
+//! D1's JSON: statements in, results out.
+//!
+//! | D1's | example |
+//! |---|---|
+//! | statement | `{"sql":"SELECT ?","params":[1]}` |
+//! | batch | an array of statements |
+//! | parameter | `null`, a number (binds as REAL), a string, a boolean (1 or 0), an array of bytes (BLOB) |
+//! | result | `{"success":true,"results":{"columns":["a"],"rows":[[1]]},"meta":{...}}`; `results` may be an array of objects |
+//! | failure | `{"success":false,"error":"..."}` |
+//!
+//! Added to it, for callers that know Littoral:
+//!
+//! | addition | example |
+//! |---|---|
+//! | INTEGER parameter | `{"int":"9007199254740993"}` |
+//! | BLOB in base64, both ways | `{"blob":"AQID"}` |
+//! | where a call failed: which of its texts, and the byte at which the statement begins | `{"success":false,"error":"...","at":{"text":0,"offset":12}}` |
+//! | request of many calls | `{"bookmark":"...","blobs":"base64","calls":[statement or batch, ...]}` |
+//! | its answer | `{"bookmark":"...","responses":[result, array of results or failure, ...]}` |
+//!
+//! INTEGERs are written in full, REALs with a point or an exponent, REALs that are not finite as `null`.
+//!
+//! **Not here:** running statements (`http`).
+
+mod request;
+mod result;
+
+pub use request::{BlobFormat, CallBody, CallsBody, StatementBody, parse};
+pub use result::{Format, JsonResult, failure, malformed, responses};
+
+use base64::engine::general_purpose::STANDARD as BASE64;
