@@ -38,4 +38,4 @@ size: setup
 	@scripts/size
 
 clean:
-	@rm -rf build target .wrangler/bundle .wrangler/tmp
+	@rm -rf build build-testing examples/rust-worker/build target .wrangler/bundle .wrangler/tmp

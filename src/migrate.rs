@@ -13,7 +13,8 @@
 //!
 //! **Invariants**
 //! 1. A file and its rows commit together.
-//! 2. Before anything runs, the applied files are compared with the given ones: a changed, missing or late one stops everything.
+//! 2. Of several who apply the same files at once, one applies each file and none fails.
+//! 3. Before anything runs, the applied files are compared with the given ones: a changed, missing or late one stops everything.
 //!
 //! **Not here:** reading files; the caller passes names and texts (`include_str!`).
 
@@ -91,6 +92,13 @@ impl fmt::Display for MigrateError {
 
 impl std::error::Error for MigrateError {}
 
+#[cfg(target_arch = "wasm32")]
+impl From<MigrateError> for worker::Error {
+    fn from(error: MigrateError) -> worker::Error {
+        worker::Error::RustError(error.to_string())
+    }
+}
+
 impl From<Error> for MigrateError {
     fn from(error: Error) -> MigrateError {
         MigrateError::Database(error)
@@ -108,6 +116,9 @@ const CREATE_TABLES: [&str; 2] = [
 
 const APPLIED: &str = "SELECT m.name, l.sha256 FROM d1_migrations m LEFT JOIN littoral_migrations l USING (name) ORDER BY m.id";
 
+/// Which text of the batch that applies a file is the file.
+const FILE: usize = 2;
+
 #[derive(Deserialize)]
 struct Applied {
     name: String,
@@ -123,25 +134,42 @@ pub async fn apply(database: &Database, migrations: &[Migration<'_>]) -> Result<
     check(&applied, &files)?;
     let mut names = Vec::new();
     for file in files.iter().filter(|file| !applied.iter().any(|done| done.name == file.name)) {
-        apply_one(database, file).await?;
-        names.push(file.name.into());
+        if apply_one(database, file).await? {
+            names.push(file.name.into());
+        }
     }
     Ok(names)
 }
 
-async fn apply_one(database: &Database, file: &Migration<'_>) -> Result<(), MigrateError> {
-    let rows = [
+/// Applies a file; `false`: somebody else has applied it meanwhile.
+async fn apply_one(database: &Database, file: &Migration<'_>) -> Result<bool, MigrateError> {
+    // The rows come first: of two who apply the same file at once, one fails there and has changed nothing.
+    let batch = vec![
         database.prepare("INSERT INTO \"d1_migrations\" (name) VALUES (?)").bind((file.name,))?,
         database.prepare("INSERT INTO \"littoral_migrations\" (name, sha256) VALUES (?, ?)").bind((file.name, sha256(file.sql)))?,
+        database.prepare(file.sql),
     ];
-    let mut batch = vec![database.prepare(file.sql)];
-    batch.extend(rows);
-    database.batch(batch).await.map(drop).map_err(|error| failed(file, error))
+    match database.batch(batch).await {
+        Ok(_) => Ok(true),
+        Err(Error::Sql { place: Some(place), .. }) if place.text == 0 && is_applied(database, file).await? => Ok(false),
+        Err(error) => Err(failed(file, error)),
+    }
+}
+
+/// Whether the file is applied, and as it is given here.
+async fn is_applied(database: &Database, file: &Migration<'_>) -> Result<bool, MigrateError> {
+    let applied: Vec<Applied> = database.prepare(APPLIED).all().await?.results()?;
+    match applied.into_iter().find(|done| done.name == file.name) {
+        Some(done) if done.sha256.as_ref().is_some_and(|stored| *stored != sha256(file.sql)) => {
+            Err(MigrateError::Changed { name: file.name.into() })
+        }
+        found => Ok(found.is_some()),
+    }
 }
 
 fn failed(file: &Migration<'_>, error: Error) -> MigrateError {
     let place = match &error {
-        Error::Sql { place, .. } => place.filter(|place| place.text == 0),
+        Error::Sql { place, .. } => place.filter(|place| place.text == FILE),
         _ => None,
     };
     let begin = place.map(|place| first_token(file.sql, place.offset));

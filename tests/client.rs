@@ -8,11 +8,13 @@ use littoral::http::d1::answer_calls;
 use littoral::migrate::{MigrateError, Migration, apply};
 use pollster::block_on;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::rc::Rc;
 
-struct Local(RefCell<Fixture>);
+#[derive(Clone)]
+struct Local(Rc<RefCell<Fixture>>);
 
 impl Transport for Local {
     fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
@@ -24,8 +26,12 @@ impl Transport for Local {
     }
 }
 
+fn local() -> Local {
+    Local(Rc::new(RefCell::new(Fixture::durable())))
+}
+
 fn database() -> Database {
-    Database::new(Local(RefCell::new(Fixture::durable())))
+    Database::new(local())
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +123,56 @@ fn migrations_are_applied_once_and_in_order() {
     assert_eq!(block_on(apply(&db, &[FIRST, SECOND])).unwrap(), [""; 0]);
     let comment = Migration { name: "0010_c.sql", sql: "-- nothing yet" };
     assert_eq!(block_on(apply(&db, &[FIRST, SECOND, comment])).unwrap(), ["0010_c.sql"]);
+}
+
+#[test]
+fn of_two_who_apply_the_same_file_one_does_and_none_fails() {
+    // Both have read the list of applied files before either applies one.
+    let local = local();
+    let db = Database::new(local.clone());
+    let late = Database::new(Late { local, reads: Cell::new(0) });
+    assert_eq!(block_on(apply(&late, &[FIRST, SECOND])).unwrap(), [""; 0]);
+    let names = block_on(db.prepare("SELECT count(*) AS n FROM d1_migrations").first::<i64>(Some("n"))).unwrap();
+    assert_eq!(names, Some(2));
+}
+
+/// Applies the migrations itself right after the list of applied ones was read for the first time.
+struct Late {
+    local: Local,
+    reads: Cell<u32>,
+}
+
+impl Transport for Late {
+    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+        let local = self.local.clone();
+        let first_read = request.contains("SELECT m.name") && self.reads.replace(self.reads.get() + 1) == 0;
+        Box::pin(async move {
+            let answer = local.query(request).await;
+            if first_read {
+                assert_eq!(apply(&Database::new(local), &[FIRST, SECOND]).await.unwrap().len(), 2);
+            }
+            answer
+        })
+    }
+
+    fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
+        unreachable!("no test dumps through it")
+    }
+}
+
+#[test]
+fn errors_say_what_kind_they_are() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let twice = db.prepare("INSERT INTO tracks (id) VALUES (1)").run().await.unwrap_err();
+        assert!(twice.is_constraint() && twice.is_unique_violation() && !twice.is_bookmark());
+        let syntax = db.prepare("SELEC 1").run().await.unwrap_err();
+        assert!(!syntax.is_constraint());
+        let bookmark = db.with_session(Some("nonsense")).prepare("SELECT 1").run().await.unwrap_err();
+        assert!(bookmark.is_bookmark(), "{bookmark}");
+        Ok::<_, Error>(())
+    })
+    .unwrap();
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //    what is applied. What each file contained is kept beside it, in `littoral_migrations`.
 // 3. Before anything runs, the applied files are compared with the given ones: a changed, missing or
 //    late one stops everything. A file that wrangler applied has no hash here and is taken as it is.
-// 4. Finding the statement that failed leaves no trace: the attempts all end in a rollback.
+// 4. Of several who apply the same files at once, one applies each file and none fails.
+// 5. Finding the statement that failed leaves no trace: the attempts all end in a rollback.
 // Not here: reading files; the caller passes their names and texts.
 
 import { leadingBlank, lineAt, splitStatements } from "./sql.js";
@@ -46,8 +47,7 @@ export async function applyMigrations(db, migrations) {
   const names = [];
   for (const file of files) {
     if (done.has(file.name)) continue;
-    await applyOne(db, file);
-    names.push(file.name);
+    if (await applyOne(db, file)) names.push(file.name);
   }
   return names;
 }
@@ -77,7 +77,7 @@ function checkApplied(applied, files) {
       throw new MigrationError(`Migration ${name} was applied to this database and is missing from the files`, { migration: name });
     }
     if (sha256 !== null && sha256 !== files[at].sha256) {
-      throw new MigrationError(`Migration ${name} has changed since it was applied to this database`, { migration: name });
+      throw changed(name);
     }
     latest = Math.max(latest, at);
   }
@@ -90,19 +90,36 @@ function checkApplied(applied, files) {
   }
 }
 
+/** Applies a file; false when somebody else has applied it meanwhile. */
 async function applyOne(db, file) {
   const name = quoted(file.name);
+  // The rows come first: of two who apply the same file at once, one fails there and has changed nothing.
   const rows = `INSERT INTO "d1_migrations" (name) VALUES (${name});\n` +
-    `INSERT INTO "littoral_migrations" (name, sha256) VALUES (${name}, '${file.sha256}');`;
+    `INSERT INTO "littoral_migrations" (name, sha256) VALUES (${name}, '${file.sha256}');\n`;
   try {
-    await db.prepare(terminated(file.sql) + rows).run();
+    // D1 wants a statement at the end, where the file may have a comment.
+    await db.prepare(`${rows}${terminated(file.sql)}SELECT 1;`).run();
+    return true;
   } catch (cause) {
+    if (await isApplied(db, file)) return false;
     const found = await findFailure(db, file.sql, cause);
     const where = found ? ` at line ${found.line}` : "";
     const what = found ? `\n${found.sql}` : "";
     throw new MigrationError(`Migration ${file.name} failed${where} and was rolled back: ${cause.cause?.message ?? cause.message}${what}`,
       { migration: file.name, ...found, cause });
   }
+}
+
+/** Whether the file is applied, and as it is given here. */
+async function isApplied(db, { name, sha256 }) {
+  const { results } = await db.prepare(APPLIED).all();
+  const done = results.find((applied) => applied.name === name);
+  if (done && done.sha256 !== null && done.sha256 !== sha256) throw changed(name);
+  return done !== undefined;
+}
+
+function changed(name) {
+  return new MigrationError(`Migration ${name} has changed since it was applied to this database`, { migration: name });
 }
 
 // The least number of statements that fail is found by halves: a run of k statements followed by one
@@ -121,13 +138,15 @@ async function findFailure(db, sql, cause) {
   const { text, start } = pieces[good];
   const blank = leadingBlank(text);
   const offset = / at offset (\d+): /.exec(cause.message)?.[1] ?? 0;
-  const at = Math.min(Math.max(blank, Number(offset)), text.length);
+  const white = text.length - text.trimStart().length;
+  const at = Math.min(Math.max(blank, white + Number(offset)), text.length);
   return { line: lineAt(sql, start + at), sql: text.slice(blank).trim() };
 }
 
 async function errorAfter(db, pieces) {
   try {
-    await db.prepare(`${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
+    // Not the first statement, as in applyOne: offsets are counted otherwise there.
+    await db.prepare(`SELECT 1;\n${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
     return "";
   } catch (error) {
     return error.message;

@@ -44,6 +44,28 @@ pub struct Place {
 }
 
 impl Error {
+    /// Whether a constraint refused the statement: UNIQUE, NOT NULL, CHECK, a foreign key.
+    pub fn is_constraint(&self) -> bool {
+        self.server_text().is_some_and(|text| text.contains(": SQLITE_CONSTRAINT"))
+    }
+
+    /// Whether a UNIQUE or PRIMARY KEY constraint refused the statement.
+    pub fn is_unique_violation(&self) -> bool {
+        self.server_text().is_some_and(|text| text.contains("SQLITE_CONSTRAINT_UNIQUE") || text.contains("SQLITE_CONSTRAINT_PRIMARYKEY"))
+    }
+
+    /// Whether the session's bookmark was refused: malformed, or of another database. A session without it will be served.
+    pub fn is_bookmark(&self) -> bool {
+        self.server_text().is_some_and(|text| text.starts_with("invalid bookmark or constraint") || text.starts_with("the bookmark "))
+    }
+
+    fn server_text(&self) -> Option<&str> {
+        match self {
+            Error::Sql { message, .. } => Some(message),
+            Error::Type { .. } | Error::ColumnNotFound { .. } | Error::Row { .. } | Error::Binding { .. } => None,
+        }
+    }
+
     pub(super) fn encoding(error: serde_json::Error) -> Error {
         Error::Type { message: error.to_string() }
     }

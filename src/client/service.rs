@@ -43,6 +43,10 @@ impl Database {
         if !binding.is_object() {
             return Err(Error::Binding { message: format!("the environment has no binding {name}") });
         }
+        if class_of(&binding).as_deref() == Some("D1Database") {
+            let message = format!("{name} is the runtime's own D1Database: use env.d1(), or leave `dev.plugin` out of the binding");
+            return Err(Error::Binding { message });
+        }
         Ok(Database::new(ServiceBinding::new(binding)))
     }
 }
@@ -67,6 +71,11 @@ impl Transport for ServiceBinding {
             Ok(js_sys::Uint8Array::new(&file).to_vec())
         })
     }
+}
+
+fn class_of(value: &JsValue) -> Option<String> {
+    let constructor = js_sys::Reflect::get(value, &"constructor".into()).ok()?;
+    js_sys::Reflect::get(&constructor, &"name".into()).ok()?.as_string()
 }
 
 fn lost(error: JsValue) -> Error {

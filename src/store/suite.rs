@@ -28,7 +28,7 @@ pub type Outcome = Result<(), String>;
 type Reopen<'a> = dyn FnMut() -> Result<Rc<dyn PageStore>, StoreError> + 'a;
 type Case = fn(&mut Reopen<'_>) -> Result<(), Failed>;
 
-const CASES: [(&str, Case); 14] = [
+const CASES: [(&str, Case); 16] = [
     ("an empty store has the empty state and nothing else", an_empty_store_has_the_empty_state),
     ("txids are dense", txids_are_dense),
     ("commits that break an invariant are refused", invalid_commits_are_refused),
@@ -43,6 +43,8 @@ const CASES: [(&str, Case); 14] = [
     ("the lock page is never written and reads as zeros", the_lock_page_reads_as_zeros),
     ("many small commits", many_small_commits),
     ("a commit without frames", a_commit_without_frames),
+    ("a state is found by its time", states_are_found_by_time),
+    ("what only the past needs is measured", the_past_is_measured),
 ];
 
 /// The names of the cases, in order.
@@ -305,6 +307,52 @@ fn a_commit_without_frames(open: &mut Reopen<'_>) -> Result<(), Failed> {
     history.commit(2, &[])?;
     history.commit(0, &[])?;
     equal("the log by one frame at a time", &history.store.log_after(Txid(1), 0)?.len(), &3)?;
+    history.check_and_reopen(open)
+}
+
+fn states_are_found_by_time(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let mut history = History::new(open()?, PageSize::DEFAULT);
+    equal("the state of an empty store", &history.store.txid_at(5)?, &Txid::EMPTY)?;
+    for round in 1..=90 {
+        // A second passes between commits, except at every tenth.
+        let mut commit = history.next(70, &(1..=70).map(|pgno| (pgno, Image::Text(round))).collect::<Vec<_>>());
+        commit.state.time_ms = 1_000 * (round - round / 10);
+        history.append(commit)?;
+    }
+    for (time_ms, txid) in [(0, 0), (999, 0), (1_000, 1), (1_001, 1), (9_000, 10), (9_500, 10), (10_000, 11), (81_000, 90), (u64::MAX, 90)]
+    {
+        equal(&format!("the state at {time_ms} ms"), &history.store.txid_at(time_ms)?, &Txid(txid))?;
+    }
+    let oldest = history.store.prune(Txid(50))?;
+    for time_ms in [0, 1_000, 20_000] {
+        equal("the state at a time that is pruned", &history.store.txid_at(time_ms)?, &oldest)?;
+    }
+    history.forget_before(oldest);
+    history.check_and_reopen(open)
+}
+
+fn the_past_is_measured(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let mut history = History::new(open()?, PageSize::DEFAULT);
+    let page = PageSize::DEFAULT.bytes() as u64;
+    let wide = |seed: u64| (1..=100).map(|pgno| (pgno, Image::Noise(seed * 1_000 + u64::from(pgno)))).collect::<Vec<_>>();
+    history.commit(100, &wide(1))?;
+    let only_present = history.store.history_bytes()?;
+    ensure(&format!("without a past, {only_present} bytes are little"), only_present < 10 * page)?;
+    // Five times 100 pages at once, then 3,000 one by one: more than any store keeps in its log before it puts it in order.
+    for seed in 2..7 {
+        history.commit(100, &wide(seed))?;
+    }
+    for seed in 0..3_000 {
+        history.commit(100, &[(1 + seed as u32 % 9, Image::Noise(seed))])?;
+        history.keep_one_in(500);
+    }
+    let past = history.store.history_bytes()?;
+    ensure(&format!("{past} bytes are about 3,500 pages"), (2_000 * page..14_000 * page).contains(&past))?;
+    let head = history.store.head().txid;
+    history.store.prune(head)?;
+    let left = history.store.history_bytes()?;
+    ensure(&format!("pruning leaves {left} bytes of {past}"), left < past / 2)?;
+    history.forget_before(history.store.oldest());
     history.check_and_reopen(open)
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, missing_docs)]
 
 use fallible_iterator::FallibleIterator;
+pub mod crashing;
+
 use littoral::engine::{Call, CallResult, Database, Limits, ResultSet, Statement, Value};
 use littoral::store::durable::HostSql;
 use littoral::store::{DurableStore, MemoryStore, PageStore};

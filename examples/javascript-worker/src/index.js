@@ -25,9 +25,9 @@ export default {
       }
       if (pathname === "/links" || pathname.startsWith("/links/")) {
         const session = resume(db, request);
-        return keep(session, await manage(session, request, decodeURIComponent(pathname.slice("/links/".length))));
+        return keep(session, await manage(session, request, pathname.slice("/links/".length)));
       }
-      return await follow(db, request, decodeURIComponent(pathname.slice(1)));
+      return await follow(db, request, pathname.slice(1));
     } catch (error) {
       // It may have been the bookmark: one of a database that has been replaced is refused.
       return forget(Response.json({ error: error.message }, { status: 500 }));

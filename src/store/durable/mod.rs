@@ -9,7 +9,7 @@
 //! | `littoral` | `key`, `value`: `schema` = 1 |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `pgno`, `txid`, `checksum`, `image` |
-//! | `folds` | `txid`: the states as of which `pages` is complete; `log_bytes`: of the images in the log since the fold before |
+//! | `folds` | `txid`: the states as of which `pages` is complete; `log_bytes`: of the images in the log since the fold before, and of those that a wide commit replaced |
 //!
 //! **Invariants**
 //! 1. Let F be the newest fold. For every page, the newest version not newer than F is in `pages`, for F and every older fold kept.
@@ -160,9 +160,9 @@ impl<Q: Sql> DurableStore<Q> {
         row.map_or_else(|| Err(StoreError::damaged_page(pgno, slot.txid, "its commit is missing")), |row| RowReader::new(row).blob())
     }
 
-    /// Writes the newest image of every page in the log beyond the newest fold to `pages`, and makes the head a fold.
+    /// Writes the newest image of every page in the log beyond the newest fold to `pages`.
     /// To be called inside a transaction; `skip` are pages about to be written anyway.
-    fn write_fold(&self, skip: &[Frame], folded: Txid) -> Result<(), StoreError> {
+    fn write_fold(&self, skip: &[Frame]) -> Result<(), StoreError> {
         let newest = self.inner.borrow().recent.newest_of_all();
         let skipped = |pgno: &Pgno| skip.binary_search_by_key(pgno, |frame| frame.pgno).is_ok();
         let mut row: Option<(Txid, Vec<u8>)> = None;
@@ -175,7 +175,12 @@ impl<Q: Sql> DurableStore<Q> {
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
             self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
         }
-        let log_bytes = self.inner.borrow().recent.bytes();
+        Ok(())
+    }
+
+    /// Makes `folded` a fold. `replaced` bytes of images were written over older ones, beside those in the log.
+    fn write_fold_row(&self, folded: Txid, replaced: usize) -> Result<(), StoreError> {
+        let log_bytes = self.inner.borrow().recent.bytes() + replaced as u64;
         self.sql.rows("INSERT INTO folds (txid, log_bytes) VALUES (?1, ?2)", &[Param::Int(folded.0), Param::Int(log_bytes)])?;
         Ok(())
     }
@@ -228,17 +233,21 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     fn append_wide(&self, commit: &Commit) -> Result<(), StoreError> {
-        let txid = commit.state.txid;
+        let (txid, pages_before) = (commit.state.txid, self.head().page_count);
         let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES);
         for frame in &commit.frames {
             encode_entry(&mut pages, frame.pgno, 0, frame.checksum);
         }
         seal(&mut pages, &commit.state);
         self.sql.transaction(&mut || {
-            self.write_fold(&commit.frames, txid)?;
+            self.write_fold(&commit.frames)?;
+            let mut replaced = 0;
             for Frame { pgno, image, checksum } in &commit.frames {
-                self.write_page(*pgno, txid, *checksum, &codec::compress(image))?;
+                let stored = codec::compress(image);
+                replaced += if pgno.0 <= pages_before { stored.len() } else { 0 };
+                self.write_page(*pgno, txid, *checksum, &stored)?;
             }
+            self.write_fold_row(txid, replaced)?;
             self.write_commit(&commit.state, &pages, None)
         })?;
         self.inner.borrow_mut().become_folded(commit.state);
@@ -247,7 +256,10 @@ impl<Q: Sql> DurableStore<Q> {
 
     fn fold(&self) -> Result<(), StoreError> {
         let head = self.head();
-        self.sql.transaction(&mut || self.write_fold(&[], head.txid))?;
+        self.sql.transaction(&mut || {
+            self.write_fold(&[])?;
+            self.write_fold_row(head.txid, 0)
+        })?;
         self.inner.borrow_mut().become_folded(head);
         Ok(())
     }

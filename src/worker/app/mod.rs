@@ -61,7 +61,7 @@ fn database(env: &Env) -> worker::Result<Database> {
 }
 
 async fn set_up(db: &Database) -> worker::Result<Response> {
-    let applied = apply(db, &MIGRATIONS).await.map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let applied = apply(db, &MIGRATIONS).await?;
     let empty = db.prepare("SELECT NOT EXISTS (SELECT 1 FROM species) AS empty").first::<i64>(Some("empty")).await? == Some(1);
     let mut loaded = 0;
     if empty {
