@@ -120,7 +120,7 @@ fn assert_equal(db: &mut Fixture, plain: &Connection, sql: &str) {
     let ours = run(db, sql, vec![]);
     assert_eq!(ours.rows, plain_values(plain, sql, &[]).unwrap(), "{sql}");
     let statement = plain.prepare(sql).unwrap();
-    assert!(statement.column_names().into_iter().eq(&ours.columns), "{sql}: {:?}", ours.columns);
+    assert!(statement.column_names().eq(&ours.columns), "{sql}: {:?}", ours.columns);
     assert!(sql.contains("Played") || !ours.rows.is_empty() || sql.contains("HAVING abs"), "finds something: {sql}");
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Fixture;
-use littoral::client::{Database, Error, Transport};
+use littoral::client::{Database, Error, Point, Transport};
 use littoral::http::d1::answer_calls;
 use littoral::migrate::{MigrateError, Migration, apply};
 use pollster::block_on;
@@ -108,6 +108,31 @@ fn a_session_carries_its_newest_bookmark() {
         let forged = "ffffffff-ffffffff-00000000-00000000000000000000000000000000";
         let error = database().with_session(Some(forged)).prepare("SELECT 1").run().await.unwrap_err();
         assert!(error.to_string().contains("not of this database"), "{error}");
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_past_is_read_as_it_was_and_cannot_be_written() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let session = db.with_session(None);
+        session.prepare("SELECT 1").run().await?;
+        let before = session.get_bookmark().unwrap();
+        db.prepare("DELETE FROM tracks").run().await?;
+        let past = db.at(Point::Bookmark(before.clone()));
+        let count = "SELECT count(*) AS n FROM tracks";
+        for _ in 0..2 {
+            assert_eq!(past.prepare(count).first::<i64>(Some("n")).await?, Some(2));
+            assert_eq!(db.prepare(count).first::<i64>(Some("n")).await?, Some(0));
+        }
+        assert_eq!(past.get_bookmark(), Some(before.clone()));
+        let error = past.prepare("DELETE FROM tracks").run().await.unwrap_err();
+        assert_eq!(error.to_string(), "D1_ERROR: attempt to write a readonly database: SQLITE_READONLY");
+        let foreign = before.replace(&before[27..43], "0123456789abcdef");
+        let error = db.at(Point::Bookmark(foreign)).prepare(count).run().await.unwrap_err();
+        assert!(error.to_string().contains("is not of this database"), "{error}");
         Ok::<_, Error>(())
     })
     .unwrap();

@@ -3,7 +3,11 @@
 mod common;
 
 use common::{Fixture, run, run_err, values};
-use littoral::engine::{Statement, Value};
+use littoral::engine::{Database, Error, Limits, Point, ResultSet, Statement, Value};
+use littoral::store::DurableStore;
+use littoral::store::durable::HostSql;
+use std::cell::Cell;
+use std::rc::Rc;
 
 #[test]
 fn a_row_written_is_read_back() {
@@ -133,11 +137,11 @@ fn a_snapshot_stays_where_it_is() {
         run(&mut db, "INSERT INTO t VALUES (?)", vec![Value::Integer(v)]);
     }
     let select = vec![Statement::new("SELECT count(*) FROM t", vec![])];
-    let seen = &snapshot.run::<littoral::engine::ResultSet>(&select).unwrap()[0];
+    let seen = &snapshot.run::<ResultSet>(&select).unwrap()[0];
     assert_eq!(seen.rows, [[Value::Integer(1)]]);
     assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(2999)]]);
     let write = vec![Statement::new("INSERT INTO t VALUES (0)", vec![])];
-    let error = snapshot.run::<littoral::engine::ResultSet>(&write).unwrap_err();
+    let error = snapshot.run::<ResultSet>(&write).unwrap_err();
     assert_eq!(error.to_string(), "attempt to write a readonly database: SQLITE_READONLY");
 }
 
@@ -157,6 +161,33 @@ fn large_results_are_refused() {
 }
 
 #[test]
+fn the_past_is_found_by_time_and_by_bookmark() {
+    let clock = Rc::new(Cell::new(1_000));
+    let now = clock.clone();
+    let store = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
+    let mut db = Fixture { database: Database::open(store, Limits::default(), Rc::new(move || now.get())) };
+    run(&mut db, "CREATE TABLE t (v)", vec![]);
+    for v in 1..=3_000 {
+        clock.set(1_000 + v);
+        run(&mut db, "INSERT INTO t VALUES (?)", vec![Value::Integer(v as i64)]);
+    }
+    let count = vec![Statement::new("SELECT count(*) FROM t", vec![])];
+    let mut seen = |point| Ok::<_, Error>(db.database.at(point)?.run::<ResultSet>(&count).unwrap()[0].rows[0][0].clone());
+    for v in [0, 1, 2, 1_500, 2_999, 3_000] {
+        assert_eq!(seen(Point::Time(1_000 + v)).unwrap(), Value::Integer(v as i64));
+    }
+    assert_eq!(seen(Point::Time(9_999)).unwrap(), Value::Integer(3_000));
+    let head = db.database.state();
+    assert!(db.database.at(Point::Time(999)).unwrap().run::<ResultSet>(&count).unwrap_err().to_string().starts_with("no such table"));
+    let oldest = db.database.store().prune(head.txid).unwrap();
+    assert!(oldest.0 > 1_000);
+    let error = db.database.at(Point::Time(1_001)).err().unwrap();
+    let oldest = db.database.store().state(oldest).unwrap().bookmark();
+    assert_eq!(error, Error::TooOld { oldest });
+    assert!(db.database.at(Point::Bookmark(oldest)).is_ok());
+}
+
+#[test]
 fn history_stays_within_its_limits_and_keeps_what_snapshots_read() {
     let mut db = Fixture::durable_with_limits(|limits| limits.history_bytes = 200_000);
     run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", vec![]);
@@ -169,7 +200,7 @@ fn history_stays_within_its_limits_and_keeps_what_snapshots_read() {
     let snapshot = db.database.snapshot(db.database.state().txid).unwrap();
     fill(&mut db, 8_000);
     let count = vec![Statement::new("SELECT count(*) FROM t", vec![])];
-    assert_eq!(snapshot.run::<littoral::engine::ResultSet>(&count).unwrap()[0].rows, [[Value::Integer(10)]]);
+    assert_eq!(snapshot.run::<ResultSet>(&count).unwrap()[0].rows, [[Value::Integer(10)]]);
     assert!(db.database.store().oldest() <= snapshot.state().txid);
     drop(snapshot);
     fill(&mut db, 12_000);

@@ -42,6 +42,13 @@ export class D1Database {
     return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark)));
   }
 
+  /** A read-only session at a point of the past: a bookmark, or a Date. */
+  at(point) {
+    if (point instanceof Date && !Number.isNaN(point.getTime())) return new D1DatabaseSession(this.#channel.at(point.getTime()));
+    if (typeof point === "string") return new D1DatabaseSession(this.#channel.at(point.trim()));
+    throw new TypeError("at() takes a bookmark or a Date");
+  }
+
   /** The database as a SQLite file. D1 offers this to its first databases only. */
   async dump() {
     try {

@@ -29,13 +29,17 @@ export class Channel {
   #head;
   /** null: calls go to the primary and bookmarks are ignored. Otherwise the newest bookmark, or a constraint. */
   #token;
+  /** Reading the past: the bookmark is learned, not sent. */
+  #past;
   #texts = [];
   #waiting = [];
 
-  constructor(stub, codec, token) {
+  /** `point` is a member of the request that names a point of the past, or nothing. */
+  constructor(stub, codec, token, point = "") {
     this.#stub = stub;
     this.#codec = codec;
-    this.#head = wireMembers(codec);
+    this.#head = wireMembers(codec) + point;
+    this.#past = point !== "";
     this.#token = token;
   }
 
@@ -53,8 +57,14 @@ export class Channel {
     return new Channel(this.#stub, this.#codec, token);
   }
 
-  dump() {
-    return this.#stub.dump();
+  /** A channel to the same database as it was: at a bookmark, or at a time in milliseconds since 1970. */
+  at(point) {
+    const named = typeof point === "number" ? `"time_ms":${point}` : `"bookmark":${JSON.stringify(point)}`;
+    return new Channel(this.#stub, this.#codec, FIRST_UNCONSTRAINED, `"at":{${named}},`);
+  }
+
+  async dump() {
+    return new Response(await this.#stub.dump()).arrayBuffer();
   }
 
   /** Sends one call, a statement or an array of them, and resolves to its answer. */
@@ -87,7 +97,7 @@ export class Channel {
 
   async #request(texts, waiting) {
     try {
-      const bookmark = this.#token ? `"bookmark":${JSON.stringify(this.#token)},` : "";
+      const bookmark = this.#token && !this.#past ? `"bookmark":${JSON.stringify(this.#token)},` : "";
       const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
       const answer = await this.#stub.query(body);
       const response = parseResponse(typeof answer === "string" ? answer : UTF8.decode(answer), this.#codec);

@@ -62,14 +62,16 @@ export declare class D1Database {
   /** Runs one statement per line, all in one transaction. */
   exec(query: string): Promise<D1ExecResult>;
   withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint): D1DatabaseSession;
+  /** A read-only session at a point of the past: a bookmark, or a time. Not in D1. */
+  at(point: D1SessionBookmark | Date): D1DatabaseSession;
   /** The database as a SQLite file. */
   dump(): Promise<ArrayBuffer>;
 }
 
 /** What a Littoral Worker offers through a service binding with props; text is JSON. */
 export interface LittoralService {
-  query(request: string): Promise<string>;
-  dump(): Promise<ArrayBuffer>;
+  query(request: string): Promise<string | Uint8Array>;
+  dump(): Promise<ReadableStream<Uint8Array>>;
 }
 
 export interface BindOptions {

@@ -115,6 +115,11 @@ impl Database {
         self.with_session(Some(constraint.as_str()))
     }
 
+    /// A read-only session at a point of the past, as long as that state is kept.
+    pub fn at(&self, point: Point) -> D1DatabaseSession {
+        self.on(Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Past(point), bookmark: None })))))
+    }
+
     fn on(&self, session: Session) -> D1DatabaseSession {
         D1DatabaseSession { transport: self.transport.clone(), session }
     }
@@ -125,8 +130,24 @@ impl Database {
 struct Session(Option<Rc<RefCell<SessionState>>>);
 
 struct SessionState {
-    start: String,
+    start: Start,
     bookmark: Option<String>,
+}
+
+enum Start {
+    /// A bookmark or a constraint.
+    Token(String),
+    Past(Point),
+}
+
+/// A point of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Point {
+    /// The state that this bookmark names.
+    Bookmark(String),
+    /// The state that was there at this time, in milliseconds since 1970.
+    TimeMs(u64),
 }
 
 impl Session {
@@ -135,14 +156,18 @@ impl Session {
     }
 
     fn starting(start: &str) -> Session {
-        Session(Some(Rc::new(RefCell::new(SessionState { start: start.into(), bookmark: None }))))
+        Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Token(start.into()), bookmark: None }))))
     }
 
-    fn token(&self) -> Option<String> {
-        self.0.as_ref().map(|state| {
-            let state = state.borrow();
-            state.bookmark.as_ref().unwrap_or(&state.start).clone()
-        })
+    /// What the next call carries: the newest bookmark or the constraint, or else the point of the past.
+    fn token(&self) -> (Option<String>, Option<Point>) {
+        let Some(state) = &self.0 else { return (None, None) };
+        let state = state.borrow();
+        match (&state.start, &state.bookmark) {
+            (Start::Past(point), _) => (None, Some(point.clone())),
+            (Start::Token(_), Some(bookmark)) => (Some(bookmark.clone()), None),
+            (Start::Token(start), None) => (Some(start.clone()), None),
+        }
     }
 
     fn advance(&self, bookmark: String) {
@@ -182,7 +207,8 @@ impl D1DatabaseSession {
     }
 
     async fn send(&self, call: &impl Serialize) -> Result<Responses, Error> {
-        let request = RequestBody { bookmark: self.session.token(), calls: [call] };
+        let (bookmark, at) = self.session.token();
+        let request = RequestBody { bookmark, at, calls: [call] };
         let request = serde_json::to_string(&request).map_err(Error::encoding)?;
         let responses = Responses::parse(&self.transport.query(request).await?)?;
         self.session.advance(responses.bookmark.clone());
@@ -194,6 +220,8 @@ impl D1DatabaseSession {
 struct RequestBody<'a, C: Serialize> {
     #[serde(skip_serializing_if = "Option::is_none")]
     bookmark: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Point>,
     calls: [&'a C; 1],
 }
 

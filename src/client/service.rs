@@ -17,6 +17,16 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn dump(this: &Rpc) -> Result<js_sys::Promise, JsValue>;
+
+    /// The runtime's `Response`, which reads a stream to its end.
+    #[wasm_bindgen(js_name = Response)]
+    type JsResponse;
+
+    #[wasm_bindgen(constructor, js_class = "Response")]
+    fn new(body: &JsValue) -> JsResponse;
+
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    fn array_buffer(this: &JsResponse) -> Result<js_sys::Promise, JsValue>;
 }
 
 /// A binding whose RPC methods are Littoral's.
@@ -67,7 +77,8 @@ impl Transport for ServiceBinding {
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
         let rpc = self.0.clone();
         Box::pin(async move {
-            let file = JsFuture::from(rpc.dump().map_err(lost)?).await.map_err(lost)?;
+            let stream = JsFuture::from(rpc.dump().map_err(lost)?).await.map_err(lost)?;
+            let file = JsFuture::from(JsResponse::new(&stream).array_buffer().map_err(lost)?).await.map_err(lost)?;
             Ok(js_sys::Uint8Array::new(&file).to_vec())
         })
     }

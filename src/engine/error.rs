@@ -5,6 +5,7 @@
 //!
 //! **Not here:** how an error travels (`wire`).
 
+use crate::bookmark::Bookmark;
 use crate::store::StoreError;
 use rusqlite::ffi;
 use std::fmt;
@@ -60,6 +61,18 @@ pub enum Error {
         /// The extended result code that SQLite made of it.
         code: i32,
     },
+    /// The state asked for is no longer kept.
+    TooOld {
+        /// The oldest that is kept.
+        oldest: Bookmark,
+    },
+    /// The bookmark names no state of this database.
+    UnknownBookmark {
+        /// The bookmark.
+        bookmark: Bookmark,
+        /// The newest state.
+        newest: Bookmark,
+    },
     /// The number of parameters given is not the number in the statement.
     ParameterCount,
     /// Several statements in one text, and parameters for one that is not the last.
@@ -86,8 +99,19 @@ impl Error {
             Error::Sqlite { code, .. } | Error::Store { code, .. } => Some(primary_name(*code)),
             Error::RanTooLong => Some("SQLITE_INTERRUPT"),
             Error::ResultTooLarge { .. } => Some("SQLITE_TOOBIG"),
-            Error::ParameterCount | Error::ParametersNotLast | Error::NoStatement | Error::NulInText | Error::TransactionStatement => None,
+            Error::TooOld { .. }
+            | Error::UnknownBookmark { .. }
+            | Error::ParameterCount
+            | Error::ParametersNotLast
+            | Error::NoStatement
+            | Error::NulInText
+            | Error::TransactionStatement => None,
         }
+    }
+
+    /// An error of the store outside SQLite.
+    pub(super) fn store(error: StoreError) -> Error {
+        Error::Store { error, code: ffi::SQLITE_ERROR }
     }
 
     /// What SQLite says of an action that the authorizer denies.
@@ -119,6 +143,10 @@ impl fmt::Display for Error {
             Error::Store { error, code } => {
                 write!(f, "{error}")?;
                 write_codes(f, *code)
+            }
+            Error::TooOld { oldest } => write!(f, "that state is no longer kept: the oldest kept is {oldest}"),
+            Error::UnknownBookmark { bookmark, newest } => {
+                write!(f, "the bookmark {bookmark} is not of this database: its newest state is {newest}")
             }
             Error::ParameterCount => f.write_str("Wrong number of parameter bindings for SQL query."),
             Error::ParametersNotLast => {

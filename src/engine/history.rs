@@ -34,12 +34,14 @@ impl History {
         Pin { txid, pinned: self.pinned.clone() }
     }
 
-    /// Prunes a step, if one is due.
+    /// Whether a step of pruning is due.
+    pub(super) fn step_is_due(&self, head: Txid) -> bool {
+        head.0 >= self.last_step.0 + COMMITS_BETWEEN_STEPS
+    }
+
+    /// Prunes a step.
     pub(super) fn step(&mut self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<(), StoreError> {
         let head = store.head().txid;
-        if head.0 < self.last_step.0 + COMMITS_BETWEEN_STEPS {
-            return Ok(());
-        }
         self.last_step = head;
         let expired = store.txid_at(now_ms.saturating_sub(limits.history_ms))?;
         let wanted = if store.history_bytes()? > limits.history_bytes { head } else { expired };

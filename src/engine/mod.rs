@@ -16,6 +16,7 @@ mod connection;
 mod error;
 mod history;
 mod limits;
+mod past;
 mod pragmas;
 mod rows_written;
 mod value;
@@ -23,15 +24,18 @@ mod value;
 pub use connection::RowValues;
 pub use error::{Error, Failure, Place};
 pub use limits::Limits;
+pub use past::Point;
 pub use rusqlite::types::ValueRef;
 pub use value::{ResultSet, Value};
 
 use crate::commit::State;
+use crate::page::Pgno;
 use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use crate::vfs::{Clock, DatabaseFile};
 use connection::{Access, Connection};
 use history::{History, Pin};
+use past::Past;
 use std::rc::Rc;
 
 /// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result.
@@ -95,6 +99,9 @@ pub struct Database {
     clock: Clock,
     limits: Limits,
     history: History,
+    /// The snapshots of the past that were asked last.
+    past: Past,
+    store_failed: bool,
     /// `None` after an error of the store, until the next call.
     writer: Option<Connection>,
 }
@@ -102,12 +109,18 @@ pub struct Database {
 impl Database {
     /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
     pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
-        Database { store, clock, limits, history: History::default(), writer: None }
+        Database { store, clock, limits, history: History::default(), past: Past::default(), store_failed: false, writer: None }
     }
 
     /// The store.
     pub fn store(&self) -> &Rc<dyn PageStore> {
         &self.store
+    }
+
+    /// Whether the store failed under a call. What it holds in memory may lag behind what is stored, if only an answer was lost: whoever
+    /// can open it anew should.
+    pub fn store_failed(&self) -> bool {
+        self.store_failed
     }
 
     /// The newest state.
@@ -130,7 +143,11 @@ impl Database {
             writer.refill_results();
         }
         // A step that fails leaves more history than wanted, which harms nobody; the next step tries again.
-        let _ = self.history.step(&*self.store, &self.limits, (self.clock)());
+        let due = self.history.step_is_due(self.store.head().txid);
+        if due {
+            self.past.forget();
+            let _ = self.history.step(&*self.store, &self.limits, (self.clock)());
+        }
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
@@ -185,6 +202,7 @@ impl Database {
     /// Lets go of a connection that met an error of the store, or that could not end its transaction.
     fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
+        self.store_failed |= poisoned;
         if poisoned || self.writer.as_ref().is_some_and(Connection::in_transaction) {
             self.writer = None;
         }
@@ -193,7 +211,7 @@ impl Database {
 
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
-        let state = self.store.state(txid).map_err(|error| Error::Store { error, code: rusqlite::ffi::SQLITE_ERROR })?;
+        let state = self.store.state(txid).map_err(Error::store)?;
         let file = DatabaseFile::reader(self.store.clone(), state);
         let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
         Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)?, _pin: self.history.pin(txid) })
@@ -202,10 +220,15 @@ impl Database {
     /// The database file: every page of the newest state in order, as plain SQLite opens it.
     pub fn dump(&self) -> Result<Vec<u8>, StoreError> {
         let state = self.store.head();
+        self.pages(&state, Pgno::FIRST, state.page_count)
+    }
+
+    /// A part of the database file at `state`: `count` pages from `first`.
+    pub fn pages(&self, state: &State, first: Pgno, count: u32) -> Result<Vec<u8>, StoreError> {
         let page_bytes = state.page_size.bytes();
-        let mut file = vec![0; page_bytes * state.page_count as usize];
-        for (index, page) in file.chunks_exact_mut(page_bytes).enumerate() {
-            self.store.read_page(crate::Pgno(index as u32 + 1), state.txid, page)?;
+        let mut file = vec![0; page_bytes * count as usize];
+        for (page, pgno) in file.chunks_exact_mut(page_bytes).zip(first.0..) {
+            self.store.read_page(Pgno(pgno), state.txid, page)?;
         }
         Ok(file)
     }
@@ -225,7 +248,18 @@ impl Snapshot {
 
     /// Runs a call. Statements that write fail with `attempt to write a readonly database`.
     pub fn run<E: RowEncoder<Options = ()>>(&self, call: &Call) -> CallResult<E> {
-        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, ()))
+        self.run_alone::<E>(call, ())
+    }
+
+    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`Database::run_with`].
+    pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
+        self.connection.refill_results();
+        let results = calls.iter().map(|call| self.run_alone::<E>(call, options));
+        results.take_while(|result| !lacked_room(&self.connection, result)).collect()
+    }
+
+    fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
+        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, options))
     }
 }
 

@@ -9,8 +9,8 @@
 //! **Not here:** where a request came from (`worker`).
 
 use crate::bookmark::Bookmark;
-use crate::engine::{Call, CallResult, Database, Error};
-use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, failure, malformed, responses};
+use crate::engine::{Call, CallResult, Database, Error, Point};
+use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, PointBody, failure, malformed, responses};
 
 /// What a session may ask for instead of a bookmark.
 const CONSTRAINTS: [&str; 2] = ["first-primary", "first-unconstrained"];
@@ -65,7 +65,10 @@ pub fn answer_together(database: &mut Database, requests: &[Request<'_>]) -> Vec
         let calls: Vec<(&Call, Format)> = waiting.iter().flat_map(Parsed::calls).collect();
         let mut results = database.run_with::<JsonResult>(&calls).into_iter();
         let bookmark = bookmark(database);
-        answers.extend(waiting.iter().map_while(|request| request.answer(&mut results, &bookmark)));
+        answers.extend(waiting.iter().map_while(|request| match request {
+            Parsed::Past { calls, format, point } => Some(answer_past(database, calls, *format, *point)),
+            _ => request.answer(&mut results, &bookmark),
+        }));
     }
     answers
 }
@@ -87,6 +90,12 @@ enum Parsed {
         calls: Vec<(Call, bool)>,
         format: Format,
     },
+    /// Calls of the past: they share nothing with those of the present.
+    Past {
+        calls: Vec<(Call, bool)>,
+        format: Format,
+        point: Point,
+    },
     /// Answered without the database.
     Refused(String),
 }
@@ -96,7 +105,7 @@ impl Parsed {
         let (one, many, format) = match self {
             Parsed::D1 { call, format, .. } => (Some(call), &[][..], *format),
             Parsed::Calls { calls, format } => (None, calls.as_slice(), *format),
-            Parsed::Refused(_) => (None, &[][..], Format::default()),
+            Parsed::Past { .. } | Parsed::Refused(_) => (None, &[][..], Format::default()),
         };
         one.into_iter().chain(many.iter().map(|(call, _)| call)).map(move |call| (call, format))
     }
@@ -115,6 +124,7 @@ impl Parsed {
                 answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: None })
             }
             Parsed::Refused(body) => Some(Answer { body: body.clone(), bookmark: None }),
+            Parsed::Past { .. } => None,
         }
     }
 }
@@ -136,13 +146,38 @@ fn parse(database: &Database, request: &Request<'_>) -> Parsed {
             Ok(request) => match check_session(database, request.bookmark.as_deref()) {
                 Ok(()) => {
                     let format = Format { objects: false, blobs: request.blobs };
-                    Parsed::Calls { calls: request.calls.into_iter().map(CallBody::into_call).collect(), format }
+                    let calls = request.calls.into_iter().map(CallBody::into_call).collect();
+                    match request.at.map(read_point).transpose() {
+                        Ok(None) => Parsed::Calls { calls, format },
+                        Ok(Some(point)) => Parsed::Past { calls, format, point },
+                        Err(error) => Parsed::Refused(malformed(&error)),
+                    }
                 }
                 Err(error) => Parsed::Refused(malformed(&error)),
             },
             Err(error) => Parsed::Refused(malformed(&not_understood(&error))),
         },
     }
+}
+
+fn read_point(point: PointBody) -> Result<Point, String> {
+    match point {
+        PointBody::Bookmark(text) => text.parse().map(Point::Bookmark).map_err(|error| format!("invalid bookmark: {error}")),
+        PointBody::TimeMs(time_ms) => Ok(Point::Time(time_ms)),
+    }
+}
+
+fn answer_past(database: &mut Database, calls: &[(Call, bool)], format: Format, point: Point) -> Answer {
+    let (calls, batches): (Vec<Call>, Vec<bool>) = calls.iter().cloned().unzip();
+    let body = match database.at(point) {
+        Ok(snapshot) => {
+            let results = snapshot.run_with::<JsonResult>(&calls, format);
+            let answers: Vec<String> = results.into_iter().zip(batches).map(|(result, batch)| answer_call(result, batch)).collect();
+            responses(&snapshot.state().bookmark().to_string(), &answers)
+        }
+        Err(error) => malformed(&error.to_string()),
+    };
+    Answer { body, bookmark: None }
 }
 
 fn answer_call(result: CallResult<JsonResult>, batch: bool) -> String {
@@ -159,7 +194,7 @@ fn check_session(database: &Database, session: Option<&str>) -> Result<(), Strin
     let bookmark: Bookmark = text.parse().map_err(|error| format!("invalid bookmark or constraint: {error}"))?;
     let head = database.state();
     if bookmark.txid > head.txid {
-        return Err(format!("the bookmark {text} is not of this database: its newest state is {}", head.bookmark()));
+        return Err(Error::UnknownBookmark { bookmark, newest: head.bookmark() }.to_string());
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { dump } from "./dump.mjs";
 import { Group } from "./group.mjs";
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
@@ -32,8 +33,9 @@ export class Database extends DurableObject {
 		return this.#group.submit([body, format, session]);
 	}
 
+	/** The database file, as a byte stream. */
 	dump() {
-		return this.#database.dump();
+		return dump(this.#database);
 	}
 }
 

@@ -10,8 +10,10 @@
 
 use crate::engine::{Database as Engine, Limits};
 use crate::http::d1::{Answer, Request, answer_together};
+use crate::page::Pgno;
 use crate::store::durable::object::{ObjectSql, ObjectStorage};
 use crate::store::{DurableStore, StoreError};
+use crate::txid::Txid;
 use crate::wire::d1::{failure, malformed};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -60,11 +62,24 @@ impl Database {
         all
     }
 
-    /// The database file.
-    pub fn dump(&self) -> Result<js_sys::Uint8Array, JsError> {
-        let file = self.with_engine(|engine| engine.dump()).and_then(|file| file).map_err(|error| JsError::new(&error.to_string()))?;
-        Ok(js_sys::Uint8Array::from(&*file))
+    /// The newest state, for a dump: its txid, pages and bytes of a page.
+    #[wasm_bindgen(js_name = dumpState)]
+    pub fn dump_state(&self) -> Result<Vec<f64>, JsError> {
+        let state = self.with_engine(|engine| engine.state()).map_err(js_error)?;
+        Ok(vec![state.txid.0 as f64, f64::from(state.page_count), state.page_size.bytes() as f64])
     }
+
+    /// Pages of the database file at `txid`, `count` from `first`.
+    #[wasm_bindgen(js_name = dumpPages)]
+    pub fn dump_pages(&self, txid: f64, first: u32, count: u32) -> Result<js_sys::Uint8Array, JsError> {
+        let read = |engine: &mut Engine| engine.store().state(Txid(txid as u64)).and_then(|state| engine.pages(&state, Pgno(first), count));
+        let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
+        Ok(js_sys::Uint8Array::from(&*pages))
+    }
+}
+
+fn js_error(error: StoreError) -> JsError {
+    JsError::new(&error.to_string())
 }
 
 /// Long texts travel as UTF-8: the runtime would count two bytes for each character of a string that holds any beyond Latin-1, and it
@@ -131,7 +146,9 @@ impl Database {
             let store = DurableStore::open(ObjectSql::new(storage))?;
             *engine = Some(Engine::open(Rc::new(store), self.limits()?, Rc::new(|| js_sys::Date::now() as u64)));
         }
-        engine.as_mut().map(ask).ok_or_else(|| StoreError::Io("the database is not open".into()))
+        let answer = engine.as_mut().map(ask);
+        engine.take_if(|engine| engine.store_failed());
+        answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
     }
 }
 

@@ -21,6 +21,42 @@ const answering = (responses) => ({ query: async () => JSON.stringify(responses)
 const ok = (value) => ({ success: true, results: { columns: ["a"], rows: [[value]] }, meta: { duration: 0 } });
 
 export default serve({
+  async "the past is read at a bookmark and at a time"({ stub }) {
+    const db = bind(stub);
+    await db.exec("CREATE TABLE past (v)");
+    const session = db.withSession();
+    await session.prepare("INSERT INTO past VALUES (1)").run();
+    const bookmark = session.getBookmark();
+    await db.prepare("INSERT INTO past VALUES (2)").run();
+    const count = (at) => at.prepare("SELECT count(*) AS n FROM past").first("n");
+    const past = db.at(bookmark);
+    assert.deepEqual(await Promise.all([count(past), count(db), count(past)]), [1, 2, 1]);
+    assert.equal(past.getBookmark(), bookmark);
+    assert.equal(await count(db.at(new Date(Date.now() + 60_000))), 2);
+    await assert.rejects(past.prepare("INSERT INTO past VALUES (3)").run(), /attempt to write a readonly database: SQLITE_READONLY/);
+    await assert.rejects(count(db.at(new Date(0))), /no such table: past|no longer kept/);
+    await assert.rejects(count(db.at("nonsense")), /invalid bookmark/);
+    await assert.rejects(count(db.at(`f${bookmark.slice(1)}`)), /is not of this database/);
+    for (const point of [undefined, 5, {}, new Date(NaN)]) assert.throws(() => db.at(point), TypeError);
+    await db.exec("DROP TABLE past");
+  },
+
+  async "a dump larger than a message arrives whole"({ stub }) {
+    const db = bind(stub);
+    await db.exec("CREATE TABLE dumped (v)");
+    for (let i = 0; i < 8; i++) {
+      await db
+        .prepare("INSERT INTO dumped WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 500) SELECT randomblob(10000) FROM c")
+        .run();
+    }
+    const file = new Uint8Array(await db.dump());
+    const pages = new DataView(file.buffer).getUint32(28);
+    assert.ok(file.length > 40_000_000);
+    assert.equal(file.length, pages * 4096);
+    assert.equal(new TextDecoder().decode(file.subarray(0, 15)), "SQLite format 3");
+    await db.exec("DROP TABLE dumped");
+  },
+
   async "blobs as bytes"({ stub }) {
     const db = bind(stub, { blobs: "bytes" });
     const sql = "SELECT x'00ff' AS a, x'' AS b, NULL AS c, 'text' AS d, 7 AS e";

@@ -65,6 +65,8 @@ struct Inner {
     recent: Index,
     /// Frames in `oldest..=folded`, read when a state before `folded` is asked for.
     past: Option<Index>,
+    /// The past state that was asked for last: a snapshot asks for its own with every page.
+    last_asked: Option<State>,
 }
 
 impl<Q: Sql> DurableStore<Q> {
@@ -87,7 +89,7 @@ impl<Q: Sql> DurableStore<Q> {
         let oldest = if first == 1 { Txid::EMPTY } else { Txid(first) };
         let folded = Txid(self.int("SELECT coalesce(max(txid), 0) FROM folds")?);
         let recent = self.read_index(folded, head.txid)?;
-        *self.inner.borrow_mut() = Inner { head, oldest, folded, recent, past: None };
+        *self.inner.borrow_mut() = Inner { head, oldest, folded, recent, past: None, last_asked: None };
         Ok(())
     }
 
@@ -295,7 +297,7 @@ enum Location {
 
 impl Inner {
     fn empty() -> Inner {
-        Inner { head: State::EMPTY, oldest: Txid::EMPTY, folded: Txid::EMPTY, recent: Index::default(), past: None }
+        Inner { head: State::EMPTY, oldest: Txid::EMPTY, folded: Txid::EMPTY, recent: Index::default(), past: None, last_asked: None }
     }
 
     fn become_folded(&mut self, head: State) {
@@ -324,9 +326,14 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         if txid == Txid::EMPTY {
             return Ok(State::EMPTY);
         }
+        if let Some(state) = self.inner.borrow().last_asked.filter(|state| state.txid == txid) {
+            return Ok(state);
+        }
         let row = self.one(&format!("SELECT {STATE_COLUMNS} FROM commits WHERE txid = ?1"), &[Param::Int(txid.0)])?;
         let row = row.ok_or_else(|| StoreError::Corrupt { what: format!("commit {txid} is missing from the log") })?;
-        read_state(&mut RowReader::new(row))
+        let state = read_state(&mut RowReader::new(row))?;
+        self.inner.borrow_mut().last_asked = Some(state);
+        Ok(state)
     }
 
     fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {

@@ -16,6 +16,7 @@
 //! | BLOB in base64, both ways | `{"blob":"AQID"}` |
 //! | where a call failed: which of its texts, and the byte at which the statement begins | `{"success":false,"error":"...","at":{"text":0,"offset":12}}` |
 //! | request of many calls | `{"bookmark":"...","blobs":"base64","calls":[statement or batch, ...]}` |
+//! | the same of the past, read-only | `{"at":{"bookmark":"..."},"calls":[...]}` or `{"at":{"time_ms":1700000000000},"calls":[...]}` |
 //! | its answer | `{"bookmark":"...","responses":[result, array of results or failure, ...]}` |
 //!
 //! INTEGERs are written in full, REALs with a point or an exponent, REALs that are not finite as `null`.
@@ -25,7 +26,7 @@
 mod request;
 mod result;
 
-pub use request::{BlobFormat, CallBody, CallsBody, StatementBody, parse};
+pub use request::{BlobFormat, CallBody, CallsBody, PointBody, StatementBody, parse};
 pub use result::{Format, JsonResult, failure, malformed, responses};
 
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -97,11 +97,24 @@ pub struct CallsBody {
     /// The session's newest bookmark or its constraint.
     #[serde(default)]
     pub bookmark: Option<String>,
+    /// The point of the past to read, instead of the present.
+    #[serde(default)]
+    pub at: Option<PointBody>,
     /// How BLOBs are to be answered.
     #[serde(default)]
     pub blobs: BlobFormat,
     /// The calls, each on its own.
     pub calls: Vec<CallBody>,
+}
+
+/// A point of the past.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PointBody {
+    /// The state that this bookmark names.
+    Bookmark(String),
+    /// The state that was there at this time, in milliseconds since 1970.
+    TimeMs(u64),
 }
 
 /// How BLOBs look in answers.

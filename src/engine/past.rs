@@ -1,0 +1,73 @@
+//! Reading the past: the state that a bookmark names, or the one that was there at a time.
+//!
+//! **Invariants**
+//! 1. A bookmark is answered with exactly the state that it names, or with an error.
+//! 2. Snapshots kept here for the next question do not keep history: they are forgotten before each step of pruning.
+//!
+//! **Not here:** how long the past is kept (`history`).
+
+use super::{Database, Error, Snapshot};
+use crate::bookmark::Bookmark;
+use crate::store::{PageStore, StoreError};
+use crate::txid::Txid;
+use std::collections::VecDeque;
+
+/// Snapshots kept open: each has a page cache.
+const KEPT_OPEN: usize = 3;
+
+/// A point of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The state that the bookmark names.
+    Bookmark(Bookmark),
+    /// The state that was there at this time, in milliseconds since 1970: the newest commit not newer.
+    Time(u64),
+}
+
+/// The snapshots that were asked last, the newest first.
+#[derive(Default)]
+pub(super) struct Past(VecDeque<Snapshot>);
+
+impl Past {
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Database {
+    /// A snapshot at a point of the past, for this question and maybe the next.
+    pub fn at(&mut self, point: Point) -> Result<&Snapshot, Error> {
+        let txid = find(&*self.store, point)?;
+        let known = self.past.0.iter().position(|snapshot| snapshot.state().txid == txid);
+        let snapshot = match known.and_then(|at| self.past.0.remove(at)) {
+            Some(snapshot) => snapshot,
+            None => self.snapshot(txid)?,
+        };
+        self.past.0.push_front(snapshot);
+        self.past.0.truncate(KEPT_OPEN);
+        self.past.0.front().ok_or(Error::NoStatement)
+    }
+}
+
+fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
+    match point {
+        Point::Bookmark(bookmark) => match store.state(bookmark.txid) {
+            Ok(state) if state.bookmark() == bookmark => Ok(bookmark.txid),
+            Ok(_) | Err(StoreError::Future { .. }) => Err(Error::UnknownBookmark { bookmark, newest: store.head().bookmark() }),
+            Err(StoreError::Pruned { .. }) => Err(too_old(store)),
+            Err(error) => Err(Error::store(error)),
+        },
+        Point::Time(time_ms) => {
+            let txid = store.txid_at(time_ms).map_err(Error::store)?;
+            let state = store.state(txid).map_err(Error::store)?;
+            if state.time_ms > time_ms { Err(too_old(store)) } else { Ok(txid) }
+        }
+    }
+}
+
+fn too_old(store: &dyn PageStore) -> Error {
+    match store.state(store.oldest()) {
+        Ok(oldest) => Error::TooOld { oldest: oldest.bookmark() },
+        Err(error) => Error::store(error),
+    }
+}
