@@ -13,6 +13,7 @@ const WORDS = {
   insert: "one row, its own transaction, `run()`",
   "batch-insert": `one \`batch()\` of ${BATCH_ROWS.toLocaleString("en")} inserts; an operation is a batch`,
   scan: `${SCAN_ROWS.toLocaleString("en")} rows of three columns, \`all()\`; an operation is a scan`,
+  aggregate: "`SELECT count(score) FROM t`: every page of the database is read",
   update: "one row by its key, at random, its own transaction, `run()`",
   "cold-start": "time to the first row after the runtime started again on the same files: workerd, isolate and object new (whole milliseconds)",
   "cold-object": "time to the first row of a database whose object is new, in a runtime that has answered for another database (whole milliseconds)",

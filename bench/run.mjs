@@ -29,6 +29,8 @@ const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, in
 const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500 };
 /** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
 const LONG = { "batch-insert": [3, 1], scan: [2, 0] };
+/** Rounds of one operation, and only one at once: these read the whole database. */
+const WHOLE = { aggregate: 3 };
 
 const { values: args } = parseArgs({
   options: { quick: { type: "boolean" }, only: { type: "string" }, sizes: { type: "string" }, rebuild: { type: "boolean" } },
@@ -103,10 +105,9 @@ async function buildAll(runtime) {
 }
 
 async function runBench(runtime, bench, shape) {
-  const long = shape.concurrency > 1 && LONG[bench];
-  const rounds = long ? long[args.quick ? 1 : 0] : plan.rounds;
+  const { rounds, round_ms } = roundsOf(bench, shape);
   if (rounds === 0) return;
-  const results = await measure(runtime, bench, shape, { ...plan, rounds, round_ms: long ? undefined : plan.round_ms });
+  const results = await measure(runtime, bench, shape, { ...plan, rounds, round_ms });
   for (const result of results) {
     const { system, database_mb, concurrency, failure } = result;
     if (failure) found.failures.push({ what: `${result.bench} on ${system}, ${database_mb} MB, ${concurrency} at once`, failure });
@@ -117,6 +118,13 @@ async function runBench(runtime, bench, shape) {
     const cell = ({ system, failure, ops_per_s }) => `${system} ${failure ? "failed" : `${Math.round(ops_per_s * 10) / 10}/s`}`;
     log(`${`${bench}${shape.suffix}`.padEnd(22)} ${String(shape.concurrency).padStart(2)} at once, ${megabytes} MB: ${ofSize.map(cell).join(", ")}`);
   }
+}
+
+/** How many rounds a bench has in a shape, and how long they are; without `round_ms`, each loop does one operation. */
+function roundsOf(bench, { concurrency }) {
+  if (bench in WHOLE) return { rounds: concurrency === 1 ? WHOLE[bench] : 0 };
+  if (bench in LONG && concurrency > 1) return { rounds: LONG[bench][args.quick ? 1 : 0] };
+  return plan;
 }
 
 /** Where databases are kept that were built as they would be now: another folder when tables, rows or stored formats change. */

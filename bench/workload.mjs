@@ -59,4 +59,8 @@ export const OPERATIONS = {
     const rows = await db.query("SELECT id, name, n FROM s", []);
     check(rows.length === SCAN_ROWS, `${rows.length} rows`);
   },
+  aggregate: async (db, { rows }) => {
+    const { n } = await db.first("SELECT count(score) AS n FROM t", []);
+    check(n === rows, `${n} rows of ${rows}`);
+  },
 };

@@ -60,7 +60,13 @@ async function startHere() {
 /** Process ids of the children of this process that run a program of that name. */
 function childrenNamed(name) {
   const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
-  return children.filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name);
+  return children.filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name;
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
 }
 
 /** Writes until workerd is killed in the middle of it: `delay_ms` after some writes have been acknowledged. */

@@ -17,9 +17,9 @@ const TABLES: [&str; 4] = [
     "CREATE TABLE littoral (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
      time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
-    "CREATE TABLE pages (pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, image BLOB NOT NULL, \
-     PRIMARY KEY (pgno, txid)) WITHOUT ROWID",
-    "CREATE TABLE folds (txid INTEGER PRIMARY KEY, log_bytes INTEGER NOT NULL)",
+    "CREATE TABLE pages (id INTEGER PRIMARY KEY, pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, \
+     image BLOB NOT NULL)",
+    "CREATE TABLE folds (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL)",
 ];
 
 /// Creates the tables in empty storage; refuses storage of another version or of somebody else.
