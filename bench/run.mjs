@@ -2,8 +2,8 @@
 //
 //   node bench/run.mjs [--quick] [--only point-select,insert] [--sizes 1,100,1000] [--rebuild]
 //
-// A full run writes bench/RESULTS.md and bench/results.json; any other writes the same two files to .wrangler/bench/. Databases are built
-// once and kept in .wrangler/bench/ (BENCH_FOLDER names another place).
+// A full run writes bench/RESULTS.md and bench/results.json; any other writes the same two files to .wrangler/bench/. Databases are
+// built once for each build of Littoral and kept in .wrangler/bench/ (BENCH_FOLDER names another place).
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -127,12 +127,10 @@ function roundsOf(bench, { concurrency }) {
   return plan;
 }
 
-/** Where databases are kept that were built as they would be now: another folder when tables, rows or stored formats change. */
+/** Where databases are kept that this build made as this workload wants them: what another build stored may mean something else. */
 function databasesKey() {
   const hash = createHash("sha256");
-  for (const path of ["workload.mjs", "../src/store/durable/schema.rs", "../src/store/durable/index.rs", "../src/store/codec.rs"]) {
-    if (existsSync(local(path))) hash.update(readFileSync(local(path)));
-  }
+  for (const path of ["workload.mjs", "../build/index_bg.wasm"]) hash.update(readFileSync(local(path)));
   return hash.digest("hex").slice(0, 12);
 }
 

@@ -11,9 +11,13 @@ import { COMPATIBILITY_DATE, bundle, littoralWorker } from "../tests/worker/harn
 const ENTRY = fileURLToPath(new URL("./worker.mjs", import.meta.url));
 const PLUGIN = fileURLToPath(new URL("../js/src/plugin.js", import.meta.url));
 
+/** The Workers as they were at the first start: a build that comes in the middle of a run changes nothing. */
+let modules;
+
 export async function start({ databases, persist }) {
   const before = children();
-  const workers = [await userWorker(databases), await littoralWorker()];
+  modules ??= { user: await bundle(ENTRY), littoral: await littoralWorker() };
+  const workers = [userWorker(databases), modules.littoral];
   const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
   await miniflare.ready;
   const pid = children().find((child) => !before.includes(child) && nameOf(child) === "workerd");
@@ -53,7 +57,7 @@ class Runtime {
   }
 }
 
-async function userWorker(databases) {
+function userWorker(databases) {
   const serviceBindings = { SELF: { name: "user" } };
   const unsafeBindings = [];
   for (const database of databases) {
@@ -68,7 +72,7 @@ async function userWorker(databases) {
   }
   return {
     name: "user",
-    modules: await bundle(ENTRY),
+    modules: modules.user,
     compatibilityDate: COMPATIBILITY_DATE,
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
     durableObjects: { PLAIN: { className: "PlainObject", useSQLite: true } },

@@ -24,7 +24,7 @@ export function targets({ results, storage, engine, plan, failures }) {
     atLeast("insert, 50 at once in one request: at least 1.5x D1's throughput", toD1("insert", "littoral", 50, "ops_per_s"), 1.5),
     atLeast("insert, 50 requests at once: at least 1.5x D1's throughput", toD1("insert-requests", "littoral", 50, "ops_per_s"), 1.5),
   ];
-  for (const bench of ["point-select", "insert", "batch-insert", "scan", "update"]) {
+  for (const bench of ["point-select", "insert", "batch-insert", "update", "scan", "aggregate"]) {
     for (const [suffix, concurrency, words] of [["", 1, "1 at once"], ["", 50, "50 at once in one request"], ["-requests", 50, "50 requests at once"]]) {
       const ratios = toD1(bench + suffix, "littoral-d1class", concurrency, "ops_per_s");
       list.push(atLeast(`\`D1Database\` class, ${bench}, ${words}: no slower than D1 (throughput; from ${NO_SLOWER}x on)`, ratios, NO_SLOWER));

@@ -75,6 +75,8 @@ export interface LittoralService {
 }
 
 export interface BindOptions {
+  /** The name of the database, where the binding is that of the Littoral Worker's Durable Object namespace. */
+  database?: string;
   /** How a BLOB comes back: an array of byte numbers as in D1 (the default), or a Uint8Array. */
   blobs?: "array" | "bytes";
   /** How an INTEGER comes back: a number as in D1 (the default), or a BigInt. With "bigint", bind() takes BigInt too. */

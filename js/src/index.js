@@ -12,9 +12,13 @@ import { options as checked } from "./values.js";
 export { D1Database, D1DatabaseSession, D1PreparedStatement } from "./binding.js";
 export { applyMigrations, MigrationError } from "./migrations.js";
 
-/** Wraps the service binding of a Littoral Worker as a `D1Database`. */
+/**
+ * Wraps the service binding of a Littoral Worker as a `D1Database`. With the option `database` the binding is that of the Littoral
+ * Worker's Durable Object namespace: calls go straight to the object, one step less.
+ */
 export function bind(binding, options) {
   const codec = checked(options);
+  if (options?.database !== undefined) return new D1Database(objectOf(binding, options.database), codec);
   if (binding instanceof D1Database) return binding;
   if (binding === null || (typeof binding !== "object" && typeof binding !== "function")) {
     throw new TypeError(`littoral: bind() needs a service binding, got ${binding === null ? "null" : typeof binding}`);
@@ -27,6 +31,16 @@ export function bind(binding, options) {
     return binding;
   }
   return new D1Database(binding, codec);
+}
+
+function objectOf(namespace, database) {
+  if (typeof database !== "string" || database === "") {
+    throw new TypeError(`littoral: option database is a name, not ${JSON.stringify(database)}`);
+  }
+  if (namespace?.constructor?.name !== "DurableObjectNamespace") {
+    throw new TypeError("littoral: with the option database, bind() needs the binding of a Durable Object namespace");
+  }
+  return namespace.getByName(database);
 }
 
 /** A copy of `env` in which each named binding has gone through `bind`. */

@@ -318,6 +318,15 @@ export default serve({
     assert.throws(() => bind(stub, { integers: 64n }), /option integers/);
   },
 
+  async "bind: straight to the object"({ env }) {
+    const db = bind(env.DATABASES, { database: "straight", blobs: "bytes" });
+    assert.deepEqual(await db.prepare("SELECT x'01' AS b").first("b"), Uint8Array.of(1));
+    await db.exec("CREATE TABLE IF NOT EXISTS s (v)");
+    assert.deepEqual((await bind(env.DATABASES, { database: "other" }).prepare("SELECT name FROM sqlite_schema").all()).results, []);
+    for (const database of ["", 5, null]) assert.throws(() => bind(env.DATABASES, { database }), /option database is a name/);
+    assert.throws(() => bind(env.LITTORAL_binding, { database: "x" }), /Durable Object namespace/);
+  },
+
   async "bindAll: a copy of env"({ env }) {
     const bound = bindAll(env, ["LITTORAL_binding", "DB_binding"]);
     assert.equal(bound.LITTORAL_binding.constructor.name, "D1Database");

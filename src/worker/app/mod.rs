@@ -14,7 +14,7 @@
 //!
 //! **Not here:** D1's protocol (`entry.mjs` and `http`).
 
-use crate::client::{Database, ServiceBinding};
+use crate::client::Database;
 use crate::migrate::{Migration, apply};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> worker::Result<
 }
 
 async fn answer(request: Request, url: &Url, env: &Env) -> worker::Result<Response> {
-    let db = database(env)?;
+    let db = Database::from_namespace(env, "DATABASE", DATABASE)?;
     let sighting = url.path().strip_prefix("/api/sightings/").and_then(|id| id.parse::<i64>().ok());
     match (request.method(), url.path(), sighting) {
         (Method::Get, "/", _) => Response::from_html(PAGE),
@@ -52,12 +52,6 @@ async fn answer(request: Request, url: &Url, env: &Env) -> worker::Result<Respon
         (Method::Delete, _, Some(id)) => remove(&db, id).await,
         _ => Response::error("not found", 404),
     }
-}
-
-/// The object is in this Worker, so its stub serves as the binding.
-fn database(env: &Env) -> worker::Result<Database> {
-    let stub = env.durable_object("DATABASE")?.get_by_name(DATABASE)?;
-    Ok(Database::new(ServiceBinding::new(stub.into_rpc())))
 }
 
 async fn set_up(db: &Database) -> worker::Result<Response> {
