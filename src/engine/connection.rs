@@ -19,7 +19,8 @@ use fallible_iterator::FallibleIterator;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, OpenFlags, Row, Statement, ffi};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,9 +33,23 @@ const RESERVED_NAMES: &str = "/*littoral*/SELECT count(*) FROM sqlite_schema WHE
 /// How often the run-time limit is checked, in instructions.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
+thread_local! {
+    /// The connections of this isolate: they share one heap.
+    static OPEN: RefCell<Vec<Weak<rusqlite::Connection>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets every connection of the isolate give back the pages that it does not need at the moment.
+pub(super) fn release_caches() {
+    let open: Vec<_> = OPEN.with_borrow(|open| open.iter().filter_map(Weak::upgrade).collect());
+    for connection in open {
+        // What cannot be released is kept; whoever needs memory will say so.
+        let _ = connection.release_memory();
+    }
+}
+
 /// An open connection. Fields are in the order in which they must be dropped.
 pub(super) struct Connection {
-    sqlite: rusqlite::Connection,
+    sqlite: Rc<rusqlite::Connection>,
     counters: Box<Counters>,
     file: DatabaseFile,
     authorizer: Authorizer,
@@ -76,6 +91,11 @@ impl Connection {
         let left = budget.clone();
         let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
         sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
+        let sqlite = Rc::new(sqlite);
+        OPEN.with_borrow_mut(|open| {
+            open.retain(|connection| connection.strong_count() > 0);
+            open.push(Rc::downgrade(&sqlite));
+        });
         Ok(Connection {
             sqlite,
             counters,
@@ -155,7 +175,7 @@ impl Connection {
     }
 
     /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
-    pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<E::Output, Error> {
+    pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<Ran<E>, Error> {
         let Text { sql, parameters } = text;
         self.statement_offset.set(0);
         let before = self.snapshot()?;
@@ -164,10 +184,22 @@ impl Connection {
         if self.authorizer.take_altered() && self.control_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
         }
-        let meta = self.meta(sql, &before, read_only, last)?;
+        let meta = self.meta(sql, &before, read_only)?;
         let taken = encoder.bytes();
         self.result_bytes_left.set(self.result_bytes_left.get().saturating_sub(taken));
-        Ok(encoder.finish(&meta))
+        Ok(Ran { encoder, meta, last })
+    }
+
+    /// Ends the results of a call whose transaction has been committed.
+    pub(super) fn finish<E: RowEncoder>(&self, call: Vec<Ran<E>>) -> Vec<E::Output> {
+        let finish = |Ran { encoder, mut meta, last }: Ran<E>| {
+            if last {
+                meta.size_after = self.file.size_in_use();
+                self.size_after.set(Some(meta.size_after));
+            }
+            encoder.finish(&meta)
+        };
+        call.into_iter().map(finish).collect()
     }
 
     fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
@@ -305,7 +337,7 @@ impl Connection {
         self.file.discard_uncommitted();
     }
 
-    fn meta(&self, sql: &str, before: &Before, read_only: bool, last: bool) -> Result<Meta, Error> {
+    fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
         let rows_read = self.counters.rows_read();
         let changes = self.sqlite.total_changes() - before.changes;
         let last_row_id = self.sqlite.last_insert_rowid();
@@ -316,12 +348,9 @@ impl Connection {
             let count = || self.rows_written.count(&self.sqlite, sql, changes, &tables);
             self.authorizer.trusted(count).map_err(|error| self.describe(&error, 0))?
         };
-        // SQLite calls `PRAGMA optimize` read-only, which may ANALYZE. Measuring costs as much as an insert, so in a batch a statement that
-        // changed rows leaves it to the last one.
-        let left_to_the_last = changes > 0 && !last;
-        let outdated = self.size_outdated.get() && last;
-        let same_size = read_only && !outdated && !super::mentions_pragma(sql) || left_to_the_last;
-        self.size_outdated.set(self.size_outdated.get() || left_to_the_last);
+        // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the
+        // schema leave it. SQLite calls `PRAGMA optimize` read-only, which may ANALYZE.
+        let same_size = if read_only { !super::mentions_pragma(sql) } else { changes > 0 || changes_rows(sql) };
         let size_after = if same_size { before.size } else { self.measure_size()? };
         Ok(Meta {
             changes,
@@ -349,6 +378,14 @@ impl Connection {
     }
 }
 
+/// A statement that ran, its result not ended yet.
+pub(super) struct Ran<E> {
+    encoder: E,
+    meta: Meta,
+    /// The last of its call: its size is that after the commit.
+    last: bool,
+}
+
 struct Before {
     changes: u64,
     last_row_id: i64,
@@ -373,12 +410,10 @@ fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits)
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
     let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
-    // Beyond the soft limit page caches give pages back, other databases' too; beyond the hard one statements fail.
     // Order matters: the locking mode has to be set before the first access.
     sqlite.execute_batch(&format!(
         "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA soft_heap_limit = {}; PRAGMA hard_heap_limit = {}",
-        limits.heap_bytes / 8 * 7,
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
         limits.heap_bytes
     ))?;
     limits.apply(sqlite)
@@ -397,6 +432,13 @@ fn without_blank(error: Error, blank: usize) -> Error {
         }
         other => other,
     }
+}
+
+/// Whether a text begins as statements do that change rows and not the schema.
+fn changes_rows(sql: &str) -> bool {
+    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let one_statement = !has_several_statements(sql);
+    one_statement && ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Whether nothing was compiled: an empty text or a comment.

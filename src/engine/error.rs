@@ -124,6 +124,11 @@ impl Error {
         Error::Sqlite { message: "FOREIGN KEY constraint failed".into(), code: ffi::SQLITE_CONSTRAINT_FOREIGNKEY, offset: None }
     }
 
+    /// Whether SQLite's heap was too small.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Error::Sqlite { code, .. } if *code & 0xff == ffi::SQLITE_NOMEM || *code == ffi::SQLITE_IOERR_NOMEM)
+    }
+
     /// Whether the connection that met it has to be opened anew.
     pub(super) fn poisons(&self) -> bool {
         matches!(self, Error::Store { .. })

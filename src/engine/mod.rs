@@ -33,7 +33,7 @@ use crate::page::Pgno;
 use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use crate::vfs::{Clock, DatabaseFile};
-use connection::{Access, Connection};
+use connection::{Access, Connection, Ran};
 use history::{History, Pin};
 use past::Past;
 use std::rc::Rc;
@@ -66,7 +66,8 @@ pub struct Meta {
     pub last_row_id: i64,
     /// Whether the statement changed rows, the last rowid or the size.
     pub changed_db: bool,
-    /// Bytes of the pages in use. Within a batch, statements that change rows leave it as it was; the last one has it right.
+    /// Bytes of the pages in use after the commit, which calls that arrived together share. Within a batch, statements that change rows
+    /// leave it as it was; the last one has it right.
     pub size_after: u64,
     /// Rows visited by scans.
     pub rows_read: u64,
@@ -165,8 +166,18 @@ impl Database {
     }
 
     fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
+        let result = self.run_once::<E>(call, options);
+        if !result.as_ref().is_err_and(|failure| failure.error.is_out_of_memory()) {
+            return result;
+        }
+        // The page caches of other databases may be what takes the memory.
+        connection::release_caches();
+        self.run_once::<E>(call, options)
+    }
+
+    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
         let writer = self.writer()?;
-        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call, options));
+        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
         self.settle(result)
     }
 
@@ -187,6 +198,9 @@ impl Database {
             }
             Ok(results)
         });
+        let finish =
+            |results: Vec<Result<Vec<Ran<E>>, Failure>>| results.into_iter().map(|result| result.map(|ran| writer.finish(ran))).collect();
+        let result = result.map(finish);
         self.settle(result).ok()
     }
 
@@ -259,11 +273,12 @@ impl Snapshot {
     }
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, options))
+        let ran = in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, options))?;
+        Ok(self.connection.finish(ran))
     }
 }
 
-fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> CallResult<E> {
+fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
     connection.refill_budget();
     let mut outputs = Vec::with_capacity(call.len());
     for (text, statement) in call.iter().enumerate() {
@@ -295,7 +310,9 @@ fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Re
     connection.control("/*littoral*/SAVEPOINT littoral_call")?;
     let result = body(connection);
     match &result {
-        Err(failure) if !connection.in_transaction() || failure.error.poisons() => return Err(failure.clone()),
+        Err(failure) if !connection.in_transaction() || failure.error.poisons() || failure.error.is_out_of_memory() => {
+            return Err(failure.clone());
+        }
         Err(_) => {
             connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
             connection.forget_size();

@@ -140,6 +140,10 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.read_page(pgno, at, image))
     }
 
+    fn read_pages(&self, first: Pgno, at: Txid, page_bytes: usize, images: &mut [u8]) -> Result<usize, StoreError> {
+        self.fault.run(|| self.store.read_pages(first, at, page_bytes, images))
+    }
+
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
         self.fault.run(|| self.store.page_checksum(pgno, at))
     }

@@ -49,6 +49,12 @@ pub trait PageStore {
     /// The image is verified against its checksum. The lock page, which is never written, reads as zeros.
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError>;
 
+    /// Reads consecutive pages from `first` into `images`, which has room for some, and returns how many. A store may read fewer than there
+    /// is room for, or none: where one page at a time would be as fast.
+    fn read_pages(&self, _first: Pgno, _at: Txid, _page_bytes: usize, _images: &mut [u8]) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
     /// The checksum of the page `pgno` as of `at`; [`Checksum::EMPTY`] for the lock page.
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError>;
 

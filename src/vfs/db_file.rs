@@ -13,6 +13,7 @@
 //!
 //! **Not here:** raw pointers (`ffi`).
 
+use super::read_ahead::ReadAhead;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
 use crate::page::{PageSize, Pgno};
@@ -35,6 +36,8 @@ pub(crate) struct DbFile {
     written: BTreeMap<Pgno, Box<[u8]>>,
     /// Page 1 of the base state: SQLite looks at its header often.
     first_page: Option<Box<[u8]>>,
+    /// Pages read before SQLite asked for them.
+    ahead: ReadAhead,
     error: Option<StoreError>,
 }
 
@@ -76,12 +79,25 @@ impl DbFile {
             kept_bytes: base.size_bytes(),
             written: BTreeMap::new(),
             first_page: None,
+            ahead: ReadAhead::default(),
             error: None,
         }
     }
 
     pub(super) fn state(&self) -> State {
         self.base
+    }
+
+    /// Bytes of the pages in use in the base state. How many are free is in the header
+    /// (<https://www.sqlite.org/fileformat2.html#the_freelist>); where that cannot be read, all count.
+    pub(super) fn size_in_use(&mut self) -> u64 {
+        if self.first_page.is_none() && self.base.page_count > 0 {
+            let mut image = vec![0; self.base.page_size.bytes()];
+            // What cannot be read stays unknown here; whoever needs the page will say so.
+            let _ = self.read_base_page(Pgno::FIRST, &mut image);
+        }
+        let free = self.first_page.as_ref().map_or(0, |first| u32::from_be_bytes([first[36], first[37], first[38], first[39]]));
+        u64::from(self.base.page_count.saturating_sub(free)) * self.base.page_size.bytes() as u64
     }
 
     pub(super) fn page_size(&self) -> PageSize {
@@ -174,9 +190,10 @@ impl DbFile {
     fn append(&mut self, commit: &Commit) -> Result<(), StoreError> {
         self.store.append(commit)?;
         self.base = commit.state;
-        if commit.frames.first().is_some_and(|frame| frame.pgno == Pgno::FIRST) {
-            self.first_page = None;
+        if let Some(first) = commit.frames.first().filter(|frame| frame.pgno == Pgno::FIRST) {
+            self.first_page = Some(first.image.clone());
         }
+        self.ahead.clear();
         self.discard_uncommitted();
         Ok(())
     }
@@ -249,7 +266,7 @@ impl DbFile {
 
     fn read_base_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
         if pgno != Pgno::FIRST {
-            return self.store.read_page(pgno, self.base.txid, image);
+            return self.ahead.read(&*self.store, &self.base, pgno, image);
         }
         match &self.first_page {
             Some(first) => image.copy_from_slice(first),

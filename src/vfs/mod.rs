@@ -13,6 +13,7 @@
 
 mod db_file;
 pub(crate) mod ffi;
+mod read_ahead;
 #[cfg(test)]
 mod tests;
 
@@ -67,6 +68,11 @@ impl DatabaseFile {
     /// The newest state committed through this file, or the state that it reads.
     pub(crate) fn state(&self) -> State {
         self.file.borrow().state()
+    }
+
+    /// Bytes of the pages in use in the state that it reads: free pages do not count.
+    pub(crate) fn size_in_use(&self) -> u64 {
+        self.file.borrow_mut().size_in_use()
     }
 
     /// Bytes of a page as SQLite sees them now, in a transaction too.

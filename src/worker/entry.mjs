@@ -10,6 +10,8 @@ import { Group } from "./group.mjs";
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
+/** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
+const SHORT_REQUEST = 1 << 20;
 
 /** The Durable Object of one database. */
 export class Database extends DurableObject {
@@ -81,9 +83,11 @@ export default class extends WorkerEntrypoint {
 	}
 }
 
-/** The body of a request, or undefined if it has more than `limit` bytes, which are not read. */
+/** The body of a request, as text or in UTF-8, or undefined if it has more than `limit` bytes, which are not read. */
 async function bodyUpTo(request, limit) {
-	if (Number(request.headers.get("content-length")) > limit) return undefined;
+	const length = request.headers.get("content-length");
+	if (Number(length) > limit) return undefined;
+	if (length !== null && Number(length) < SHORT_REQUEST) return request.text();
 	const chunks = [];
 	let bytes = 0;
 	for await (const chunk of request.body ?? []) {

@@ -175,6 +175,10 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         }
     }
 
+    fn read_pages(&self, first: Pgno, at: Txid, page_bytes: usize, images: &mut [u8]) -> Result<usize, StoreError> {
+        self.read_run(first, at, images.chunks_exact_mut(page_bytes))
+    }
+
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
         match self.locate(pgno, at)? {
             Location::Log(slot) => Ok(slot.checksum),

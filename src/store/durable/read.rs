@@ -1,7 +1,7 @@
 //! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
 
 use super::index::{Index, Slot};
-use super::row::{RowReader, cut_frame, page_id, read_checksum, read_entries};
+use super::row::{RowReader, cut_frame, page_id, read_checksum, read_entries, split_page_id};
 use super::{Cell, DurableStore, Param, Sql};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame};
@@ -88,5 +88,41 @@ impl<Q: Sql> DurableStore<Q> {
             frames.push(Frame { pgno, image, checksum: slot.checksum });
         }
         Ok(Commit { state, frames })
+    }
+
+    /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere. Returns how many.
+    pub(super) fn read_run<'i>(
+        &self,
+        first: Pgno,
+        at: Txid,
+        images: impl ExactSizeIterator<Item = &'i mut [u8]>,
+    ) -> Result<usize, StoreError> {
+        let mut wanted = 0;
+        while wanted < images.len() && matches!(self.locate(Pgno(first.0 + wanted as u32), at)?, Location::Table { since: Txid::EMPTY }) {
+            wanted += 1;
+        }
+        let number = self.kept.borrow().fold_numbers(Txid::EMPTY, at).1;
+        let range = [page_id(first, 0), page_id(Pgno(first.0 + wanted as u32), 0)];
+        let rows = self.sql.rows("SELECT id, checksum, image FROM pages WHERE id >= ?1 AND id < ?2 ORDER BY id", &range)?;
+        // Versions of a page follow one another; the last one not newer than the fold counts.
+        let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
+        for row in rows {
+            let mut row = RowReader::new(row);
+            let (pgno, fold) = split_page_id(row.int()?);
+            if fold <= number
+                && let Some(place) = newest.get_mut((pgno.0 - first.0) as usize)
+            {
+                *place = Some(row);
+            }
+        }
+        let mut read = 0;
+        for (image, row) in images.zip(newest) {
+            let pgno = Pgno(first.0 + read as u32);
+            let mut row = row.ok_or_else(|| StoreError::damaged_page(pgno, at, "missing"))?;
+            let (checksum, stored) = (read_checksum(&row.blob()?)?, row.blob()?);
+            codec::expand(&stored, image, pgno, at, checksum)?;
+            read += 1;
+        }
+        Ok(read)
     }
 }

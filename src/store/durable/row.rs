@@ -52,6 +52,11 @@ pub(super) fn page_id(pgno: Pgno, fold: u64) -> Param<'static> {
     Param::Int(u64::from(pgno.0) << FOLD_BITS | fold)
 }
 
+/// The page and the fold of an `id`.
+pub(super) fn split_page_id(id: u64) -> (Pgno, u64) {
+    (Pgno((id >> FOLD_BITS) as u32), id & ((1 << FOLD_BITS) - 1))
+}
+
 pub(super) fn cut_frame(frames: &[u8], pgno: Pgno, slot: Slot) -> Result<&[u8], StoreError> {
     let from = slot.offset as usize;
     frames.get(from..from + slot.length as usize).ok_or_else(|| StoreError::damaged_page(pgno, slot.txid, "its log row is cut"))

@@ -9,8 +9,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// A statement or a batch, as D1 sends it.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug)]
 pub enum CallBody {
     /// One text.
     Statement(StatementBody),
@@ -25,29 +24,57 @@ pub struct StatementBody {
     params: Option<Vec<Parameter>>,
 }
 
+// By hand: derived code would also take an array of fields for a statement, and read each call twice to tell the two kinds apart.
+impl<'de> Deserialize<'de> for CallBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CallBody, D::Error> {
+        struct Call;
+        impl<'de> Visitor<'de> for Call {
+            type Value = CallBody;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a statement, which is an object with \"sql\" and \"params\", or an array of statements")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CallBody, A::Error> {
+                ObjectVisitor.visit_map(map).map(CallBody::Statement)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<CallBody, A::Error> {
+                let mut statements = Vec::with_capacity(items.size_hint().unwrap_or(0));
+                while let Some(statement) = items.next_element()? {
+                    statements.push(statement);
+                }
+                Ok(CallBody::Batch(statements))
+            }
+        }
+        deserializer.deserialize_any(Call)
+    }
+}
+
 impl<'de> Deserialize<'de> for StatementBody {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StatementBody, D::Error> {
-        // serde's derived code would take an array of fields, too.
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = StatementBody;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with \"sql\" and \"params\"")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StatementBody, A::Error> {
         #[derive(Deserialize)]
         struct Fields {
             sql: String,
             #[serde(default)]
             params: Option<Vec<Parameter>>,
         }
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = StatementBody;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with \"sql\" and \"params\"")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StatementBody, A::Error> {
-                let Fields { sql, params } = Fields::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(StatementBody { sql, params })
-            }
-        }
-        deserializer.deserialize_map(Object)
+        let Fields { sql, params } = Fields::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(StatementBody { sql, params })
     }
 }
 
