@@ -31,7 +31,7 @@ export function report(found, { date, seconds, isFull }) {
     `Made by \`make bench\` on ${date.toISOString().slice(0, 10)} in ${seconds < 120 ? `${Math.round(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`}, on a machine with ${availableParallelism()} cores and ` +
       `${Math.round(totalmem() / 2 ** 30)} GB, in Cloudflare's runtime as it runs locally (workerd through Miniflare). Other work ran on the machine; rounds of the ` +
       "systems alternate, so **ratios within a table mean something, absolute figures little**." + (isFull ? "" : " This is not a full run."),
-    "`littoral` is this project's own binding, `littoral-d1class` the runtime's `D1Database` class in front of the same database, `d1` Miniflare's local D1, and " +
+    "`littoral` is this project's own binding over a service binding, `littoral-object` the same straight to the object, `littoral-d1class` the runtime's `D1Database` class in front of the same database, `d1` Miniflare's local D1, and " +
       "`do-sql` a Durable Object that passes SQL to its own storage. \"50\" are 50 loops in one request, which share a binding; \"50 requests\" are 50 requests " +
       "at once, each with its own. Littoral's binding sends calls of one request that are made at the same time together, which is where its figures at \"50\" come from; " +
       "between requests nothing is shared but the database. Times of single operations are read off a clock that shows whole milliseconds: " +
@@ -72,11 +72,11 @@ function benchTable(name, results) {
         return result ? `${figure(result.ops_per_s)} (${figure(result.p50_ms)} / ${figure(result.p99_ms)})` : "failed";
       });
       const ratio = (system) => (find(system) && d1 ? `${(find(system).ops_per_s / d1.ops_per_s).toFixed(2)}x` : "?");
-      rows.push([megabytes, words, ...cells, ratio("littoral"), ratio("littoral-d1class")]);
+      rows.push([megabytes, words, ...cells, ratio("littoral"), ratio("littoral-object"), ratio("littoral-d1class")]);
     }
   }
   const heads = SYSTEMS.map((system) => `${system}: ops/s (p50 / p99 ms)`);
-  return table(["MB", "at once", ...heads, "littoral to d1", "d1class to d1"], rows);
+  return table(["MB", "at once", ...heads, "littoral to d1", "object to d1", "d1class to d1"], rows);
 }
 
 function storageWords() {

@@ -1,5 +1,5 @@
 // Starts the one workerd of a bench: the Littoral Worker from its built bundle, Miniflare's D1, and the user's Worker with the
-// Durable Object of `do-sql`. A database `x` is bound as LITTORAL_x and DB_x (one Littoral database, two ways in), and as D1_x.
+// Durable Object of `do-sql`. A database `x` is bound as LITTORAL_x and DB_x (one Littoral database; DATABASES is a third way in), and as D1_x.
 //
 // Not here: what is run on them (worker.mjs).
 
@@ -75,7 +75,10 @@ function userWorker(databases) {
     modules: modules.user,
     compatibilityDate: COMPATIBILITY_DATE,
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
-    durableObjects: { PLAIN: { className: "PlainObject", useSQLite: true } },
+    durableObjects: {
+      PLAIN: { className: "PlainObject", useSQLite: true },
+      DATABASES: { className: "Database", scriptName: "littoral" },
+    },
     serviceBindings,
     unsafeBindings,
   };

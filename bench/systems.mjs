@@ -9,12 +9,13 @@
 
 import { bind } from "../js/src/index.js";
 
-export const SYSTEMS = ["littoral", "littoral-d1class", "d1", "do-sql"];
+export const SYSTEMS = ["littoral", "littoral-object", "littoral-d1class", "d1", "do-sql"];
 
 /** The database `name` in a system, for one request. */
 export function connect(system, env, name) {
   switch (system) {
     case "littoral": return d1Api(bind(env[`LITTORAL_${name}`]));
+    case "littoral-object": return d1Api(bind(env.DATABASES, { database: name }));
     case "littoral-d1class": return d1Api(env[`DB_${name}`]);
     case "d1": return d1Api(env[`D1_${name}`]);
     case "do-sql": return plainObject(env.PLAIN.getByName(name));

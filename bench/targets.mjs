@@ -20,6 +20,8 @@ export function targets({ results, storage, engine, plan, failures }) {
     atMost("point select, 1 at once: at most 0.5x D1's time", toD1("point-select", "littoral", 1, "p50_ms"), 0.5),
     atLeast("point select, 50 at once in one request: at least 3x D1's throughput", toD1("point-select", "littoral", 50, "ops_per_s"), 3),
     atLeast("point select, 50 requests at once: at least 3x D1's throughput", toD1("point-select-requests", "littoral", 50, "ops_per_s"), 3),
+    atMost("point select straight to the object, 1 at once: at most 0.5x D1's time", toD1("point-select", "littoral-object", 1, "p50_ms"), 0.5),
+    atLeast("point select straight to the object, 50 requests at once: at least 3x D1's throughput", toD1("point-select-requests", "littoral-object", 50, "ops_per_s"), 3),
     atMost("insert, 1 at once: at most 0.9x D1's time", toD1("insert", "littoral", 1, "p50_ms"), 0.9),
     atLeast("insert, 50 at once in one request: at least 1.5x D1's throughput", toD1("insert", "littoral", 50, "ops_per_s"), 1.5),
     atLeast("insert, 50 requests at once: at least 1.5x D1's throughput", toD1("insert-requests", "littoral", 50, "ops_per_s"), 1.5),
