@@ -69,9 +69,9 @@ function benchTable(name, results) {
       const d1 = find("d1");
       const cells = SYSTEMS.map((system) => {
         const result = find(system);
-        return result ? `${figure(result.ops_per_s)} (${figure(result.p50_ms)} / ${figure(result.p99_ms)})` : "failed";
+        return result === undefined && name.startsWith("cold-") ? "" : result ? `${figure(result.ops_per_s)} (${figure(result.p50_ms)} / ${figure(result.p99_ms)})` : "failed";
       });
-      const ratio = (system) => (find(system) && d1 ? `${(find(system).ops_per_s / d1.ops_per_s).toFixed(2)}x` : "?");
+      const ratio = (system) => (find(system) === undefined && name.startsWith("cold-") ? "" : find(system) && d1 ? `${(find(system).ops_per_s / d1.ops_per_s).toFixed(2)}x` : "?");
       rows.push([megabytes, words, ...cells, ratio("littoral"), ratio("littoral-object"), ratio("littoral-d1class")]);
     }
   }

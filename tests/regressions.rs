@@ -97,3 +97,14 @@ fn readers_survive_a_failing_store() {
         assert_eq!(db.run_call(count.clone()).unwrap()[0].rows, expected);
     }
 }
+
+/// Results of calls that were undone and run again one by one still counted as taken room: the first call was then left without an answer,
+/// and whoever waited for at least one waited for ever.
+#[test]
+fn calls_that_run_again_have_their_room_again() {
+    let mut db = Fixture::with_limits(|limits| limits.result_bytes = 10_000);
+    run(&mut db, "CREATE TABLE t (v UNIQUE)", vec![]);
+    run(&mut db, "INSERT INTO t VALUES (1)", vec![]);
+    let results = db.run_calls(&["SELECT zeroblob(6000)", "INSERT OR ROLLBACK INTO t VALUES (1)", "SELECT 1"].map(alone));
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+}

@@ -140,20 +140,20 @@ impl Database {
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
     /// [`Limits::result_bytes`]. Calls without an answer have not run.
     pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
-        if let Some(writer) = &self.writer {
-            writer.refill_results();
-        }
         // A step that fails leaves more history than wanted, which harms nobody; the next step tries again.
         let due = self.history.step_is_due(self.store.head().txid);
         if due {
             self.past.forget();
             let _ = self.history.step(&*self.store, &self.limits, (self.clock)());
         }
+        self.refill_results();
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
             return results;
         }
+        // What was run together and undone has taken room, too.
+        self.refill_results();
         let mut results = Vec::with_capacity(calls.len());
         for (call, options) in calls {
             let result = self.run_alone::<E>(call, *options);
@@ -163,6 +163,12 @@ impl Database {
             results.push(result);
         }
         results
+    }
+
+    fn refill_results(&self) {
+        if let Some(writer) = &self.writer {
+            writer.refill_results();
+        }
     }
 
     fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {

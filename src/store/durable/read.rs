@@ -101,6 +101,10 @@ impl<Q: Sql> DurableStore<Q> {
         while wanted < images.len() && matches!(self.locate(Pgno(first.0 + wanted as u32), at)?, Location::Table { since: Txid::EMPTY }) {
             wanted += 1;
         }
+        // One page alone is read as fast in the ordinary way.
+        if wanted < 2 {
+            return Ok(0);
+        }
         let number = self.kept.borrow().fold_numbers(Txid::EMPTY, at).1;
         let range = [page_id(first, 0), page_id(Pgno(first.0 + wanted as u32), 0)];
         let rows = self.sql.rows("SELECT id, checksum, image FROM pages WHERE id >= ?1 AND id < ?2 ORDER BY id", &range)?;
