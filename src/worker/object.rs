@@ -139,7 +139,7 @@ impl Database {
         limits.map_err(|error| StoreError::Schema(format!("the variable {LIMITS} is not understood: {error}")))
     }
 
-    fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
+    pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
             let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();

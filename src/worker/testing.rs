@@ -34,6 +34,12 @@ impl Database {
         suite::run_case(name, &mut open).err()
     }
 
+    /// The settings of this database's write connection.
+    pub fn pragmas(&self) -> Result<js_sys::Array, JsError> {
+        let pragmas = self.with_engine(|engine| engine.pragmas())?.map_err(|failure| JsError::new(&failure.to_string()))?;
+        Ok(pragmas.into_iter().map(JsValue::from).collect())
+    }
+
     /// Lets the wasm module trap at the n-th storage operation from now.
     #[wasm_bindgen(js_name = trapAt)]
     pub fn trap_at(&self, operation: u32) {

@@ -59,13 +59,23 @@ describe("the store contract on Durable Object storage", async () => {
   });
 });
 
+/** The lines of a list in tests/common, which the native build is held against, too. */
+function listed(name) {
+  const text = readFileSync(new URL(`../common/${name}`, import.meta.url), "utf8");
+  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+}
+
 test("the wasm build of SQLite has the options of the native one", async () => {
-  const expected = readFileSync(new URL("../common/build_options.txt", import.meta.url), "utf8");
-  const lines = expected.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   // MAX_SCHEMA came with SQLite 3.54; the wasm build is 3.53.
   const platform = /^(MAX_SCHEMA|ATOMIC_INTRINSICS|COMPILER|THREADSAFE|MUTEX|OS_OTHER|SYSTEM_MALLOC|HAVE_ISNAN|DEFAULT_WAL_SYNCHRONOUS)/;
-  const options = (await ask(null, "sqliteOptions")).filter((option) => !platform.test(option));
-  assert.deepEqual(options.sort(), lines.filter((line) => !platform.test(line)).sort());
+  const common = (lines) => lines.filter((line) => !platform.test(line)).sort();
+  assert.deepEqual(common(await ask(null, "sqliteOptions")), common(listed("build_options.txt")));
+});
+
+test("the write connection has the settings of the native one", async () => {
+  // Pages before a spill follow from the size of a pointer.
+  const common = (lines) => lines.filter((line) => !line.startsWith("cache_spill")).sort();
+  assert.deepEqual(common(await ask("pragmas", "pragmas")), common(listed("pragmas.txt")));
 });
 
 test("after a trap at any storage operation the acknowledged commits are there, and nothing else", { timeout: 120_000 }, async () => {

@@ -23,6 +23,10 @@ export class Database extends DurableObject {
     return this.#database.storeCase(name) ?? null;
   }
 
+  pragmas() {
+    return this.#database.pragmas();
+  }
+
   trapAt(operation) {
     this.#database.trapAt(operation);
   }
