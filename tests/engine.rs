@@ -208,3 +208,26 @@ fn history_stays_within_its_limits_and_keeps_what_snapshots_read() {
     assert!(db.database.store().history_bytes().unwrap() < 20_000_000);
     assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(20_010)]]);
 }
+
+#[test]
+fn scans_find_the_newest_version_of_every_page_and_snapshots_their_own() {
+    let mut db = Fixture::durable_with_limits(|limits| limits.cache_bytes = 8 << 10);
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, v)", vec![]);
+    let fill = "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 3000) SELECT x, 0, randomblob(300) FROM c";
+    run(&mut db, fill, vec![]);
+    let mut past = Vec::new();
+    for step in 1..=4_000_i64 {
+        // Every page is rewritten now and then, so folds leave several versions of each.
+        run(&mut db, "UPDATE t SET n = n + 1 WHERE id = ?", vec![Value::Integer(1 + step * 7 % 3_000)]);
+        if step % 1_000 == 500 {
+            past.push((step, db.database.snapshot(db.database.state().txid).unwrap()));
+        }
+    }
+    // Not `count(*)`: the whole rows have to be read, one page after the other.
+    let sum = "SELECT sum(n), sum(length(v)) FROM t NOT INDEXED";
+    assert_eq!(values(&mut db, sum), [[Value::Integer(4_000), Value::Integer(900_000)]]);
+    for (step, snapshot) in past {
+        let seen = &snapshot.run::<ResultSet>(&vec![Statement::new(sum, vec![])]).unwrap()[0];
+        assert_eq!(seen.rows, [[Value::Integer(step), Value::Integer(900_000)]]);
+    }
+}

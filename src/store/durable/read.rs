@@ -1,8 +1,8 @@
 //! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
 
 use super::index::{Index, Slot};
-use super::row::{RowReader, cut_frame, page_id, read_checksum, read_entries, split_page_id};
-use super::{Cell, DurableStore, Param, Sql};
+use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_entries};
+use super::{Cell, DurableStore, FOLD_BITS, Param, Sql};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame};
 use crate::page::Pgno;
@@ -107,15 +107,18 @@ impl<Q: Sql> DurableStore<Q> {
         }
         let number = self.kept.borrow().fold_numbers(Txid::EMPTY, at).1;
         let range = [page_id(first, 0), page_id(Pgno(first.0 + wanted as u32), 0)];
-        let rows = self.sql.rows("SELECT id, checksum, image FROM pages WHERE id >= ?1 AND id < ?2 ORDER BY id", &range)?;
-        // Versions of a page follow one another; the last one not newer than the fold counts.
+        // Of the versions of each page the last one not newer than the fold: the images of the others are not touched.
+        let sql = format!(
+            "SELECT id, checksum, image FROM pages WHERE id IN \
+             (SELECT max(id) FROM pages WHERE id >= ?1 AND id < ?2 AND id % {0} <= ?3 GROUP BY id / {0})",
+            1u64 << FOLD_BITS
+        );
+        let [from, to] = range;
         let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
-        for row in rows {
+        for row in self.sql.rows(&sql, &[from, to, Param::Int(number)])? {
             let mut row = RowReader::new(row);
-            let (pgno, fold) = split_page_id(row.int()?);
-            if fold <= number
-                && let Some(place) = newest.get_mut((pgno.0 - first.0) as usize)
-            {
+            let pgno = page_of_id(row.int()?);
+            if let Some(place) = newest.get_mut((pgno.0 - first.0) as usize) {
                 *place = Some(row);
             }
         }

@@ -52,9 +52,9 @@ pub(super) fn page_id(pgno: Pgno, fold: u64) -> Param<'static> {
     Param::Int(u64::from(pgno.0) << FOLD_BITS | fold)
 }
 
-/// The page and the fold of an `id`.
-pub(super) fn split_page_id(id: u64) -> (Pgno, u64) {
-    (Pgno((id >> FOLD_BITS) as u32), id & ((1 << FOLD_BITS) - 1))
+/// The page of an `id`.
+pub(super) fn page_of_id(id: u64) -> Pgno {
+    Pgno((id >> FOLD_BITS) as u32)
 }
 
 pub(super) fn cut_frame(frames: &[u8], pgno: Pgno, slot: Slot) -> Result<&[u8], StoreError> {
