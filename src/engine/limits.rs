@@ -27,7 +27,7 @@ pub struct Limits {
     pub function_arguments: i32,
     /// Bytes of a LIKE or GLOB pattern (D1: 50). `LIKE or GLOB pattern too complex`.
     pub like_pattern_bytes: i32,
-    /// Nested triggers (D1: 10). `too many levels of trigger recursion`.
+    /// Nested triggers (D1: 10). `triggers nested too deep`.
     pub trigger_depth: i32,
     /// Bytes of a string, BLOB or row (D1: 2,000,000). `string or blob too big`.
     pub value_bytes: i32,

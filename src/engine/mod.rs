@@ -212,11 +212,14 @@ impl Database {
 
     /// The write connection, opened if there is none.
     fn writer(&mut self) -> Result<&Connection, Error> {
-        if self.writer.is_none() {
-            let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
-            self.writer = Some(Connection::open(file, Access::Write, &self.limits)?);
-        }
-        self.writer.as_ref().ok_or(Error::NoStatement)
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
+                Connection::open(file, Access::Write, &self.limits)?
+            }
+        };
+        Ok(self.writer.insert(writer))
     }
 
     /// Lets go of a connection that met an error of the store, or that could not end its transaction.

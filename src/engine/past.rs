@@ -43,9 +43,9 @@ impl Database {
             Some(snapshot) => snapshot,
             None => self.snapshot(txid)?,
         };
+        self.past.0.truncate(KEPT_OPEN - 1);
         self.past.0.push_front(snapshot);
-        self.past.0.truncate(KEPT_OPEN);
-        self.past.0.front().ok_or(Error::NoStatement)
+        Ok(&self.past.0[0])
     }
 }
 

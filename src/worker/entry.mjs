@@ -1,7 +1,8 @@
 // The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`object.rs`).
 //
-// Invariant: a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A request from the
-// internet carries no props, so it reaches the example application only.
+// Invariant: at these entry points a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A
+// request from the internet carries no props, so it reaches the example application only. (A Worker of the same account that binds the
+// Durable Object namespace itself was given all databases, and does not come through here.)
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";

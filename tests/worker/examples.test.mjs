@@ -5,7 +5,6 @@
 // bindings that its configuration names, so that wrangler does not build it again.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { bundle, littoralWorker } from "./harness.mjs";
+import { startWrangler } from "./wrangler.mjs";
 
 const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/;
@@ -259,68 +259,9 @@ async function startJavaScript(state, deployed) {
     configuration = join(state, "wrangler.json");
     writeFileSync(configuration, JSON.stringify({ name, main, compatibility_date, services: services.map(({ dev, ...rest }) => rest) }));
   }
-  const args = [
-    file("node_modules/.bin/wrangler"),
-    "dev",
-    "-c",
-    configuration,
-    "-c",
-    file("tests/worker/wrangler_dev/littoral.jsonc"),
-    "--ip",
-    "127.0.0.1",
-    "--port",
-    "0",
-    "--inspector-port",
-    "0",
-    "--persist-to",
-    state,
-    "--show-interactive-dev-session=false",
-  ];
-  const child = spawn(process.execPath, args, {
-    cwd: state,
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...process.env,
-      WRANGLER_SEND_METRICS: "false",
-      CI: "1",
-      WRANGLER_LOG_PATH: state,
-      WRANGLER_REGISTRY_PATH: join(state, "registry"),
-    },
-  });
-  const stop = () => {
-    if (child.exitCode !== null) return undefined;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    process.kill(-child.pid, "SIGTERM");
-    return ended;
-  };
-  try {
-    const base = await readyAddress(child);
-    return { send: (path, init) => fetch(base + path, init), stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-// Wrangler says where it listens; it has to have said so within a minute.
-function readyAddress(child) {
-  return new Promise((resolve, reject) => {
-    let output = "";
-    const timer = setTimeout(() => reject(new Error(`wrangler dev was not ready in a minute:\n${output}`)), 60_000);
-    const settle = (outcome, value) => {
-      clearTimeout(timer);
-      outcome(value);
-    };
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => {
-        output += text;
-        const ready = /Ready on (http:\/\/[\w.:]+)/.exec(output);
-        if (ready) settle(resolve, ready[1]);
-      });
-    }
-    child.once("exit", (code) => settle(reject, new Error(`wrangler dev ended with ${code}:\n${output}`)));
-  });
+  const configurations = [configuration, file("tests/worker/wrangler_dev/littoral.jsonc")];
+  const { base, stop } = await startWrangler({ cwd: state, configurations, state });
+  return { send: (path, init) => fetch(base + path, init), stop };
 }
 
 async function startRust(state, deployed) {
