@@ -86,8 +86,8 @@ function storageWords() {
 
 function storageTable(storage) {
   const cell = (value) => (value === undefined ? "" : value.toFixed(3));
-  return table(["inserts", "system", "rows written per insert", "deleted so far", "dropped later", "log / pages / folds", "bytes per insert"], storage.map((s) => [
-    s.name, s.system, cell(s.rows_per_insert), cell(s.deletes_per_insert), cell(s.dropped_later_per_insert),
+  return table(["inserts", "system", "rows written per insert", "deleted so far", "dropped later", "pages changed per commit", "log / pages / folds", "bytes per insert"], storage.map((s) => [
+    s.name, s.system, cell(s.rows_per_insert), cell(s.deletes_per_insert), cell(s.dropped_later_per_insert), cell(s.pages_per_commit),
     s.tables ? `${s.tables.commits} / ${s.tables.pages} / ${s.tables.folds}` : "", s.bytes_per_insert,
   ]));
 }

@@ -55,6 +55,8 @@ function look(folder, system) {
   const bytes = value("PRAGMA page_count") * value("PRAGMA page_size");
   const rows = system === "littoral" ? {
     commits: value("SELECT count(*) FROM commits"),
+    // A page list has 16 bytes for each page, and a seal of 8.
+    changed: value("SELECT coalesce(sum((length(pages) - 8) / 16), 0) FROM commits"),
     pages: value("SELECT count(*) FROM pages"),
     folds: value("SELECT count(*) FROM folds"),
     live: value("SELECT count(DISTINCT pgno) FROM pages"),
@@ -72,6 +74,7 @@ function rowsPerInsert(before, after, inserts) {
     rows_per_insert: (there + added("deleted")) / inserts,
     deletes_per_insert: added("deleted") / inserts,
     dropped_later_per_insert: (there - added("live")) / inserts,
+    pages_per_commit: added("changed") / added("commits"),
     tables: { commits: added("commits"), pages: added("pages"), folds: added("folds") },
   };
 }

@@ -34,9 +34,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = toArray)]
     fn to_array(this: &RowIterator) -> Result<Array, JsValue>;
-
-    #[wasm_bindgen(method, getter, js_name = rowsWritten)]
-    fn rows_written(this: &Cursor) -> f64;
 }
 
 /// The SQL storage of the object that this code runs in.
