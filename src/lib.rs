@@ -4,7 +4,8 @@
 //!
 //! | module | what it is | what it must not know |
 //! |---|---|---|
-//! | `page`, `txid`, `checksum`, `bookmark`, `commit` | the vocabulary | I/O, SQLite, JavaScript |
+//! | `page`, `txid`, `checksum`, `bookmark`, `commit`, `position` | the vocabulary | I/O, SQLite, JavaScript |
+//! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
 //! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
 //! | `vfs` | SQLite's file calls turned into page reads and commits; the only unsafe code | SQL |
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
@@ -19,7 +20,11 @@ mod checksum;
 #[cfg(feature = "engine")]
 mod commit;
 #[cfg(feature = "engine")]
+pub mod commit_log;
+#[cfg(feature = "engine")]
 mod page;
+#[cfg(feature = "engine")]
+mod position;
 #[cfg(feature = "engine")]
 mod txid;
 
@@ -46,5 +51,6 @@ pub use {
     checksum::Checksum,
     commit::{Commit, Frame, InvalidCommit, State},
     page::{PageSize, Pgno},
+    position::{DatabaseId, Position},
     txid::Txid,
 };

@@ -12,13 +12,15 @@
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The vocabulary may be named by all.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("page", &[]),
     ("txid", &[]),
     ("checksum", &[]),
     ("bookmark", &[]),
     ("commit", &[]),
-    ("store", &["store"]),
+    ("position", &[]),
+    ("commit_log", &["commit_log"]),
+    ("store", &["store", "commit_log"]),
     ("vfs", &["vfs", "store"]),
     ("engine", &["engine", "vfs", "store"]),
     ("wire", &["wire", "engine"]),
@@ -28,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("worker", &["worker", "http", "migrate", "client", "wire", "engine", "store"]),
 ];
 
-const VOCABULARY: [&str; 5] = ["page", "txid", "checksum", "bookmark", "commit"];
+const VOCABULARY: [&str; 6] = ["page", "txid", "checksum", "bookmark", "commit", "position"];
 const MAX_FILE_LINES: usize = 500;
 const MAX_FUNCTION_LINES: usize = 70;
 
