@@ -7,9 +7,11 @@
 //! | `page`, `txid`, `checksum`, `bookmark`, `commit`, `position` | the vocabulary | I/O, SQLite, JavaScript |
 //! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
 //! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
+//! | [`replica`] | followers of a commit log that keep some pages | SQL, sessions, the network |
 //! | `vfs` | SQLite's file calls turned into page reads and commits; the only unsafe code | SQL |
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
 //! | [`wire`] | D1's JSON | SQLite |
+//! | [`session`] | who may answer a read | how it is carried |
 //! | [`migrate`] | numbered SQL files | the runtime |
 //! | `worker` | the Durable Object and the entry points | pages |
 
@@ -36,6 +38,10 @@ pub mod engine;
 pub mod http;
 #[cfg(feature = "client")]
 pub mod migrate;
+#[cfg(feature = "engine")]
+pub mod replica;
+#[cfg(feature = "engine")]
+pub mod session;
 #[cfg(feature = "engine")]
 pub mod store;
 #[cfg(feature = "engine")]

@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The vocabulary may be named by all.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("page", &[]),
     ("txid", &[]),
     ("checksum", &[]),
@@ -21,6 +21,8 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("position", &[]),
     ("commit_log", &["commit_log"]),
     ("store", &["store", "commit_log"]),
+    ("replica", &["replica", "store", "commit_log"]),
+    ("session", &[]),
     ("vfs", &["vfs", "store"]),
     ("engine", &["engine", "vfs", "store"]),
     ("wire", &["wire", "engine"]),

@@ -235,7 +235,7 @@ impl Database {
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
         let state = self.store.state(txid).map_err(Error::store)?;
-        let file = DatabaseFile::reader(self.store.clone(), state);
+        let file = DatabaseFile::reader(Rc::new(self.store.clone()), state);
         let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
         Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)?, _pin: self.history.pin(txid) })
     }

@@ -10,11 +10,15 @@ mod codec;
 pub mod durable;
 mod faulty;
 mod memory;
+mod reader;
 pub mod suite;
 
 pub use durable::DurableStore;
+#[cfg(not(target_arch = "wasm32"))]
+pub use durable::HostSql;
 pub use faulty::{Fault, FaultySql, FaultyStore};
 pub use memory::MemoryStore;
+pub use reader::PageReader;
 
 use crate::checksum::Checksum;
 use crate::commit::{Commit, InvalidCommit, State};
@@ -110,6 +114,9 @@ pub enum StoreError {
     /// No space is left.
     #[error("the storage is full: {0}")]
     Full(String),
+    /// A replica lacks the page, and whoever asks cannot wait for it.
+    #[error("page {0} is not here")]
+    Missing(Pgno),
     /// The storage failed.
     #[error("storage failed: {0}")]
     Io(String),

@@ -17,7 +17,8 @@ use super::read_ahead::ReadAhead;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
 use crate::page::{PageSize, Pgno};
-use crate::store::{PageStore, StoreError};
+use crate::store::{PageReader, PageStore, StoreError};
+use crate::txid::Txid;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ pub(crate) type Clock = Rc<dyn Fn() -> u64>;
 
 /// An open database file.
 pub(crate) struct DbFile {
-    store: Rc<dyn PageStore>,
+    pages: Rc<dyn PageReader>,
     base: State,
     /// `None`: read-only.
     writer: Option<Writer>,
@@ -42,6 +43,7 @@ pub(crate) struct DbFile {
 }
 
 struct Writer {
+    store: Rc<dyn PageStore>,
     clock: Clock,
     max_uncommitted_bytes: usize,
 }
@@ -62,16 +64,16 @@ pub(super) enum Failure {
 impl DbFile {
     pub(super) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DbFile {
         let head = store.head();
-        DbFile::at(store, head, Some(Writer { clock, max_uncommitted_bytes }))
+        DbFile::at(Rc::new(store.clone()), head, Some(Writer { store, clock, max_uncommitted_bytes }))
     }
 
-    pub(super) fn reader(store: Rc<dyn PageStore>, state: State) -> DbFile {
-        DbFile::at(store, state, None)
+    pub(super) fn reader(pages: Rc<dyn PageReader>, state: State) -> DbFile {
+        DbFile::at(pages, state, None)
     }
 
-    fn at(store: Rc<dyn PageStore>, base: State, writer: Option<Writer>) -> DbFile {
+    fn at(pages: Rc<dyn PageReader>, base: State, writer: Option<Writer>) -> DbFile {
         DbFile {
-            store,
+            pages,
             base,
             writer,
             page_size: base.page_size,
@@ -86,6 +88,14 @@ impl DbFile {
 
     pub(super) fn state(&self) -> State {
         self.base
+    }
+
+    /// Lets a reader read another state from now on. SQLite notices at its next transaction: see `show_version`.
+    pub(super) fn move_to(&mut self, state: State) {
+        self.base = state;
+        self.first_page = None;
+        self.ahead.clear();
+        self.discard_uncommitted();
     }
 
     /// Bytes of the pages in use in the base state. How many are free is in the header
@@ -122,6 +132,11 @@ impl DbFile {
             let piece = &mut inside[range];
             if from == 0 && piece.len() == file.page_size.bytes() {
                 return file.read_page(pgno, piece);
+            }
+            if let Some(first) = file.first_page.as_ref().filter(|_| pgno == Pgno::FIRST && file.writer.is_none()) {
+                // SQLite looks at the header at the beginning of every transaction.
+                piece.copy_from_slice(&first[from..from + piece.len()]);
+                return Ok(());
             }
             let mut image = vec![0; file.page_size.bytes()];
             file.read_page(pgno, &mut image)?;
@@ -173,7 +188,8 @@ impl DbFile {
         let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
         let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
         let time_ms = (writer.clock)().max(self.base.time_ms);
-        let appended = self.gather(time_ms).and_then(|commit| self.append(&commit));
+        let store = writer.store.clone();
+        let appended = self.gather(&*store, time_ms).and_then(|commit| self.append(&*store, &commit));
         appended.map_err(|error| {
             self.discard_uncommitted();
             self.fail(error)
@@ -187,8 +203,8 @@ impl DbFile {
         self.kept_bytes = self.base.size_bytes();
     }
 
-    fn append(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        self.store.append(commit)?;
+    fn append(&mut self, store: &dyn PageStore, commit: &Commit) -> Result<(), StoreError> {
+        store.append(commit)?;
         self.base = commit.state;
         if let Some(first) = commit.frames.first().filter(|frame| frame.pgno == Pgno::FIRST) {
             self.first_page = Some(first.image.clone());
@@ -199,7 +215,7 @@ impl DbFile {
     }
 
     /// The next commit: the written pages, and those that a truncation or a new page size changed.
-    fn gather(&mut self, time_ms: u64) -> Result<Commit, StoreError> {
+    fn gather(&mut self, store: &dyn PageStore, time_ms: u64) -> Result<Commit, StoreError> {
         self.follow_page_size()?;
         let lock_page = self.page_size.lock_page();
         self.written.remove(&lock_page);
@@ -217,16 +233,16 @@ impl DbFile {
             page_size: self.page_size,
             page_count: self.page_count,
             time_ms,
-            checksum: self.checksum_after(&frames)?,
+            checksum: self.checksum_after(store, &frames)?,
         };
         Ok(Commit { state, frames })
     }
 
     /// The database's checksum: the base's, with changed and truncated pages taken out and new images put in.
-    fn checksum_after(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
+    fn checksum_after(&self, store: &dyn PageStore, frames: &[Frame]) -> Result<Checksum, StoreError> {
         let mut sum = self.base.checksum;
         let mut take_out = |pgno: Pgno| {
-            sum ^= self.store.page_checksum(pgno, self.base.txid)?;
+            sum ^= store.page_checksum(pgno, self.base.txid)?;
             Ok::<(), StoreError>(())
         };
         if self.page_size == self.base.page_size {
@@ -266,12 +282,15 @@ impl DbFile {
 
     fn read_base_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
         if pgno != Pgno::FIRST {
-            return self.ahead.read(&*self.store, &self.base, pgno, image);
+            return self.ahead.read(&*self.pages, &self.base, pgno, image);
         }
         match &self.first_page {
             Some(first) => image.copy_from_slice(first),
             None => {
-                self.store.read_page(pgno, self.base.txid, image)?;
+                self.pages.read_page(pgno, self.base.txid, image)?;
+                if self.writer.is_none() {
+                    show_version(image, self.base.txid);
+                }
                 self.first_page = Some((&*image).into());
             }
         }
@@ -330,10 +349,25 @@ impl DbFile {
         let failure = match &error {
             StoreError::Corrupt { .. } | StoreError::Schema(_) => Failure::Corrupt,
             StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,
-            StoreError::Pruned { .. } | StoreError::Future { .. } | StoreError::InvalidCommit(_) | StoreError::Io(_) => Failure::Store,
+            StoreError::Pruned { .. }
+            | StoreError::Future { .. }
+            | StoreError::InvalidCommit(_)
+            | StoreError::Missing(_)
+            | StoreError::Io(_) => Failure::Store,
         };
         self.error = Some(error);
         failure
+    }
+}
+
+/// Writes a txid into a database header as SQLite's file change counter: the writer does not count there, since it would rewrite page 1
+/// with every commit, and a reader that moves from state to state has to see that they differ.
+fn show_version(first_page: &mut [u8], txid: Txid) {
+    let counter = (txid.0 as u32).to_be_bytes();
+    for at in [24, 92] {
+        if let Some(field) = first_page.get_mut(at..at + 4) {
+            field.copy_from_slice(&counter);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use db_file::{Clock, DbFile};
 
 use crate::commit::State;
 use crate::page::PageSize;
-use crate::store::{PageStore, StoreError};
+use crate::store::{PageReader, PageStore, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -46,9 +46,14 @@ impl DatabaseFile {
         DatabaseFile::register(DbFile::writer(store, clock, max_uncommitted_bytes))
     }
 
-    /// One state of the store, for reading.
-    pub(crate) fn reader(store: Rc<dyn PageStore>, state: State) -> DatabaseFile {
-        DatabaseFile::register(DbFile::reader(store, state))
+    /// One state at a time, for reading.
+    pub(crate) fn reader(pages: Rc<dyn PageReader>, state: State) -> DatabaseFile {
+        DatabaseFile::register(DbFile::reader(pages, state))
+    }
+
+    /// Lets a file for reading show another state. Not while SQLite is in a transaction on it.
+    pub(crate) fn move_to(&self, state: State) {
+        self.file.borrow_mut().move_to(state);
     }
 
     fn register(file: DbFile) -> DatabaseFile {

@@ -6,7 +6,7 @@
 
 use crate::commit::State;
 use crate::page::Pgno;
-use crate::store::{PageStore, StoreError};
+use crate::store::{PageReader, StoreError};
 
 /// Pages asked for at once.
 const PAGES: usize = 32;
@@ -30,7 +30,7 @@ impl ReadAhead {
     }
 
     /// Reads a page of `state`.
-    pub(super) fn read(&mut self, store: &dyn PageStore, state: &State, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
+    pub(super) fn read(&mut self, store: &dyn PageReader, state: &State, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
         let step = pgno.0.wrapping_sub(self.last_asked);
         self.steps = if (1..=LONGEST_STEP).contains(&step) { self.steps + 1 } else { 0 };
         self.last_asked = pgno.0;
@@ -56,7 +56,7 @@ impl ReadAhead {
         self.images.get(from..from + page_bytes)
     }
 
-    fn fill(&mut self, store: &dyn PageStore, state: &State, first: Pgno, page_bytes: usize) -> Result<(), StoreError> {
+    fn fill(&mut self, store: &dyn PageReader, state: &State, first: Pgno, page_bytes: usize) -> Result<(), StoreError> {
         let count = PAGES.min((state.page_count - first.0 + 1) as usize);
         self.images.resize(count * page_bytes, 0);
         let read = store.read_pages(first, state.txid, page_bytes, &mut self.images);

@@ -88,7 +88,7 @@ impl Pair {
             };
             assert_eq!((page_size, word(28)), (state.page_size.as_u32(), state.page_count), "the header");
         }
-        let reader = DatabaseFile::reader(self.store.clone(), state);
+        let reader = DatabaseFile::reader(Rc::new(self.store.clone()), state);
         let stored = Connection::open_with_flags_and_vfs(reader.name(), OpenFlags::SQLITE_OPEN_READ_ONLY, VFS_NAME).unwrap();
         assert_eq!(rows(&stored), rows(&self.plain), "as a new connection sees it");
         let check: String = stored.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -242,7 +242,7 @@ fn a_statement_that_fails_after_a_spill_is_undone_alone() {
 fn readers_keep_their_state_while_the_writer_spills_and_commits() {
     let pair = Pair::new();
     pair.fill(500);
-    let reader = DatabaseFile::reader(pair.store.clone(), pair.store.head());
+    let reader = DatabaseFile::reader(Rc::new(pair.store.clone()), pair.store.head());
     let connection = Connection::open_with_flags_and_vfs(reader.name(), OpenFlags::SQLITE_OPEN_READ_ONLY, VFS_NAME).unwrap();
     connection.execute_batch("PRAGMA cache_size = 1").unwrap();
     let expected = rows(&connection);

@@ -1,0 +1,292 @@
+//! Pages that a replica keeps in SQL storage: they survive its eviction and its restart.
+//!
+//! All are as of one position, which is written with them. Since a storage row written costs the same whatever its size, changes are gathered in
+//! memory and written together: a crash loses some of them, and the replica goes on from the position that was written last.
+//!
+//! | table | columns |
+//! |---|---|
+//! | `replica` | `key`, `value`: `schema` = 1, and the position's `database`, `txid`, `page_size`, `page_count`, `time_ms`, `checksum` |
+//! | `held` | `pgno`, `checksum`, `image` (stored as in the commit log) |
+//!
+//! **Invariants**
+//! 1. What is stored is as of the stored position; what is read is as of the position in memory.
+//! 2. The bytes of the images are within the budget, after each write.
+//!
+//! **Not here:** versions (`cache`): there is one of each page.
+
+use crate::checksum::Checksum;
+use crate::commit::State;
+use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
+use crate::page::{PageSize, Pgno};
+use crate::position::DatabaseId;
+use crate::store::StoreError;
+use crate::store::durable::{Cell as Value, Param, Sql};
+use crate::txid::Txid;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+/// Bytes of changes that are gathered before they are written.
+const GATHERED_BYTES: usize = 4 << 20;
+
+/// Where a follower keeps pages beyond its memory.
+pub trait PageShelf {
+    /// The position that it was left at.
+    fn position(&self) -> Option<(DatabaseId, State)>;
+    /// The page as of the position.
+    fn read(&self, pgno: Pgno) -> Result<Option<StoredFrame>, StoreError>;
+    /// Keeps pages of the position.
+    fn put(&self, frames: &[StoredFrame]) -> Result<(), StoreError>;
+    /// Moves the position over commits: pages that are held are replaced, or dropped where no image came.
+    fn advance(&self, commits: &[LoggedCommit]) -> Result<(), StoreError>;
+    /// Begins anew with these pages.
+    fn restart(&self, database: DatabaseId, state: &State, frames: &[StoredFrame]) -> Result<(), StoreError>;
+    /// Drops everything.
+    fn clear(&self) -> Result<(), StoreError>;
+    /// Writes what was gathered.
+    fn flush(&self) -> Result<(), StoreError>;
+}
+
+/// A shelf in SQL storage.
+pub struct HeldPages<Q> {
+    sql: Q,
+    budget: usize,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    position: Option<(DatabaseId, State)>,
+    /// What is stored or gathered: the length of each page's image, and whether it was read since it was last spared.
+    index: HashMap<Pgno, Entry>,
+    bytes: usize,
+    /// Not written yet; `None`: to be deleted.
+    gathered: BTreeMap<Pgno, Option<StoredFrame>>,
+    gathered_bytes: usize,
+    /// Pages in the order in which they may be evicted.
+    queue: std::collections::VecDeque<Pgno>,
+}
+
+struct Entry {
+    bytes: usize,
+    used: bool,
+}
+
+impl<Q: Sql> HeldPages<Q> {
+    /// Opens the shelf in `sql`, and creates its tables in storage that is empty. `budget` is in bytes of images.
+    pub fn open(sql: Q, budget: usize) -> Result<HeldPages<Q>, StoreError> {
+        sql.rows("CREATE TABLE IF NOT EXISTS replica (key TEXT PRIMARY KEY, value) WITHOUT ROWID", &[])?;
+        sql.rows("CREATE TABLE IF NOT EXISTS held (pgno INTEGER PRIMARY KEY, checksum BLOB NOT NULL, image BLOB NOT NULL)", &[])?;
+        let held = HeldPages { sql, budget, inner: RefCell::default() };
+        held.load()?;
+        Ok(held)
+    }
+
+    fn load(&self) -> Result<(), StoreError> {
+        let mut values: HashMap<String, Value> = HashMap::new();
+        for row in self.sql.rows("SELECT key, value FROM replica", &[])? {
+            if let [Value::Text(key), value] = &row[..] {
+                values.insert(key.clone(), value.clone());
+            }
+        }
+        let mut inner = self.inner.borrow_mut();
+        inner.position = read_position(&values);
+        if inner.position.is_none() {
+            return Ok(());
+        }
+        for row in self.sql.rows("SELECT pgno, length(image) FROM held", &[])? {
+            if let [Value::Int(pgno), Value::Int(bytes)] = row[..] {
+                inner.add(Pgno(pgno as u32), bytes as usize);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the position and what was gathered, in one transaction.
+    fn write(&self, inner: &mut Inner) -> Result<(), StoreError> {
+        let evicted = inner.choose_evicted(self.budget);
+        self.sql.transaction(&mut || {
+            for pgno in &evicted {
+                self.delete(*pgno)?;
+            }
+            for (pgno, frame) in &inner.gathered {
+                match frame {
+                    _ if evicted.contains(pgno) => {}
+                    Some(frame) => {
+                        let checksum = frame.checksum.0.to_le_bytes();
+                        let params = [Param::Int(u64::from(pgno.0)), Param::Blob(&checksum), Param::Blob(&frame.stored)];
+                        self.sql.rows("INSERT OR REPLACE INTO held (pgno, checksum, image) VALUES (?1, ?2, ?3)", &params)?;
+                    }
+                    None => self.delete(*pgno)?,
+                }
+            }
+            self.write_position(inner.position.as_ref())
+        })?;
+        for pgno in evicted {
+            inner.remove(pgno);
+        }
+        inner.gathered.clear();
+        inner.gathered_bytes = 0;
+        Ok(())
+    }
+
+    fn delete(&self, pgno: Pgno) -> Result<(), StoreError> {
+        self.sql.rows("DELETE FROM held WHERE pgno = ?1", &[Param::Int(u64::from(pgno.0))])?;
+        Ok(())
+    }
+
+    fn write_position(&self, position: Option<&(DatabaseId, State)>) -> Result<(), StoreError> {
+        let Some((database, state)) = position else { return Ok(()) };
+        // One value, so one row: text, since integers have 53 bits here.
+        let text =
+            format!("{database} {} {} {} {} {}", state.txid, state.page_size.as_u32(), state.page_count, state.time_ms, state.checksum);
+        self.sql.rows("INSERT OR REPLACE INTO replica (key, value) VALUES ('position', ?1)", &[Param::Text(&text)])?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn add(&mut self, pgno: Pgno, bytes: usize) {
+        match self.index.insert(pgno, Entry { bytes, used: false }) {
+            Some(old) => self.bytes -= old.bytes,
+            None => self.queue.push_back(pgno),
+        }
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, pgno: Pgno) {
+        if let Some(old) = self.index.remove(&pgno) {
+            self.bytes -= old.bytes;
+        }
+    }
+
+    fn gather(&mut self, pgno: Pgno, frame: Option<&StoredFrame>) {
+        let bytes = frame.map_or(0, |frame| frame.stored.len());
+        match frame {
+            Some(_) => self.add(pgno, bytes),
+            None => self.remove(pgno),
+        }
+        let old = self.gathered.insert(pgno, frame.cloned());
+        self.gathered_bytes += bytes;
+        self.gathered_bytes -= old.flatten().map_or(0, |old| old.stored.len());
+    }
+
+    /// Pages to let go of, so that the rest is within `budget`: the oldest that were not read since they were last spared.
+    fn choose_evicted(&mut self, budget: usize) -> Vec<Pgno> {
+        let (mut evicted, mut freed) = (Vec::new(), 0);
+        let mut looked_at = 0;
+        let most = 2 * self.queue.len();
+        while self.bytes - freed > budget && looked_at < most {
+            looked_at += 1;
+            let Some(pgno) = self.queue.pop_front() else { break };
+            match self.index.get_mut(&pgno) {
+                Some(entry) if entry.used => {
+                    entry.used = false;
+                    self.queue.push_back(pgno);
+                }
+                Some(entry) => {
+                    freed += entry.bytes;
+                    evicted.push(pgno);
+                }
+                None => {}
+            }
+        }
+        evicted
+    }
+}
+
+impl<Q: Sql> PageShelf for HeldPages<Q> {
+    fn position(&self) -> Option<(DatabaseId, State)> {
+        self.inner.borrow().position
+    }
+
+    fn read(&self, pgno: Pgno) -> Result<Option<StoredFrame>, StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        let Some(entry) = inner.index.get_mut(&pgno) else { return Ok(None) };
+        entry.used = true;
+        if let Some(gathered) = inner.gathered.get(&pgno) {
+            return Ok(gathered.clone());
+        }
+        let rows = self.sql.rows("SELECT checksum, image FROM held WHERE pgno = ?1", &[Param::Int(u64::from(pgno.0))])?;
+        let frame = rows.into_iter().next().and_then(|row| {
+            let [Value::Blob(checksum), Value::Blob(stored)] = &row[..] else { return None };
+            let checksum = Checksum(u64::from_le_bytes(checksum.as_slice().try_into().ok()?));
+            Some(StoredFrame { pgno, checksum, stored: stored.as_slice().into() })
+        });
+        Ok(frame)
+    }
+
+    fn put(&self, frames: &[StoredFrame]) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        for frame in frames {
+            inner.gather(frame.pgno, Some(frame));
+        }
+        if inner.gathered_bytes > GATHERED_BYTES { self.write(&mut inner) } else { Ok(()) }
+    }
+
+    fn advance(&self, commits: &[LoggedCommit]) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        for commit in commits {
+            let Some((_, before)) = inner.position else { return Ok(()) };
+            for pgno in commit.state.page_count + 1..=before.page_count {
+                if inner.index.contains_key(&Pgno(pgno)) {
+                    inner.gather(Pgno(pgno), None);
+                }
+            }
+            match &commit.pages {
+                Changed::Images(frames) => {
+                    for frame in frames.iter().filter(|frame| inner.index.contains_key(&frame.pgno)).collect::<Vec<_>>() {
+                        inner.gather(frame.pgno, Some(frame));
+                    }
+                }
+                Changed::Numbers(pgnos) => {
+                    for pgno in pgnos.iter().filter(|pgno| inner.index.contains_key(pgno)).collect::<Vec<_>>() {
+                        inner.gather(*pgno, None);
+                    }
+                }
+            }
+            if let Some((_, state)) = &mut inner.position {
+                *state = commit.state;
+            }
+        }
+        if inner.gathered_bytes > GATHERED_BYTES { self.write(&mut inner) } else { Ok(()) }
+    }
+
+    fn restart(&self, database: DatabaseId, state: &State, frames: &[StoredFrame]) -> Result<(), StoreError> {
+        self.clear()?;
+        let mut inner = self.inner.borrow_mut();
+        inner.position = Some((database, *state));
+        for frame in frames {
+            inner.gather(frame.pgno, Some(frame));
+        }
+        self.write(&mut inner)
+    }
+
+    fn clear(&self) -> Result<(), StoreError> {
+        self.sql.transaction(&mut || {
+            self.sql.rows("DELETE FROM held", &[])?;
+            self.sql.rows("DELETE FROM replica", &[])?;
+            Ok(())
+        })?;
+        self.inner.replace(Inner::default());
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.gathered.is_empty() && inner.position.is_none() {
+            return Ok(());
+        }
+        self.write(&mut inner)
+    }
+}
+
+fn read_position(values: &HashMap<String, Value>) -> Option<(DatabaseId, State)> {
+    let Value::Text(text) = values.get("position")? else { return None };
+    let mut fields = text.split(' ');
+    let mut hex = || u64::from_str_radix(fields.next()?, 16).ok();
+    let (database, txid) = (DatabaseId(hex()?), Txid(hex()?));
+    let page_size = PageSize::new(fields.next()?.parse().ok()?)?;
+    let (page_count, time_ms) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    let checksum = Checksum(u64::from_str_radix(fields.next()?, 16).ok()?);
+    Some((database, State { txid, page_size, page_count, time_ms, checksum }))
+}

@@ -1,0 +1,76 @@
+//! What to fetch with a page that is missing: what a scan would want next.
+//!
+//! A connection leaves a trail: the interior pages that it read last, and the pages themselves. A missing page that follows its elder sibling
+//! under one of those parents is part of a scan, and so is one that follows the page before it in the file (a long value's overflow pages).
+//! A scan is given a window of what comes next, and a larger one each time that it runs out.
+//!
+//! **Not here:** fetching (`reader`). A wrong guess costs bytes only.
+
+use super::btree;
+use crate::page::Pgno;
+use std::collections::VecDeque;
+
+/// Interior pages remembered: those on the way to a leaf, of a few tables and indexes at once.
+const PARENTS: usize = 8;
+/// The windows of a scan, one after the other.
+const WINDOWS: [usize; 3] = [1, 8, 64];
+
+/// The way that a connection took.
+#[derive(Default)]
+pub(super) struct Trail {
+    parents: VecDeque<Parent>,
+    last: Option<Pgno>,
+    /// Steps to the next page of the file, in a row.
+    run: usize,
+}
+
+struct Parent {
+    pgno: Pgno,
+    children: Vec<Pgno>,
+    last: Option<usize>,
+    window: usize,
+}
+
+impl Trail {
+    /// A page was read.
+    pub(super) fn saw(&mut self, pgno: Pgno, image: &[u8]) {
+        self.run = if self.last == Some(Pgno(pgno.0.saturating_sub(1))) { self.run + 1 } else { 0 };
+        self.last = Some(pgno);
+        for parent in &mut self.parents {
+            if let Some(index) = parent.index_of(pgno) {
+                parent.last = Some(index);
+            }
+        }
+        let children = btree::children(pgno, image);
+        if !children.is_empty() {
+            self.parents.retain(|parent| parent.pgno != pgno);
+            self.parents.truncate(PARENTS - 1);
+            self.parents.push_front(Parent { pgno, children, last: None, window: 0 });
+        }
+    }
+
+    /// The pages to fetch when `pgno` is missing: itself first.
+    pub(super) fn window(&mut self, pgno: Pgno, page_count: u32) -> Vec<Pgno> {
+        let sibling = self.parents.iter_mut().find_map(|parent| parent.index_of(pgno).map(|index| (parent, index)));
+        if let Some((parent, index)) = sibling {
+            let in_order = index.checked_sub(1).is_some_and(|elder| parent.last == Some(elder));
+            parent.window = if in_order { (parent.window + 1).min(WINDOWS.len() - 1) } else { 0 };
+            let end = (index + WINDOWS[parent.window]).min(parent.children.len());
+            return parent.children[index..end].to_vec();
+        }
+        let follows = self.last.is_some_and(|last| last.0 + 1 == pgno.0);
+        let window = if follows { WINDOWS[(self.run + 1).min(WINDOWS.len() - 1)] as u32 } else { 1 };
+        (pgno.0..=page_count.min(pgno.0 + window - 1)).map(Pgno).collect()
+    }
+}
+
+impl Parent {
+    fn index_of(&self, pgno: Pgno) -> Option<usize> {
+        // Mostly the one after the last.
+        let next = self.last.map_or(0, |last| last + 1);
+        if self.children.get(next) == Some(&pgno) {
+            return Some(next);
+        }
+        self.children.iter().position(|child| *child == pgno)
+    }
+}

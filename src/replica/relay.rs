@@ -1,0 +1,171 @@
+//! A replica as a source for those behind it: it answers from what it has, and says what it needs where that is not enough.
+//!
+//! **Invariants**
+//! 1. It never answers about a state that it has not reached itself, and never makes a follower begin again: only the primary does.
+//! 2. The age it tells is its own.
+//!
+//! **Not here:** carrying questions to the primary (`worker`).
+
+use super::btree;
+use super::follower::Follower;
+use super::source::FEW_CHILDREN;
+use crate::commit::{Frame, State};
+use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
+use crate::page::Pgno;
+use crate::position::Position;
+use crate::store::StoreError;
+use crate::txid::Txid;
+use std::collections::VecDeque;
+
+/// Bytes of commits that are kept for followers.
+const KEPT_BYTES: usize = 2 << 20;
+
+/// The commits that a replica took last, and what it answers from them.
+#[derive(Default)]
+pub struct Relay {
+    /// Dense, up to the replica's position.
+    recent: VecDeque<LoggedCommit>,
+    /// The state before the first of them.
+    before: Option<Position>,
+    bytes: usize,
+}
+
+/// What a relay does with a question.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// This is the answer.
+    Say(Message),
+    /// The replica has to pull first, and be asked again.
+    PullFirst,
+    /// The replica has to fetch these pages for the answer, and be asked again.
+    FetchFirst(Message),
+    /// The primary has to be asked.
+    PassOn,
+}
+
+impl Relay {
+    /// The replica has taken these commits, and nothing else, since the last call.
+    pub fn took(&mut self, after: Position, commits: &[LoggedCommit]) {
+        if self.position() != Some(after) {
+            *self = Relay { before: Some(after), ..Relay::default() };
+        }
+        for commit in commits {
+            self.bytes += size(commit);
+            self.recent.push_back(commit.clone());
+        }
+        while self.bytes > KEPT_BYTES {
+            let Some(oldest) = self.recent.pop_front() else { break };
+            self.bytes -= size(&oldest);
+            self.before = Some(oldest.state.position());
+        }
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.recent.back().map(|commit| commit.state.position()).or(self.before)
+    }
+
+    /// Answers a question, or says what is needed for that. `final_try`: what can be had was had.
+    pub fn answer(&self, follower: &mut Follower, question: &Message, now_ms: u64, final_try: bool) -> Result<Relayed, StoreError> {
+        let Some((database, state)) = follower.state() else { return Ok(Relayed::PassOn) };
+        let foreign = question.database != database && question.database.0 != 0;
+        match &question.body {
+            _ if foreign => Ok(Relayed::PassOn),
+            Body::Pull(pull) => Ok(self.pull(follower, &state, pull, now_ms, final_try)),
+            Body::Fetch(fetch) => self.fetch(follower, fetch, final_try),
+            _ => Ok(Relayed::PassOn),
+        }
+    }
+
+    fn pull(&self, follower: &Follower, state: &State, pull: &Pull, now_ms: u64, final_try: bool) -> Relayed {
+        let Some(after) = pull.after else { return Relayed::PassOn };
+        let behind = after.txid.max(pull.wanted) > state.txid;
+        let Some(staleness) = follower.staleness_ms(now_ms) else { return Relayed::PullFirst };
+        if behind && !final_try {
+            return Relayed::PullFirst;
+        }
+        if after.txid > state.txid {
+            return Relayed::PassOn;
+        }
+        let Some(commits) = self.after(after, state) else { return Relayed::PassOn };
+        let mut bytes = 0;
+        let fits = |commit: &&LoggedCommit| {
+            let fits = bytes <= pull.max_bytes as usize;
+            bytes += size(commit);
+            fits
+        };
+        let commits = commits.take_while(fits).map(|commit| if pull.images { commit.clone() } else { numbers_only(commit) }).collect();
+        let segment = Segment { head: *state, age_ms: u32::try_from(staleness).unwrap_or(u32::MAX), after, commits };
+        Relayed::Say(Message { database: follower.database(), body: Body::Commits(segment) })
+    }
+
+    /// The commits after a position that is known here.
+    fn after(&self, after: Position, state: &State) -> Option<impl Iterator<Item = &LoggedCommit>> {
+        let known = if after == state.position() {
+            self.recent.len()
+        } else if self.before == Some(after) {
+            0
+        } else {
+            self.recent.iter().position(|commit| commit.state.position() == after)? + 1
+        };
+        (self.position() == Some(state.position()) || after == state.position()).then(|| self.recent.iter().skip(known))
+    }
+
+    fn fetch(&self, follower: &mut Follower, fetch: &Fetch, final_try: bool) -> Result<Relayed, StoreError> {
+        let Some(state) = self.state_at(follower, fetch.at) else { return Ok(Relayed::PassOn) };
+        let at = state.txid;
+        let (mut frames, mut missing) = (Vec::new(), Vec::new());
+        let mut children = Vec::new();
+        for pgno in fetch.pages.iter().copied().filter(|pgno| *pgno != state.page_size.lock_page()) {
+            match frame(follower, pgno, at)? {
+                Some((frame, few)) => {
+                    frames.push(frame);
+                    children.extend(few);
+                }
+                None => missing.push(pgno),
+            }
+        }
+        if !missing.is_empty() {
+            if final_try {
+                return Ok(Relayed::PassOn);
+            }
+            let body = Body::Fetch(Fetch { at: fetch.at, pages: missing });
+            return Ok(Relayed::FetchFirst(Message { database: follower.database(), body }));
+        }
+        for child in children {
+            if follower.holds(child, at) && !fetch.pages.contains(&child) {
+                frames.extend(frame(follower, child, at)?.map(|(frame, _)| frame));
+            }
+        }
+        Ok(Relayed::Say(Message { database: follower.database(), body: Body::Pages(Pages { state, frames }) }))
+    }
+
+    /// The state at a position, if it is known here.
+    fn state_at(&self, follower: &Follower, at: Position) -> Option<State> {
+        let (_, state) = follower.state()?;
+        if state.position() == at {
+            return Some(state);
+        }
+        self.recent.iter().map(|commit| commit.state).find(|state| state.position() == at)
+    }
+}
+
+/// A page as of `at`, and its children if it has few.
+fn frame(follower: &mut Follower, pgno: Pgno, at: Txid) -> Result<Option<(StoredFrame, Vec<Pgno>)>, StoreError> {
+    let Some(image) = follower.read(pgno, at)? else { return Ok(None) };
+    let mut children = btree::children(pgno, &image);
+    if children.len() > FEW_CHILDREN {
+        children.clear();
+    }
+    Ok(Some((StoredFrame::pack(&Frame::new(pgno, (&*image).into())), children)))
+}
+
+fn numbers_only(commit: &LoggedCommit) -> LoggedCommit {
+    LoggedCommit { state: commit.state, pages: Changed::Numbers(commit.pgnos()) }
+}
+
+fn size(commit: &LoggedCommit) -> usize {
+    match &commit.pages {
+        Changed::Images(frames) => 64 + frames.iter().map(|frame| frame.stored.len() + 16).sum::<usize>(),
+        Changed::Numbers(pgnos) => 64 + 4 * pgnos.len(),
+    }
+}

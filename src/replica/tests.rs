@@ -1,0 +1,199 @@
+//! A follower over a store, call by call. Faults, clocks and sessions are the simulator's (`tests/simulation.rs`).
+
+use super::*;
+use crate::checksum::Checksum;
+use crate::commit::{Commit, Frame, State};
+use crate::commit_log::{Body, Message};
+use crate::page::{PageSize, Pgno};
+use crate::position::DatabaseId;
+use crate::store::{HostSql, MemoryStore, PageReader, PageStore};
+use crate::txid::Txid;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+const ID: DatabaseId = DatabaseId(7);
+
+fn append(store: &MemoryStore, pages: &[(u32, u8)], page_count: u32) {
+    let base = store.head();
+    let frames: Vec<Frame> = pages.iter().map(|(pgno, fill)| Frame::new(Pgno(*pgno), vec![*fill; 512].into())).collect();
+    let mut checksum = base.checksum;
+    for frame in frames.iter().filter(|frame| frame.pgno.0 <= base.page_count) {
+        checksum ^= store.page_checksum(frame.pgno, base.txid).unwrap();
+    }
+    for pgno in page_count + 1..=base.page_count {
+        checksum ^= store.page_checksum(Pgno(pgno), base.txid).unwrap();
+    }
+    for frame in &frames {
+        checksum ^= frame.checksum;
+    }
+    let state = State { txid: base.txid.next(), page_size: PageSize::new(512).unwrap(), page_count, time_ms: 1, checksum };
+    store.append(&Commit { state, frames }).unwrap();
+}
+
+fn source() -> Rc<MemoryStore> {
+    let store = MemoryStore::new();
+    append(&store, &[(1, 1), (2, 2), (3, 3), (4, 4)], 4);
+    append(&store, &[(2, 20)], 4);
+    Rc::new(store)
+}
+
+fn follower() -> SharedFollower {
+    Rc::new(RefCell::new(Follower::new(Rc::new(RefCell::new(PageCache::new(1 << 20))))))
+}
+
+fn pull(follower: &SharedFollower, store: &MemoryStore, images: bool) -> Result<Applied, ReplicaError> {
+    let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, images, 1 << 20);
+    let answer = Source::new(store, ID).answer(&question.encode());
+    follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap())
+}
+
+struct Direct {
+    store: Rc<MemoryStore>,
+    fetches: Cell<u32>,
+}
+
+impl Fetcher for Direct {
+    fn fetch(&self, question: &Message) -> Result<Message, crate::store::StoreError> {
+        self.fetches.set(self.fetches.get() + 1);
+        Ok(Message::decode(&Source::new(&*self.store, ID).answer(&question.encode())).unwrap())
+    }
+
+    fn wait(&self) -> Result<(), crate::store::StoreError> {
+        unreachable!("one thread, one query")
+    }
+
+    fn wake(&self) {}
+}
+
+/// Reads pages through a follower, fetching what it lacks, and compares each with the store.
+fn read_all(follower: &SharedFollower, store: &Rc<MemoryStore>) -> u32 {
+    let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
+    let reader = ReplicaReader::new(follower.clone());
+    let pin = follower.borrow().pin().unwrap();
+    reader.begin(ID, pin.state(), Some(direct.clone()));
+    let at = pin.state().txid;
+    for pgno in 1..=pin.state().page_count {
+        let (mut image, mut expected) = ([0; 512], [0; 512]);
+        reader.read_page(Pgno(pgno), at, &mut image).unwrap();
+        store.read_page(Pgno(pgno), at, &mut expected).unwrap();
+        assert_eq!(image, expected, "page {pgno} at {at}");
+    }
+    reader.end();
+    direct.fetches.get()
+}
+
+#[test]
+fn a_follower_starts_empty_serves_at_once_and_advances() {
+    let store = source();
+    let follower = follower();
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Restarted));
+    assert!(read_all(&follower, &store) > 0);
+    assert_eq!(read_all(&follower, &store), 0, "all pages are held now");
+    append(&store, &[(3, 30)], 4);
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Current));
+    assert_eq!(read_all(&follower, &store), 0, "the image came with the commit");
+    append(&store, &[(3, 31)], 4);
+    assert_eq!(pull(&follower, &store, false), Ok(Applied::Current));
+    assert_eq!(read_all(&follower, &store), 1, "only the number came");
+    append(&store, &[(1, 10)], 2);
+    append(&store, &[(1, 11), (3, 33)], 3);
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Current));
+    assert_eq!(read_all(&follower, &store), 1, "page 3 was cut away and is another now");
+}
+
+#[test]
+fn a_pinned_state_stays_readable_while_the_follower_moves() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let pin = follower.borrow().pin().unwrap();
+    read_all(&follower, &store);
+    append(&store, &[(2, 99), (4, 99)], 4);
+    pull(&follower, &store, true).unwrap();
+    let old = follower.borrow_mut().read(Pgno(2), pin.state().txid).unwrap().unwrap();
+    assert_eq!(old[0], 20);
+    drop(pin);
+    append(&store, &[(2, 100)], 4);
+    pull(&follower, &store, true).unwrap();
+    assert!(follower.borrow_mut().read(Pgno(2), Txid(2)).unwrap().is_none(), "nobody needs it any more");
+}
+
+#[test]
+fn another_checksum_at_the_same_txid_throws_the_pages_away() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+    let other = MemoryStore::new();
+    append(&other, &[(1, 7)], 1);
+    append(&other, &[(1, 8)], 1);
+    assert_eq!(pull(&follower, &other, true), Ok(Applied::Restarted));
+    assert!(follower.borrow_mut().take_events()[0].contains("another state at its position"));
+    read_all(&follower, &Rc::new(other));
+}
+
+#[test]
+fn doubled_and_late_commits_change_nothing_and_a_gap_is_noticed() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let position = follower.borrow().state().unwrap().1.position();
+    append(&store, &[(2, 21)], 4);
+    let early = Source::new(&*store, ID).news(position).unwrap().unwrap();
+    append(&store, &[(2, 22)], 4);
+    let middle = store.state(Txid(3)).unwrap().position();
+    let late = Source::new(&*store, ID).news(middle).unwrap().unwrap();
+    assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Gap));
+    assert_eq!(follower.borrow_mut().told(early.clone()), Ok(Applied::Current));
+    assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Current));
+    assert_eq!(follower.borrow_mut().told(late), Ok(Applied::Current));
+    assert_eq!(follower.borrow_mut().told(early), Ok(Applied::Current));
+    assert_eq!(follower.borrow().txid(), Txid(4));
+    read_all(&follower, &store);
+}
+
+#[test]
+fn a_forged_checksum_in_a_commit_is_noticed_where_all_its_pages_are_held() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+    append(&store, &[(2, 21)], 4);
+    let position = follower.borrow().state().unwrap().1.position();
+    let mut news = Source::new(&*store, ID).news(position).unwrap().unwrap();
+    if let Body::Commits(segment) = &mut news.body {
+        segment.commits[0].state.checksum = Checksum(5);
+    }
+    assert!(matches!(follower.borrow_mut().told(news), Err(ReplicaError::Diverged { .. })));
+    assert_eq!(follower.borrow().state(), None);
+}
+
+#[test]
+fn a_shelf_survives_a_restart_and_notices_damage() {
+    let store = source();
+    let sql = Rc::new(HostSql::in_memory().unwrap());
+    let open = || {
+        let cache = Rc::new(RefCell::new(PageCache::new(1 << 20)));
+        let shelf = HeldPages::open(sql.clone(), 1 << 20).unwrap();
+        Rc::new(RefCell::new(Follower::with_shelf(cache, Box::new(shelf))))
+    };
+    let follower = open();
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+    append(&store, &[(3, 30)], 4);
+    pull(&follower, &store, true).unwrap();
+    follower.borrow().flush().unwrap();
+    append(&store, &[(3, 31)], 4);
+    pull(&follower, &store, true).unwrap();
+    let follower = open();
+    assert_eq!(follower.borrow().txid(), Txid(3), "what was not written yet is lost");
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Current));
+    assert_eq!(read_all(&follower, &store), 0, "pages are on the shelf");
+    follower.borrow().flush().unwrap();
+    sql.connection().execute("UPDATE held SET image = zeroblob(512) WHERE pgno = 2", ()).unwrap();
+    let follower = open();
+    assert_eq!(follower.borrow_mut().read(Pgno(2), Txid(4)), Ok(None));
+    assert!(follower.borrow_mut().take_events()[0].contains("is damaged"));
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Restarted));
+    read_all(&follower, &store);
+}

@@ -1,0 +1,142 @@
+//! Sessions: who may answer a read.
+//!
+//! A session carries the newest bookmark that it has seen, or says where it wants to begin. A replica answers if its state is not older; else
+//! it pulls first, and if that is not enough the primary answers. So what a session reads never goes back, and never misses its own writes.
+//!
+//! **Invariants**
+//! 1. A read with a bookmark is answered from that state or a later one.
+//! 2. Without a session the primary answers, unless the database allows a staleness; then no answer is older than that.
+//! 3. A replica is asked to pull at most once for a read.
+//!
+//! **Not here:** carrying the bookmark from request to request (`client`).
+
+use crate::bookmark::Bookmark;
+use crate::commit::State;
+
+/// A replica that has not heard from its source for longer than this asks before it answers, whoever asks: milliseconds.
+pub const UNHEARD_MS: u64 = 1_000;
+
+/// Where a read wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// No session.
+    None,
+    /// The primary: `first-primary`.
+    Primary,
+    /// Anywhere: `first-unconstrained`.
+    Anywhere,
+    /// At this state or a later one.
+    AtLeast(Bookmark),
+}
+
+impl Freshness {
+    /// What a session's token asks for. `None`: it is neither a constraint nor a bookmark.
+    pub fn of(token: Option<&str>) -> Option<Freshness> {
+        match token {
+            None => Some(Freshness::None),
+            Some("first-primary") => Some(Freshness::Primary),
+            Some("first-unconstrained") => Some(Freshness::Anywhere),
+            Some(text) => text.parse().ok().map(Freshness::AtLeast),
+        }
+    }
+}
+
+/// What a replica does with a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It answers.
+    Answer,
+    /// It pulls, and decides again with `pulled`.
+    Pull,
+    /// The primary answers.
+    Primary,
+}
+
+/// What is known about a replica at the moment.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// Its state; `None`: none yet.
+    pub state: Option<State>,
+    /// Milliseconds that it may be behind the primary; `None`: unknown.
+    pub staleness_ms: Option<u64>,
+    /// It has pulled for this read.
+    pub pulled: bool,
+}
+
+/// Decides who answers a read. `max_staleness_ms` is what the database allows to reads without a session.
+pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -> Decision {
+    let fresh_within = |limit: u64| view.staleness_ms.is_some_and(|staleness| staleness <= limit);
+    let good = match (freshness, view.state) {
+        (Freshness::Primary, _) => return Decision::Primary,
+        (Freshness::None, _) if max_staleness_ms.is_none() => return Decision::Primary,
+        (_, None) => false,
+        (Freshness::None, Some(_)) => max_staleness_ms.is_some_and(fresh_within),
+        // Having asked once is as fresh as it gets without the primary.
+        (Freshness::Anywhere, Some(_)) => view.pulled || fresh_within(UNHEARD_MS),
+        // At the very txid another checksum is another database's: the primary says so.
+        (Freshness::AtLeast(bookmark), Some(state)) if state.txid == bookmark.txid => {
+            if state.bookmark() != bookmark {
+                return Decision::Primary;
+            }
+            true
+        }
+        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid,
+    };
+    match (good, view.pulled) {
+        (true, _) => Decision::Answer,
+        (false, false) => Decision::Pull,
+        (false, true) => Decision::Primary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::txid::Txid;
+
+    fn at(txid: u64) -> State {
+        State { txid: Txid(txid), ..State::EMPTY }
+    }
+
+    fn decide_at(freshness: Freshness, txid: u64, staleness_ms: u64, pulled: bool) -> Decision {
+        decide(freshness, None, View { state: Some(at(txid)), staleness_ms: Some(staleness_ms), pulled })
+    }
+
+    #[test]
+    fn a_bookmark_is_never_answered_from_an_earlier_state() {
+        let session = Freshness::AtLeast(at(5).bookmark());
+        assert_eq!(decide_at(session, 4, 0, false), Decision::Pull);
+        assert_eq!(decide_at(session, 4, 0, true), Decision::Primary);
+        assert_eq!(decide_at(session, 5, 9_999, false), Decision::Answer);
+        assert_eq!(decide_at(session, 6, 9_999, false), Decision::Answer);
+        let forged = Bookmark { checksum: 1, ..at(5).bookmark() };
+        assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, false), Decision::Primary);
+    }
+
+    #[test]
+    fn without_a_session_the_allowed_staleness_is_kept() {
+        let view = |staleness_ms, pulled| View { state: Some(at(5)), staleness_ms, pulled };
+        assert_eq!(decide(Freshness::None, None, view(Some(0), false)), Decision::Primary);
+        assert_eq!(decide(Freshness::None, Some(100), view(Some(100), false)), Decision::Answer);
+        assert_eq!(decide(Freshness::None, Some(100), view(Some(101), false)), Decision::Pull);
+        assert_eq!(decide(Freshness::None, Some(100), view(Some(101), true)), Decision::Primary);
+        assert_eq!(decide(Freshness::None, Some(100), view(None, true)), Decision::Primary);
+    }
+
+    #[test]
+    fn an_unconstrained_session_is_answered_at_once_by_a_replica_that_is_in_touch() {
+        assert_eq!(decide_at(Freshness::Anywhere, 5, UNHEARD_MS, false), Decision::Answer);
+        assert_eq!(decide_at(Freshness::Anywhere, 5, UNHEARD_MS + 1, false), Decision::Pull);
+        assert_eq!(decide_at(Freshness::Anywhere, 5, 9_999, true), Decision::Answer);
+        assert_eq!(decide_at(Freshness::Primary, 5, 0, true), Decision::Primary);
+    }
+
+    #[test]
+    fn tokens_are_constraints_or_bookmarks() {
+        assert_eq!(Freshness::of(None), Some(Freshness::None));
+        assert_eq!(Freshness::of(Some("first-primary")), Some(Freshness::Primary));
+        assert_eq!(Freshness::of(Some("first-unconstrained")), Some(Freshness::Anywhere));
+        assert_eq!(Freshness::of(Some(&at(7).bookmark().to_string())), Some(Freshness::AtLeast(at(7).bookmark())));
+        assert_eq!(Freshness::of(Some("first")), None);
+    }
+}
