@@ -26,7 +26,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("vfs", &["vfs", "store"]),
     ("engine", &["engine", "vfs", "store"]),
     ("wire", &["wire", "engine"]),
-    ("http", &["http", "wire", "engine"]),
+    ("http", &["http", "wire", "engine", "session"]),
     ("client", &["client", "wire"]),
     ("migrate", &["migrate", "client"]),
     ("worker", &["worker", "http", "migrate", "client", "wire", "engine", "store"]),

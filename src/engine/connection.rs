@@ -35,21 +35,37 @@ const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
 thread_local! {
     /// The connections of this isolate: they share one heap.
-    static OPEN: RefCell<Vec<Weak<rusqlite::Connection>>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<Weak<Shared>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lets every connection of the isolate give back the pages that it does not need at the moment.
 pub(super) fn release_caches() {
     let open: Vec<_> = OPEN.with_borrow(|open| open.iter().filter_map(Weak::upgrade).collect());
-    for connection in open {
+    for connection in open.iter().filter(|connection| !connection.busy.get()) {
         // What cannot be released is kept; whoever needs memory will say so.
-        let _ = connection.release_memory();
+        let _ = connection.sqlite.release_memory();
+    }
+}
+
+/// What `release_caches` may see of a connection.
+struct Shared {
+    sqlite: rusqlite::Connection,
+    /// A call is running on it, whose stack may be waiting for a page.
+    busy: Cell<bool>,
+}
+
+/// Marks a connection as busy for as long as it lives.
+pub(super) struct Busy<'a>(&'a Cell<bool>);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 
 /// An open connection. Fields are in the order in which they must be dropped.
 pub(super) struct Connection {
-    sqlite: Rc<rusqlite::Connection>,
+    shared: Rc<Shared>,
     counters: Box<Counters>,
     file: DatabaseFile,
     authorizer: Authorizer,
@@ -91,13 +107,13 @@ impl Connection {
         let left = budget.clone();
         let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
         sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
-        let sqlite = Rc::new(sqlite);
+        let shared = Rc::new(Shared { sqlite, busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
             open.retain(|connection| connection.strong_count() > 0);
-            open.push(Rc::downgrade(&sqlite));
+            open.push(Rc::downgrade(&shared));
         });
         Ok(Connection {
-            sqlite,
+            shared,
             counters,
             file,
             authorizer,
@@ -111,6 +127,12 @@ impl Connection {
         })
     }
 
+    /// Marks the connection as busy: its memory is not released meanwhile.
+    pub(super) fn occupy(&self) -> Busy<'_> {
+        self.shared.busy.set(true);
+        Busy(&self.shared.busy)
+    }
+
     pub(super) fn file(&self) -> &DatabaseFile {
         &self.file
     }
@@ -121,12 +143,12 @@ impl Connection {
     }
 
     pub(super) fn in_transaction(&self) -> bool {
-        !self.sqlite.is_autocommit()
+        !self.shared.sqlite.is_autocommit()
     }
 
     /// Whether the transaction could not be committed now, because of constraints that are checked at its end.
     pub(super) fn has_deferred_violations(&self) -> bool {
-        crate::vfs::ffi::has_deferred_violations(&self.sqlite)
+        crate::vfs::ffi::has_deferred_violations(&self.shared.sqlite)
     }
 
     /// Gives the next call a full budget of instructions.
@@ -147,14 +169,14 @@ impl Connection {
     /// Runs one of the engine's own statements, which returns nothing.
     pub(super) fn control(&self, sql: &'static str) -> Result<(), Error> {
         debug_assert!(sql.starts_with(TRUSTED));
-        let run = || self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
+        let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
         self.authorizer.trusted(run).map(drop).map_err(|error| self.describe(&error, 0))
     }
 
     /// One integer from one of the engine's own statements.
     fn control_int(&self, sql: &'static str) -> Result<i64, Error> {
         debug_assert!(sql.starts_with(TRUSTED));
-        let run = || self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0)));
         self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))
     }
 
@@ -163,7 +185,10 @@ impl Connection {
         debug_assert!(sql.starts_with(TRUSTED));
         let text = |row: &Row<'_>| row.get::<_, rusqlite::types::Value>(0);
         let run = || {
-            self.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>())
+            self.shared
+                .sqlite
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>())
         };
         let values = self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))?;
         let texts = values.into_iter().map(|value| match value {
@@ -192,7 +217,9 @@ impl Connection {
 
     /// Ends the results of a call whose transaction has been committed.
     pub(super) fn finish<E: RowEncoder>(&self, call: Vec<Ran<E>>) -> Vec<E::Output> {
+        let (txid, pages_fetched) = (self.file.state().txid, self.file.pages_fetched());
         let finish = |Ran { encoder, mut meta, last }: Ran<E>| {
+            (meta.txid, meta.pages_fetched) = (txid, pages_fetched);
             if last {
                 meta.size_after = self.file.size_in_use();
                 self.size_after.set(Some(meta.size_after));
@@ -212,7 +239,7 @@ impl Connection {
         }
         self.authorizer.take_updates();
         let trimmed = sql.len() - sql.trim_start().len();
-        match self.sqlite.prepare_cached(sql) {
+        match self.shared.sqlite.prepare_cached(sql) {
             Ok(mut statement) => {
                 self.rows_written.remember(sql, self.authorizer.take_updates());
                 if is_empty(&statement) {
@@ -230,7 +257,7 @@ impl Connection {
 
     /// Runs several statements, each compiled after the one before it ran.
     fn run_batch<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
-        let mut batch = Batch::new(&self.sqlite, sql);
+        let mut batch = Batch::new(&self.shared.sqlite, sql);
         let mut next = batch.next().map_err(|error| self.describe(&error, 0))?;
         let mut read_only = true;
         let mut end = 0;
@@ -304,7 +331,8 @@ impl Connection {
 
     /// Runs a statement while its rows read and written are counted.
     fn counting<'s, T>(&self, statement: &mut Statement<'s>, run: impl FnOnce(&mut Statement<'s>) -> T) -> T {
-        let result = if statement.readonly() { run(statement) } else { self.counters.count_changes(&self.sqlite, || run(statement)) };
+        let result =
+            if statement.readonly() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
         self.counters.collect(statement);
         result
     }
@@ -314,7 +342,7 @@ impl Connection {
             Some(size) => size,
             None => self.measure_size()?,
         };
-        Ok(Before { changes: self.sqlite.total_changes(), last_row_id: self.sqlite.last_insert_rowid(), size })
+        Ok(Before { changes: self.shared.sqlite.total_changes(), last_row_id: self.shared.sqlite.last_insert_rowid(), size })
     }
 
     /// The bytes of the pages in use as this connection sees them, in a transaction too. Free pages do not count: D1's file gives them back.
@@ -339,13 +367,13 @@ impl Connection {
 
     fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
         let rows_read = self.counters.rows_read();
-        let changes = self.sqlite.total_changes() - before.changes;
-        let last_row_id = self.sqlite.last_insert_rowid();
+        let changes = self.shared.sqlite.total_changes() - before.changes;
+        let last_row_id = self.shared.sqlite.last_insert_rowid();
         let rows_written = if read_only {
             0
         } else {
             let tables = self.counters.tables();
-            let count = || self.rows_written.count(&self.sqlite, sql, changes, &tables);
+            let count = || self.rows_written.count(&self.shared.sqlite, sql, changes, &tables);
             self.authorizer.trusted(count).map_err(|error| self.describe(&error, 0))?
         };
         // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the
@@ -359,6 +387,7 @@ impl Connection {
             size_after,
             rows_read,
             rows_written,
+            ..Meta::default()
         })
     }
 

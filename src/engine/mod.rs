@@ -18,6 +18,7 @@ mod history;
 mod limits;
 mod past;
 mod pragmas;
+mod reader;
 mod rows_written;
 mod value;
 
@@ -25,6 +26,7 @@ pub use connection::RowValues;
 pub use error::{Error, Failure, Place};
 pub use limits::Limits;
 pub use past::Point;
+pub use reader::{Reader, Snapshot};
 pub use rusqlite::types::ValueRef;
 pub use value::{ResultSet, Value};
 
@@ -34,7 +36,7 @@ use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use crate::vfs::{Clock, DatabaseFile};
 use connection::{Access, Connection, Ran};
-use history::{History, Pin};
+use history::History;
 use past::Past;
 use std::rc::Rc;
 
@@ -73,6 +75,10 @@ pub struct Meta {
     pub rows_read: u64,
     /// Rows and index entries written.
     pub rows_written: u64,
+    /// The state that was read, or that a write made: the newest commit in it.
+    pub txid: Txid,
+    /// Pages that a replica had to fetch for the call.
+    pub pages_fetched: u64,
 }
 
 /// Receives the result of a statement, row by row.
@@ -235,9 +241,9 @@ impl Database {
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
         let state = self.store.state(txid).map_err(Error::store)?;
-        let file = DatabaseFile::reader(Rc::new(self.store.clone()), state);
         let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
-        Ok(Snapshot { connection: Connection::open(file, Access::Read, &limits)?, _pin: self.history.pin(txid) })
+        let reader = Reader::open(Rc::new(self.store.clone()), state, &limits)?;
+        Ok(Snapshot::new(reader, self.history.pin(txid)))
     }
 
     /// The database file: every page of the newest state in order, as plain SQLite opens it.
@@ -254,36 +260,6 @@ impl Database {
             self.store.read_page(Pgno(pgno), state.txid, page)?;
         }
         Ok(file)
-    }
-}
-
-/// A connection that reads one state of a database.
-pub struct Snapshot {
-    connection: Connection,
-    _pin: Pin,
-}
-
-impl Snapshot {
-    /// The state that it reads.
-    pub fn state(&self) -> State {
-        self.connection.file().state()
-    }
-
-    /// Runs a call. Statements that write fail with `attempt to write a readonly database`.
-    pub fn run<E: RowEncoder<Options = ()>>(&self, call: &Call) -> CallResult<E> {
-        self.run_alone::<E>(call, ())
-    }
-
-    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`Database::run_with`].
-    pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
-        self.connection.refill_results();
-        let results = calls.iter().map(|call| self.run_alone::<E>(call, options));
-        results.take_while(|result| !lacked_room(&self.connection, result)).collect()
-    }
-
-    fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        let ran = in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, options))?;
-        Ok(self.connection.finish(ran))
     }
 }
 

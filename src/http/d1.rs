@@ -1,4 +1,4 @@
-//! D1's wire protocol and the requests of many calls, answered from a [`Database`].
+//! D1's wire protocol and the requests of many calls, answered from a [`Database`] or, where they only read, from a [`Reader`].
 //!
 //! Requests that wait together are answered together: the engine lets their calls share a commit.
 //!
@@ -8,12 +8,9 @@
 //!
 //! **Not here:** where a request came from (`worker`).
 
-use crate::bookmark::Bookmark;
-use crate::engine::{Call, CallResult, Database, Error, Point};
-use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, PointBody, failure, malformed, responses};
-
-/// What a session may ask for instead of a bookmark.
-const CONSTRAINTS: [&str; 2] = ["first-primary", "first-unconstrained"];
+use crate::engine::{Call, CallResult, Database, Error, Failure, Point, Reader};
+use crate::session::Freshness;
+use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, PointBody, Served, failure, malformed, responses};
 
 /// A request, as it arrived.
 #[derive(Clone, Copy, Debug)]
@@ -58,106 +55,145 @@ pub fn answer_calls(database: &mut Database, body: &str) -> String {
 /// The answer to a request of many calls may hold fewer responses than it has calls, but at least one, if they would be too large
 /// together: calls without a response have not run, and the client sends them again.
 pub fn answer_together(database: &mut Database, requests: &[Request<'_>]) -> Vec<Answer> {
-    let parsed: Vec<Parsed> = requests.iter().map(|request| parse(database, request)).collect();
+    let parsed: Vec<Parsed> = requests.iter().map(|request| Parsed::parse(request).admit(database)).collect();
     let mut answers = Vec::with_capacity(parsed.len());
     while answers.len() < parsed.len() {
         let waiting = &parsed[answers.len()..];
-        let calls: Vec<(&Call, Format)> = waiting.iter().flat_map(Parsed::calls).collect();
+        let calls: Vec<(&Call, Format)> = waiting.iter().flat_map(Parsed::present_calls).collect();
         let mut results = database.run_with::<JsonResult>(&calls).into_iter();
-        let bookmark = bookmark(database);
-        answers.extend(waiting.iter().map_while(|request| match request {
-            Parsed::Past { calls, format, point } => Some(answer_past(database, calls, *format, *point)),
-            _ => request.answer(&mut results, &bookmark),
+        let bookmark = database.state().bookmark().to_string();
+        answers.extend(waiting.iter().map_while(|request| match (&request.0, request.point()) {
+            (Err(refused), _) => Some(Answer { body: refused.clone(), bookmark: None }),
+            (Ok(asked), Some(point)) => Some(answer_past(database, asked, point)),
+            (Ok(asked), None) => asked.answer(&mut results, &bookmark),
         }));
     }
     answers
 }
 
-/// The bookmark of the newest state.
-pub fn bookmark(database: &Database) -> String {
-    database.state().bookmark().to_string()
+/// A request, understood: for whoever may answer it. The error is an answer already.
+pub struct Parsed(Result<Asked, String>);
+
+/// What a request asks for.
+struct Asked {
+    calls: Vec<Call>,
+    /// Which of the calls are batches: it decides the shape of their answers.
+    batches: Vec<bool>,
+    format: Format,
+    protocol: Protocol,
+    /// The session's bookmark or constraint.
+    token: Option<String>,
+    /// The point of the past to read.
+    point: Option<Point>,
 }
 
-/// A request understood.
-enum Parsed {
-    D1 {
-        call: Call,
-        batch: bool,
-        format: Format,
-        in_session: bool,
-    },
-    Calls {
-        calls: Vec<(Call, bool)>,
-        format: Format,
-    },
-    /// Calls of the past: they share nothing with those of the present.
-    Past {
-        calls: Vec<(Call, bool)>,
-        format: Format,
-        point: Point,
-    },
-    /// Answered without the database.
-    Refused(String),
+#[derive(Clone, Copy)]
+enum Protocol {
+    D1,
+    Calls,
+}
+
+impl Protocol {
+    fn refuse(self, message: &str) -> String {
+        match self {
+            Protocol::D1 => failure(&message, None),
+            Protocol::Calls => malformed(message),
+        }
+    }
 }
 
 impl Parsed {
-    fn calls(&self) -> impl Iterator<Item = (&Call, Format)> {
-        let (one, many, format) = match self {
-            Parsed::D1 { call, format, .. } => (Some(call), &[][..], *format),
-            Parsed::Calls { calls, format } => (None, calls.as_slice(), *format),
-            Parsed::Past { .. } | Parsed::Refused(_) => (None, &[][..], Format::default()),
-        };
-        one.into_iter().chain(many.iter().map(|(call, _)| call)).map(move |call| (call, format))
+    /// Reads a request.
+    pub fn parse(request: &Request<'_>) -> Parsed {
+        Parsed(match request {
+            Request::D1 { body, results_format, session } => parse_d1(body, *results_format, *session),
+            Request::Calls { body } => parse_calls(body),
+        })
     }
 
+    /// How fresh the answer has to be; `None`: the session's token is of no known form.
+    pub fn freshness(&self) -> Option<Freshness> {
+        self.0.as_ref().ok().and_then(|asked| Freshness::of(asked.token.as_deref()))
+    }
+
+    /// The point of the past that is asked for.
+    pub fn point(&self) -> Option<Point> {
+        self.0.as_ref().ok()?.point
+    }
+
+    /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
+    pub fn answer_from(&self, reader: &Reader, served: Served) -> Result<Answer, Failure> {
+        let asked = self.0.as_ref().map_err(|_| Error::NoStatement)?;
+        let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
+        if let Some(failed) = results.iter().find_map(|result| result.as_ref().err()) {
+            return Err(failed.clone());
+        }
+        let bookmark = reader.state().bookmark().to_string();
+        asked.answer(&mut results.into_iter(), &bookmark).ok_or_else(|| Error::NoStatement.into())
+    }
+
+    /// Refuses a session that names no state of this database. The primary has every state, so it only has to exist.
+    fn admit(self, database: &Database) -> Parsed {
+        let Ok(asked) = &self.0 else { return self };
+        let protocol = asked.protocol;
+        let refused = match Freshness::of(asked.token.as_deref()) {
+            None => {
+                Some("invalid bookmark or constraint: expected 8-8-8-32 hexadecimal digits, first-primary or first-unconstrained".into())
+            }
+            Some(Freshness::AtLeast(bookmark)) if bookmark.txid > database.state().txid => {
+                Some(Error::UnknownBookmark { bookmark, newest: database.state().bookmark() }.to_string())
+            }
+            Some(_) => None,
+        };
+        refused.map_or(self, |message| Parsed(Err(protocol.refuse(&message))))
+    }
+
+    fn present_calls(&self) -> impl Iterator<Item = (&Call, Format)> {
+        let asked = self.0.as_ref().ok().filter(|asked| asked.point.is_none());
+        asked.into_iter().flat_map(|asked| asked.calls.iter().map(|call| (call, asked.format)))
+    }
+}
+
+impl Asked {
     /// The answer, made of the next results. `None`: there were none left for it.
     fn answer(&self, results: &mut impl Iterator<Item = CallResult<JsonResult>>, bookmark: &str) -> Option<Answer> {
-        match self {
-            Parsed::D1 { batch, in_session, .. } => {
+        match self.protocol {
+            Protocol::D1 => {
                 let result = results.next()?;
-                let bookmark = (*in_session && result.is_ok()).then(|| bookmark.into());
-                Some(Answer { body: answer_call(result, *batch), bookmark })
+                let bookmark = (self.token.is_some() && result.is_ok()).then(|| bookmark.into());
+                Some(Answer { body: answer_call(result, self.batches == [true]), bookmark })
             }
-            Parsed::Calls { calls, .. } => {
-                let answers: Vec<String> = calls.iter().zip(results).map(|((_, batch), result)| answer_call(result, *batch)).collect();
-                let answered = calls.is_empty() || !answers.is_empty();
+            Protocol::Calls => {
+                let answers: Vec<String> = self.batches.iter().zip(results).map(|(batch, result)| answer_call(result, *batch)).collect();
+                let answered = self.calls.is_empty() || !answers.is_empty();
                 answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: None })
             }
-            Parsed::Refused(body) => Some(Answer { body: body.clone(), bookmark: None }),
-            Parsed::Past { .. } => None,
         }
     }
 }
 
-fn parse(database: &Database, request: &Request<'_>) -> Parsed {
-    match request {
-        Request::D1 { body, results_format, session } => {
-            if let Err(error) = check_session(database, *session) {
-                return Parsed::Refused(failure(&error, None));
-            }
-            let format = Format { objects: *results_format != Some("ROWS_AND_COLUMNS"), ..Format::default() };
-            match wire::parse::<CallBody>(body, &mut String::new()).map(CallBody::into_call) {
-                Ok((call, _)) if call.is_empty() => Parsed::Refused(failure(&Error::NoStatement, None)),
-                Ok((call, batch)) => Parsed::D1 { call, batch, format, in_session: session.is_some() },
-                Err(error) => Parsed::Refused(failure(&not_understood(&error), None)),
-            }
-        }
-        Request::Calls { body } => match wire::parse::<CallsBody>(body, &mut String::new()) {
-            Ok(request) => match check_session(database, request.bookmark.as_deref()) {
-                Ok(()) => {
-                    let format = Format { objects: false, blobs: request.blobs };
-                    let calls = request.calls.into_iter().map(CallBody::into_call).collect();
-                    match request.at.map(read_point).transpose() {
-                        Ok(None) => Parsed::Calls { calls, format },
-                        Ok(Some(point)) => Parsed::Past { calls, format, point },
-                        Err(error) => Parsed::Refused(malformed(&error)),
-                    }
-                }
-                Err(error) => Parsed::Refused(malformed(&error)),
-            },
-            Err(error) => Parsed::Refused(malformed(&not_understood(&error))),
-        },
+fn parse_d1(body: &str, results_format: Option<&str>, session: Option<&str>) -> Result<Asked, String> {
+    let format = Format { objects: results_format != Some("ROWS_AND_COLUMNS"), ..Format::default() };
+    match wire::parse::<CallBody>(body, &mut String::new()).map(CallBody::into_call) {
+        Ok((call, _)) if call.is_empty() => Err(failure(&Error::NoStatement, None)),
+        Ok((call, batch)) => Ok(Asked {
+            calls: vec![call],
+            batches: vec![batch],
+            format,
+            protocol: Protocol::D1,
+            token: session.map(str::to_string),
+            point: None,
+        }),
+        Err(error) => Err(failure(&not_understood(&error), None)),
     }
+}
+
+fn parse_calls(body: &str) -> Result<Asked, String> {
+    let request = wire::parse::<CallsBody>(body, &mut String::new()).map_err(|error| malformed(&not_understood(&error)))?;
+    let (calls, batches) = request.calls.into_iter().map(CallBody::into_call).unzip();
+    let format = Format { blobs: request.blobs, ..Format::default() };
+    let point = request.at.map(read_point).transpose().map_err(|error| malformed(&error))?;
+    Ok(Asked { calls, batches, format, protocol: Protocol::Calls, token: request.bookmark, point })
 }
 
 fn read_point(point: PointBody) -> Result<Point, String> {
@@ -167,13 +203,12 @@ fn read_point(point: PointBody) -> Result<Point, String> {
     }
 }
 
-fn answer_past(database: &mut Database, calls: &[(Call, bool)], format: Format, point: Point) -> Answer {
-    let (calls, batches): (Vec<Call>, Vec<bool>) = calls.iter().cloned().unzip();
+fn answer_past(database: &mut Database, asked: &Asked, point: Point) -> Answer {
     let body = match database.at(point) {
         Ok(snapshot) => {
-            let results = snapshot.run_with::<JsonResult>(&calls, format);
-            let answers: Vec<String> = results.into_iter().zip(batches).map(|(result, batch)| answer_call(result, batch)).collect();
-            responses(&snapshot.state().bookmark().to_string(), &answers)
+            let mut results = snapshot.run_with::<JsonResult>(&asked.calls, asked.format).into_iter();
+            let bookmark = snapshot.state().bookmark().to_string();
+            asked.answer(&mut results, &bookmark).map(|answer| answer.body).unwrap_or_default()
         }
         Err(error) => malformed(&error.to_string()),
     };
@@ -186,17 +221,6 @@ fn answer_call(result: CallResult<JsonResult>, batch: bool) -> String {
         Ok(mut outputs) => outputs.pop().unwrap_or_default(),
         Err(failed) => failure(&failed, failed.place),
     }
-}
-
-/// Checks what a session sent. The primary has every state, so it only has to exist.
-fn check_session(database: &Database, session: Option<&str>) -> Result<(), String> {
-    let Some(text) = session.filter(|text| !CONSTRAINTS.contains(text)) else { return Ok(()) };
-    let bookmark: Bookmark = text.parse().map_err(|error| format!("invalid bookmark or constraint: {error}"))?;
-    let head = database.state();
-    if bookmark.txid > head.txid {
-        return Err(Error::UnknownBookmark { bookmark, newest: head.bookmark() }.to_string());
-    }
-    Ok(())
 }
 
 fn not_understood(error: &serde_json::Error) -> String {

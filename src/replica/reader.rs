@@ -53,10 +53,9 @@ impl ReplicaReader {
         self.fetched.set(0);
     }
 
-    /// Ends what [`ReplicaReader::begin`] began. Returns how many pages were fetched.
-    pub fn end(&self) -> u64 {
+    /// Ends what [`ReplicaReader::begin`] began.
+    pub fn end(&self) {
         self.fetcher.replace(None);
-        self.fetched.get()
     }
 
     fn fetch(&self, pgno: Pgno, at: Txid) -> Result<(), StoreError> {
@@ -109,5 +108,9 @@ impl PageReader for ReplicaReader {
             self.fetch(pgno, at)?;
         }
         Err(StoreError::Io(format!("page {pgno} does not stay in the page cache")))
+    }
+
+    fn pages_fetched(&self) -> u64 {
+        self.fetched.get()
     }
 }

@@ -33,9 +33,9 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// The source of this database.
-    pub fn new(store: &'a dyn PageStore, database: DatabaseId) -> Source<'a> {
-        Source { store, database }
+    /// The source of the database in `store`.
+    pub fn new(store: &'a dyn PageStore) -> Source<'a> {
+        Source { store, database: store.id() }
     }
 
     /// The answer to a question, whatever bytes it is.

@@ -5,13 +5,10 @@ use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
 use crate::commit_log::{Body, Message};
 use crate::page::{PageSize, Pgno};
-use crate::position::DatabaseId;
 use crate::store::{HostSql, MemoryStore, PageReader, PageStore};
 use crate::txid::Txid;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-const ID: DatabaseId = DatabaseId(7);
 
 fn append(store: &MemoryStore, pages: &[(u32, u8)], page_count: u32) {
     let base = store.head();
@@ -43,7 +40,7 @@ fn follower() -> SharedFollower {
 
 fn pull(follower: &SharedFollower, store: &MemoryStore, images: bool) -> Result<Applied, ReplicaError> {
     let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, images, 1 << 20);
-    let answer = Source::new(store, ID).answer(&question.encode());
+    let answer = Source::new(store).answer(&question.encode());
     follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap())
 }
 
@@ -55,7 +52,7 @@ struct Direct {
 impl Fetcher for Direct {
     fn fetch(&self, question: &Message) -> Result<Message, crate::store::StoreError> {
         self.fetches.set(self.fetches.get() + 1);
-        Ok(Message::decode(&Source::new(&*self.store, ID).answer(&question.encode())).unwrap())
+        Ok(Message::decode(&Source::new(&*self.store).answer(&question.encode())).unwrap())
     }
 
     fn wait(&self) -> Result<(), crate::store::StoreError> {
@@ -70,7 +67,7 @@ fn read_all(follower: &SharedFollower, store: &Rc<MemoryStore>) -> u32 {
     let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
     let reader = ReplicaReader::new(follower.clone());
     let pin = follower.borrow().pin().unwrap();
-    reader.begin(ID, pin.state(), Some(direct.clone()));
+    reader.begin(store.id(), pin.state(), Some(direct.clone()));
     let at = pin.state().txid;
     for pgno in 1..=pin.state().page_count {
         let (mut image, mut expected) = ([0; 512], [0; 512]);
@@ -127,9 +124,22 @@ fn another_checksum_at_the_same_txid_throws_the_pages_away() {
     let other = MemoryStore::new();
     append(&other, &[(1, 7)], 1);
     append(&other, &[(1, 8)], 1);
-    assert_eq!(pull(&follower, &other, true), Ok(Applied::Restarted));
+    let (asked, mut question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    question.database = other.id();
+    let answer = Message::decode(&Source::new(&other).answer(&question.encode())).unwrap();
+    assert_eq!(follower.borrow_mut().answered(asked, answer), Ok(Applied::Restarted));
     assert!(follower.borrow_mut().take_events()[0].contains("another state at its position"));
     read_all(&follower, &Rc::new(other));
+}
+
+#[test]
+fn another_database_of_the_same_name_is_begun_anew() {
+    let (store, other) = (source(), source());
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    assert_eq!(pull(&follower, &other, true), Ok(Applied::Restarted));
+    assert!(follower.borrow_mut().take_events()[0].contains("another database"));
+    read_all(&follower, &other);
 }
 
 #[test]
@@ -139,10 +149,10 @@ fn doubled_and_late_commits_change_nothing_and_a_gap_is_noticed() {
     pull(&follower, &store, true).unwrap();
     let position = follower.borrow().state().unwrap().1.position();
     append(&store, &[(2, 21)], 4);
-    let early = Source::new(&*store, ID).news(position).unwrap().unwrap();
+    let early = Source::new(&*store).news(position).unwrap().unwrap();
     append(&store, &[(2, 22)], 4);
     let middle = store.state(Txid(3)).unwrap().position();
-    let late = Source::new(&*store, ID).news(middle).unwrap().unwrap();
+    let late = Source::new(&*store).news(middle).unwrap().unwrap();
     assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Gap));
     assert_eq!(follower.borrow_mut().told(early.clone()), Ok(Applied::Current));
     assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Current));
@@ -160,7 +170,7 @@ fn a_forged_checksum_in_a_commit_is_noticed_where_all_its_pages_are_held() {
     read_all(&follower, &store);
     append(&store, &[(2, 21)], 4);
     let position = follower.borrow().state().unwrap().1.position();
-    let mut news = Source::new(&*store, ID).news(position).unwrap().unwrap();
+    let mut news = Source::new(&*store).news(position).unwrap().unwrap();
     if let Body::Commits(segment) = &mut news.body {
         segment.commits[0].state.checksum = Checksum(5);
     }

@@ -10,6 +10,7 @@ use super::{PageStore, StoreError};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
 use crate::page::Pgno;
+use crate::position::DatabaseId;
 use crate::txid::Txid;
 use std::cell::Cell as Counter;
 use std::rc::Rc;
@@ -116,6 +117,10 @@ impl<S> FaultyStore<S> {
 }
 
 impl<S: PageStore> PageStore for FaultyStore<S> {
+    fn id(&self) -> DatabaseId {
+        self.store.id()
+    }
+
     fn head(&self) -> State {
         self.store.head()
     }

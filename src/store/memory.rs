@@ -6,17 +6,19 @@ use super::{PageStore, StoreError, check_kept};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
 use crate::page::Pgno;
+use crate::position::DatabaseId;
 use crate::txid::Txid;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 /// A page store in memory.
-#[derive(Default)]
 pub struct MemoryStore(RefCell<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    id: DatabaseId,
     oldest: Txid,
     log: BTreeMap<Txid, Commit>,
     versions: BTreeMap<Pgno, BTreeMap<Txid, Version>>,
@@ -28,10 +30,16 @@ struct Version {
     checksum: Checksum,
 }
 
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> MemoryStore {
-        MemoryStore::default()
+        MemoryStore(RefCell::new(Inner { id: DatabaseId(RandomState::new().hash_one(0)), ..Inner::default() }))
     }
 
     /// The version of `pgno` as of `at`; `None` for the lock page.
@@ -50,6 +58,10 @@ impl MemoryStore {
 }
 
 impl PageStore for MemoryStore {
+    fn id(&self) -> DatabaseId {
+        self.0.borrow().id
+    }
+
     fn head(&self) -> State {
         self.0.borrow().log.last_key_value().map_or(State::EMPTY, |(_, commit)| commit.state)
     }

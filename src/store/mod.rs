@@ -23,6 +23,7 @@ pub use reader::PageReader;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, InvalidCommit, State};
 use crate::page::Pgno;
+use crate::position::DatabaseId;
 use crate::txid::Txid;
 
 /// Versions of pages, by transaction. All calls are synchronous; a store is used from one thread.
@@ -33,6 +34,9 @@ use crate::txid::Txid;
 /// 3. Every state from `oldest` to the head can be read, unchanged for as long as it is kept.
 /// 4. A failed call leaves the store as it was.
 pub trait PageStore {
+    /// Which database this is: drawn at random when it was created.
+    fn id(&self) -> DatabaseId;
+
     /// The newest state; [`State::EMPTY`] before the first commit.
     fn head(&self) -> State;
 

@@ -14,6 +14,11 @@ pub trait PageReader {
     fn read_pages(&self, _first: Pgno, _at: Txid, _page_bytes: usize, _images: &mut [u8]) -> Result<usize, StoreError> {
         Ok(0)
     }
+
+    /// Pages that had to be fetched from elsewhere for the present reading.
+    fn pages_fetched(&self) -> u64 {
+        0
+    }
 }
 
 impl PageReader for Rc<dyn PageStore> {

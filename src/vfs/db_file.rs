@@ -110,6 +110,10 @@ impl DbFile {
         u64::from(self.base.page_count.saturating_sub(free)) * self.base.page_size.bytes() as u64
     }
 
+    pub(super) fn pages_fetched(&self) -> u64 {
+        self.pages.pages_fetched()
+    }
+
     pub(super) fn page_size(&self) -> PageSize {
         self.page_size
     }

@@ -80,6 +80,11 @@ impl DatabaseFile {
         self.file.borrow_mut().size_in_use()
     }
 
+    /// Pages that had to be fetched from elsewhere for the present reading.
+    pub(crate) fn pages_fetched(&self) -> u64 {
+        self.file.borrow().pages_fetched()
+    }
+
     /// Bytes of a page as SQLite sees them now, in a transaction too.
     pub(crate) fn page_size(&self) -> PageSize {
         self.file.borrow().page_size()

@@ -6,7 +6,7 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `littoral` | `key`, `value`: `schema` = 1 |
+//! | `littoral` | `key`, `value`: `schema` = 1; `id`, the database's, 16 hexadecimal digits |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that wrote it; `pgno`, `txid`, `checksum`, `image` |
 //! | `folds` | `number`, from 1; `txid`: the state as of which `pages` is complete; `log_bytes`: of the images in the log since the fold before, and of those that a wide commit replaced |
@@ -42,6 +42,7 @@ use super::{PageStore, StoreError, check_kept, codec};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
 use crate::page::Pgno;
+use crate::position::DatabaseId;
 use crate::txid::Txid;
 use index::{ENTRY_BYTES, Index, SEAL_BYTES};
 use kept::{Fold, Kept};
@@ -67,6 +68,7 @@ const STATE_COLUMNS: &str = "txid, page_size, page_count, time_ms, checksum";
 /// A page store in SQL tables.
 pub struct DurableStore<Q> {
     sql: Q,
+    id: DatabaseId,
     kept: RefCell<Kept>,
 }
 
@@ -75,8 +77,8 @@ impl<Q: Sql> DurableStore<Q> {
     ///
     /// Storage with a newer schema, or with tables of somebody else, is refused and left as it is.
     pub fn open(sql: Q) -> Result<DurableStore<Q>, StoreError> {
-        schema::open(&sql)?;
-        let store = DurableStore { sql, kept: RefCell::new(Kept::empty()) };
+        let id = schema::open(&sql)?;
+        let store = DurableStore { sql, id, kept: RefCell::new(Kept::empty()) };
         store.load()?;
         Ok(store)
     }
@@ -120,6 +122,10 @@ impl<Q: Sql> DurableStore<Q> {
 }
 
 impl<Q: Sql> PageStore for DurableStore<Q> {
+    fn id(&self) -> DatabaseId {
+        self.id
+    }
+
     fn head(&self) -> State {
         self.kept.borrow().head
     }

@@ -5,6 +5,7 @@
 //! **Not here:** what the columns mean (`durable`).
 
 use super::sql::{Cell, Param, Sql};
+use crate::position::DatabaseId;
 use crate::store::StoreError;
 
 /// The version of the tables. A change to a table is a new version, and code here that brings the old one forward.
@@ -22,8 +23,22 @@ const TABLES: [&str; 4] = [
     "CREATE TABLE folds (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL)",
 ];
 
-/// Creates the tables in empty storage; refuses storage of another version or of somebody else.
-pub(super) fn open(sql: &impl Sql) -> Result<(), StoreError> {
+/// Creates the tables in empty storage; refuses storage of another version or of somebody else. Returns the database's id.
+pub(super) fn open(sql: &impl Sql) -> Result<DatabaseId, StoreError> {
+    open_tables(sql)?;
+    if let Some(id) = read_id(sql)? {
+        return Ok(id);
+    }
+    sql.rows("INSERT INTO littoral (key, value) VALUES ('id', lower(hex(randomblob(8))))", &[])?;
+    read_id(sql)?.ok_or_else(|| StoreError::Corrupt { what: "the database's id cannot be read".into() })
+}
+
+fn read_id(sql: &impl Sql) -> Result<Option<DatabaseId>, StoreError> {
+    let id = sql.rows("SELECT value FROM littoral WHERE key = 'id'", &[])?.into_iter().flatten().next().and_then(text);
+    Ok(id.and_then(|id| u64::from_str_radix(&id, 16).ok()).map(DatabaseId))
+}
+
+fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
     let names = sql.rows("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?.into_iter().flatten().filter_map(text);
     let tables: Vec<String> = names.filter(|name| !PLATFORM.iter().any(|prefix| name.starts_with(prefix))).collect();
     if tables.is_empty() {

@@ -27,6 +27,6 @@ mod request;
 mod result;
 
 pub use request::{BlobFormat, CallBody, CallsBody, PointBody, StatementBody, parse};
-pub use result::{Format, JsonResult, failure, malformed, responses};
+pub use result::{Format, JsonResult, Served, Tier, failure, malformed, responses};
 
 use base64::engine::general_purpose::STANDARD as BASE64;

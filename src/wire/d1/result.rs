@@ -13,6 +13,34 @@ pub struct Format {
     pub objects: bool,
     /// How BLOBs look.
     pub blobs: BlobFormat,
+    /// Who answers.
+    pub served: Served,
+}
+
+/// Who answers, for `meta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Which tier.
+    pub tier: Tier,
+    /// The region of a replica, as D1 names regions: `WEUR`.
+    pub region: Option<&'static str>,
+    /// The data centre that the request came to, if it is known: `LHR`.
+    pub colo: Option<[u8; 3]>,
+    /// Milliseconds that the state read may be behind the primary, at most.
+    pub staleness_ms: u64,
+}
+
+/// The tiers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// The Durable Object that owns the database.
+    #[default]
+    Primary,
+    /// A Durable Object that keeps a replica for a region.
+    Replica,
+    /// The memory of the isolate that got the request.
+    Isolate,
 }
 
 /// A result as JSON text.
@@ -52,7 +80,7 @@ impl RowEncoder for JsonResult {
 
     fn row(&mut self, row: &RowValues<'_>) -> usize {
         let json = &mut self.json;
-        let Format { objects, blobs } = self.format;
+        let Format { objects, blobs, .. } = self.format;
         separate(json, !self.first);
         self.first = false;
         json.push(if objects { b'{' } else { b'[' });
@@ -73,16 +101,20 @@ impl RowEncoder for JsonResult {
 
     fn finish(mut self, meta: &Meta) -> String {
         self.json.extend_from_slice(if self.format.objects { b"],\"meta\":" } else { b"]},\"meta\":" });
-        write_json(&mut self.json, &MetaBody::from(meta));
+        write_json(&mut self.json, &MetaBody::new(meta, &self.format.served));
         self.json.push(b'}');
         into_text(self.json)
     }
 }
 
-/// D1's `meta`.
+/// D1's `meta`, and after it what D1 does not tell.
 #[derive(Serialize)]
-struct MetaBody {
+struct MetaBody<'a> {
     served_by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_by_region: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_by_colo: Option<&'a str>,
     served_by_primary: bool,
     duration: u64,
     timings: Timings,
@@ -93,6 +125,10 @@ struct MetaBody {
     rows_read: u64,
     rows_written: u64,
     total_attempts: u8,
+    served_by_tier: Tier,
+    served_at_txid: u64,
+    max_staleness_ms: u64,
+    pages_fetched: u64,
 }
 
 /// Times inside an object: its clock stands still while SQL runs, so they are 0, as in D1's local simulators.
@@ -101,12 +137,14 @@ struct Timings {
     sql_duration_ms: u64,
 }
 
-impl From<&Meta> for MetaBody {
-    fn from(meta: &Meta) -> MetaBody {
-        let Meta { changes, last_row_id, changed_db, size_after, rows_read, rows_written } = *meta;
+impl<'a> MetaBody<'a> {
+    fn new(meta: &Meta, served: &'a Served) -> MetaBody<'a> {
+        let Meta { changes, last_row_id, changed_db, size_after, rows_read, rows_written, txid, pages_fetched } = *meta;
         MetaBody {
             served_by: "littoral",
-            served_by_primary: true,
+            served_by_region: served.region,
+            served_by_colo: served.colo.as_ref().and_then(|colo| std::str::from_utf8(colo).ok()),
+            served_by_primary: served.tier == Tier::Primary,
             duration: 0,
             timings: Timings { sql_duration_ms: 0 },
             changes,
@@ -116,6 +154,10 @@ impl From<&Meta> for MetaBody {
             rows_read,
             rows_written,
             total_attempts: 1,
+            served_by_tier: served.tier,
+            served_at_txid: txid.0,
+            max_staleness_ms: served.staleness_ms,
+            pages_fetched,
         }
     }
 }
