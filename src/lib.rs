@@ -12,6 +12,7 @@
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
 //! | [`wire`] | D1's JSON | SQLite |
 //! | [`session`] | who may answer a read | how it is carried |
+//! | [`edge`] | reads answered by replicas | the runtime |
 //! | [`migrate`] | numbered SQL files | the runtime |
 //! | `worker` | the Durable Object and the entry points | pages |
 
@@ -32,6 +33,8 @@ mod txid;
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "engine")]
+pub mod edge;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "engine")]

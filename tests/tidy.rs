@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The vocabulary may be named by all.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("page", &[]),
     ("txid", &[]),
     ("checksum", &[]),
@@ -27,6 +27,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("engine", &["engine", "vfs", "store"]),
     ("wire", &["wire", "engine"]),
     ("http", &["http", "wire", "engine", "session"]),
+    ("edge", &["edge", "http", "wire", "engine", "session", "replica", "store", "commit_log"]),
     ("client", &["client", "wire"]),
     ("migrate", &["migrate", "client"]),
     ("worker", &["worker", "http", "migrate", "client", "wire", "engine", "store"]),

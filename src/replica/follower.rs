@@ -392,7 +392,8 @@ impl Follower {
         }
         let at = pages.state.txid;
         let mut on_shelf = Vec::new();
-        for ((pgno, checksum, image), frame) in expand_all(&pages.state, &pages.frames)?.into_iter().zip(&pages.frames) {
+        // The first is what a query waits for: it comes last, so that the others cannot evict it.
+        for ((pgno, checksum, image), frame) in expand_all(&pages.state, &pages.frames)?.into_iter().zip(&pages.frames).rev() {
             if self.keep(pgno, at, checksum, image) {
                 on_shelf.push(frame.clone());
             }

@@ -23,8 +23,8 @@ pub trait Fetcher {
     /// Asks, and returns the answer. The caller's stack waits; others go on.
     fn fetch(&self, question: &Message) -> Result<Message, StoreError>;
 
-    /// Waits until a fetch of another query has ended.
-    fn wait(&self) -> Result<(), StoreError>;
+    /// Waits until a fetch of another query has ended. `false`: it has waited long enough.
+    fn wait(&self) -> Result<bool, StoreError>;
 
     /// Wakes those that wait: a fetch has ended.
     fn wake(&self);
@@ -61,13 +61,15 @@ impl ReplicaReader {
     fn fetch(&self, pgno: Pgno, at: Txid) -> Result<(), StoreError> {
         let (database, state) = self.reading.get().filter(|(_, state)| state.txid == at).ok_or(StoreError::Missing(pgno))?;
         let fetcher = self.fetcher.borrow().clone().ok_or(StoreError::Missing(pgno))?;
-        if self.follower.borrow().is_claimed(pgno, at) {
-            return fetcher.wait();
+        // The query that claimed the page may be gone, and its request with it: nobody waits for it for ever.
+        let claimed = self.follower.borrow().is_claimed(pgno, at);
+        if claimed && fetcher.wait()? {
+            return Ok(());
         }
         let mut pages = self.trail.borrow_mut().window(pgno, state.page_count);
         {
             let mut follower = self.follower.borrow_mut();
-            pages.retain(|page| (*page == pgno || !follower.holds(*page, at)) && follower.claim(*page, at));
+            pages.retain(|page| follower.claim(*page, at) && !follower.holds(*page, at) || *page == pgno);
         }
         let question = Message { database, body: Body::Fetch(Fetch { at: state.position(), pages: pages.clone() }) };
         let answer = fetcher.fetch(&question);

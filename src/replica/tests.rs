@@ -55,7 +55,7 @@ impl Fetcher for Direct {
         Ok(Message::decode(&Source::new(&*self.store).answer(&question.encode())).unwrap())
     }
 
-    fn wait(&self) -> Result<(), crate::store::StoreError> {
+    fn wait(&self) -> Result<bool, crate::store::StoreError> {
         unreachable!("one thread, one query")
     }
 

@@ -17,8 +17,8 @@ pub struct Format {
     pub served: Served,
 }
 
-/// Who answers, for `meta`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who answers, for `meta`. By default the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
     /// Which tier.
     pub tier: Tier,
@@ -26,16 +26,21 @@ pub struct Served {
     pub region: Option<&'static str>,
     /// The data centre that the request came to, if it is known: `LHR`.
     pub colo: Option<[u8; 3]>,
-    /// Milliseconds that the state read may be behind the primary, at most.
-    pub staleness_ms: u64,
+    /// Milliseconds that the state read may be behind the primary, at most, if that is known.
+    pub staleness_ms: Option<u64>,
+}
+
+impl Default for Served {
+    fn default() -> Served {
+        Served { tier: Tier::Primary, region: None, colo: None, staleness_ms: Some(0) }
+    }
 }
 
 /// The tiers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// The Durable Object that owns the database.
-    #[default]
     Primary,
     /// A Durable Object that keeps a replica for a region.
     Replica,
@@ -127,7 +132,8 @@ struct MetaBody<'a> {
     total_attempts: u8,
     served_by_tier: Tier,
     served_at_txid: u64,
-    max_staleness_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_staleness_ms: Option<u64>,
     pages_fetched: u64,
 }
 

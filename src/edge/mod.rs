@@ -1,0 +1,115 @@
+//! Reads answered by a replica: in the memory of an isolate, or in a replica object.
+//!
+//! An [`Edge`] is what the databases of one isolate share: a page cache, and a few open connections. A [`Replica`] is one database there. A
+//! request that it cannot answer well (a write, a session that is ahead, too many missing pages, an error) goes on to the next tier, whole and
+//! unchanged: a replica gives answers only, never errors.
+//!
+//! The runtime is behind [`Link`]: one request's way to the next tier.
+//!
+//! **Invariants**
+//! 1. A query reads one state from beginning to end, however long it waits for pages meanwhile.
+//! 2. A query that does not have to wait for a page runs without a suspension, and without a promise.
+//! 3. The page cache and the number of connections are bounded, for all databases together.
+//!
+//! **Not here:** deciding who may answer (`session`), moving forward (`replica`).
+
+mod pool;
+mod replica;
+#[cfg(test)]
+mod tests;
+
+pub use replica::{Outcome, Replica};
+
+use crate::engine::Limits;
+use crate::replica::{Fetcher, Follower, PageCache, PageShelf};
+use pool::Pool;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// Something that will be there.
+pub type Later<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Why the next tier did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LinkError(pub String);
+
+/// One request's way to the next tier.
+pub trait Link {
+    /// Asks a question of the commit log.
+    fn ask(&self, question: Vec<u8>) -> Later<Result<Vec<u8>, LinkError>>;
+
+    /// Runs `job` on a stack that may wait for pages.
+    fn run_waiting(&self, job: Box<dyn FnOnce()>) -> Later<Result<(), LinkError>>;
+
+    /// Fetches pages for one query that runs so.
+    fn fetcher(&self) -> Rc<dyn Fetcher>;
+
+    /// Waits until another request's question about this database has been answered, or for a while.
+    fn wait(&self) -> Later<()>;
+
+    /// Ends the waiting of all.
+    fn wake(&self);
+
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+
+    /// Says something for people to read.
+    fn log(&self, line: &str);
+}
+
+/// What an isolate's replicas may take.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// Bytes of the page cache, of all databases together.
+    pub cache_bytes: usize,
+    /// Connections that are open at once, of all databases together. A query that finds none goes on to the next tier.
+    pub connections: usize,
+    /// Connections that stay open when no query uses them.
+    pub idle_connections: usize,
+    /// Limits of each connection.
+    pub limits: Limits,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        let limits = Limits { cache_bytes: 1 << 20, cached_statements: 32, ..Limits::default() };
+        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, limits }
+    }
+}
+
+/// What the replicas of an isolate share. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    cache: Rc<RefCell<PageCache>>,
+    pool: Rc<RefCell<Pool>>,
+}
+
+impl Edge {
+    /// An edge with this budget.
+    pub fn new(budget: Budget) -> Edge {
+        let cache = Rc::new(RefCell::new(PageCache::new(budget.cache_bytes)));
+        Edge { cache, pool: Rc::new(RefCell::new(Pool::new(budget))) }
+    }
+
+    /// A replica in memory only.
+    pub fn replica(&self) -> Replica {
+        self.with_follower(Follower::new(self.cache.clone()))
+    }
+
+    /// A replica that also keeps pages on a shelf.
+    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>) -> Replica {
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf))
+    }
+
+    fn with_follower(&self, follower: Follower) -> Replica {
+        Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone())
+    }
+
+    /// Bytes in the page cache.
+    pub fn cached_bytes(&self) -> usize {
+        self.cache.borrow().bytes()
+    }
+}

@@ -1,0 +1,282 @@
+//! One database's replica, answering requests.
+
+use super::pool::Pool;
+use super::{Link, LinkError};
+use crate::bookmark::Bookmark;
+use crate::commit::State;
+use crate::commit_log::{self, Body, Message};
+use crate::engine::{Error, Failure, Point};
+use crate::http::d1::{Answer, Parsed};
+use crate::position::{DatabaseId, Position};
+use crate::replica::{Applied, Fetcher, Pin, ReplicaError, SharedFollower};
+use crate::session::{Decision, Freshness, View, decide};
+use crate::store::StoreError;
+use crate::txid::Txid;
+use crate::wire::d1::Served;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Bytes of commits that are asked for at once.
+const PULL_BYTES: u32 = 1 << 20;
+/// Pulls in a row to come to the source's head; what is left then is left to the next read.
+const PULLS: usize = 64;
+/// A pull that takes longer is given up, in milliseconds.
+const PULL_MS: u64 = 3_000;
+/// A replica that is read pulls again after this time, in milliseconds.
+pub const POLL_MS: u64 = 25;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is answered.
+    Answered(Answer),
+    /// The next tier may answer.
+    NextTier,
+    /// The primary has to.
+    Primary,
+}
+
+/// A replica of one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Replica {
+    follower: SharedFollower,
+    pool: Rc<RefCell<Pool>>,
+    /// When the pull began that is under way.
+    pulling: Rc<Cell<Option<u64>>>,
+    pulled_at_ms: Rc<Cell<u64>>,
+}
+
+/// Why a query could not be answered here.
+enum Unanswered {
+    /// A page is missing, and this stack cannot wait.
+    Missing,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl Replica {
+    pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>) -> Replica {
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default() }
+    }
+
+    /// The follower.
+    pub fn follower(&self) -> &SharedFollower {
+        &self.follower
+    }
+
+    /// Answers a request without waiting for anything. `None`: it takes waiting, or another tier.
+    pub fn answer_now(&self, parsed: &Parsed, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Answer> {
+        let freshness = parsed.freshness().filter(|_| parsed.point().is_none())?;
+        if decide(freshness, max_staleness_ms, self.view(now_ms, false)) != Decision::Answer {
+            return None;
+        }
+        let pin = self.follower.borrow().pin()?;
+        let database = self.follower.borrow().database();
+        self.run(database, &pin, parsed, self.served(served, now_ms), None).ok()
+    }
+
+    /// Answers a request, waiting for what it takes.
+    pub async fn answer(&self, parsed: Parsed, served: Served, max_staleness_ms: Option<u64>, link: Rc<dyn Link>) -> Outcome {
+        let Some(freshness) = parsed.freshness() else { return Outcome::Primary };
+        let pin = match parsed.point() {
+            Some(point) => self.pin_past(point, &*link).await,
+            None => self.pin_present(freshness, max_staleness_ms, &*link).await,
+        };
+        let Some((database, pin)) = pin else { return Outcome::Primary };
+        let served = self.served(served, link.now_ms());
+        match self.run(database, &pin, &parsed, served, None) {
+            Ok(answer) => Outcome::Answered(answer),
+            Err(Unanswered::Failed(_)) => Outcome::Primary,
+            Err(Unanswered::Missing) => self.answer_waiting(database, pin, parsed, served, link).await,
+        }
+    }
+
+    /// Runs a query again, on a stack that may wait for pages.
+    async fn answer_waiting(&self, database: DatabaseId, pin: Pin, parsed: Parsed, served: Served, link: Rc<dyn Link>) -> Outcome {
+        let outcome: Rc<RefCell<Option<Result<Answer, Unanswered>>>> = Rc::default();
+        let job = {
+            let (replica, outcome, fetcher) = (self.clone(), outcome.clone(), link.fetcher());
+            Box::new(move || {
+                let result = replica.run(database, &pin, &parsed, served, Some(fetcher));
+                outcome.replace(Some(result));
+            })
+        };
+        let ran = link.run_waiting(job).await;
+        self.say_events(&*link);
+        match (ran, outcome.take()) {
+            (Ok(()), Some(Ok(answer))) => Outcome::Answered(answer),
+            (Ok(()), Some(Err(Unanswered::Failed(failure)))) if !is_storage(&failure) => Outcome::Primary,
+            (Err(error), _) => {
+                link.log(&format!("a query that waited for pages was lost: {error}"));
+                Outcome::NextTier
+            }
+            (Ok(()), _) => Outcome::NextTier,
+        }
+    }
+
+    /// Runs a request on a connection that reads the pinned state.
+    fn run(
+        &self,
+        database: DatabaseId,
+        pin: &Pin,
+        parsed: &Parsed,
+        served: Served,
+        fetcher: Option<Rc<dyn Fetcher>>,
+    ) -> Result<Answer, Unanswered> {
+        let taken = self.pool.borrow_mut().take(&self.follower, pin.state());
+        let connection = match taken {
+            None => return Err(Unanswered::Missing),
+            Some(opened) => opened.map_err(|error| Unanswered::Failed(error.into()))?,
+        };
+        connection.pages.begin(database, pin.state(), fetcher);
+        let result = parsed.answer_from(&connection.reader, served);
+        connection.pages.end();
+        match result {
+            Ok(answer) => {
+                self.pool.borrow_mut().put(connection);
+                Ok(answer)
+            }
+            Err(failure) if is_missing(&failure) => {
+                self.pool.borrow_mut().put(connection);
+                Err(Unanswered::Missing)
+            }
+            Err(failure) => {
+                drop(connection);
+                self.pool.borrow_mut().lost();
+                Err(Unanswered::Failed(failure))
+            }
+        }
+    }
+
+    async fn pin_present(&self, freshness: Freshness, max_staleness_ms: Option<u64>, link: &dyn Link) -> Option<(DatabaseId, Pin)> {
+        let mut pulled = false;
+        loop {
+            match decide(freshness, max_staleness_ms, self.view(link.now_ms(), pulled)) {
+                Decision::Primary => return None,
+                Decision::Answer => {
+                    let follower = self.follower.borrow();
+                    return follower.pin().map(|pin| (follower.database(), pin));
+                }
+                Decision::Pull if self.is_pulling(link.now_ms()) => {
+                    // Another request's pull may bring what this one needs; it is no pull of this one's own.
+                    link.wait().await;
+                    pulled = self.is_pulling(link.now_ms());
+                }
+                Decision::Pull => {
+                    let wanted = if let Freshness::AtLeast(bookmark) = freshness { bookmark.txid } else { Txid::EMPTY };
+                    self.pull(link, wanted).await;
+                    pulled = true;
+                }
+            }
+        }
+    }
+
+    async fn pin_past(&self, point: Point, link: &dyn Link) -> Option<(DatabaseId, Pin)> {
+        let (point, named) = match point {
+            Point::Time(time_ms) => (commit_log::Point::Time(time_ms), None),
+            Point::Bookmark(bookmark) => (commit_log::Point::At(position_of(&bookmark)), Some(bookmark)),
+        };
+        let database = self.follower.borrow().database();
+        let answer = link.ask(Message { database, body: Body::Find(point) }.encode()).await.ok()?;
+        let answer = Message::decode(&answer).ok()?;
+        let Body::Found(state) = answer.body else { return None };
+        let right = match (point, named) {
+            (commit_log::Point::Time(time_ms), _) => state.time_ms <= time_ms,
+            (_, named) => named.is_some_and(|bookmark| state.txid < bookmark.txid || state.bookmark() == bookmark),
+        };
+        // A follower that knows nothing yet has no place for pages.
+        if self.follower.borrow().state().is_none() {
+            self.pull(link, Txid::EMPTY).await;
+        }
+        let follower = self.follower.borrow();
+        let same = follower.database() == answer.database;
+        (right && same).then(|| (answer.database, follower.pin_state(state)))
+    }
+
+    /// Moves the follower forward until it is at its source's head. Returns whether it heard from it.
+    pub async fn pull(&self, link: &dyn Link, wanted: Txid) -> bool {
+        if self.is_pulling(link.now_ms()) {
+            return false;
+        }
+        self.pulling.set(Some(link.now_ms()));
+        let result = self.pull_to_head(link, wanted).await;
+        self.pulling.set(None);
+        self.say_events(link);
+        link.wake();
+        if let Err(error) = &result {
+            link.log(&format!("a replica cannot follow: {error}"));
+        }
+        result.is_ok()
+    }
+
+    async fn pull_to_head(&self, link: &dyn Link, wanted: Txid) -> Result<(), String> {
+        // Images while it is near; far behind, most of them would be of pages that nobody reads here.
+        let mut images = true;
+        for _ in 0..PULLS {
+            let now_ms = link.now_ms();
+            let (asked, question) = self.follower.borrow().pull(now_ms, wanted, images, PULL_BYTES);
+            let answer = link.ask(question.encode()).await.map_err(|LinkError(error)| error)?;
+            let answer = Message::decode(&answer).map_err(|error| error.to_string())?;
+            let applied = self.follower.borrow_mut().answered(asked, answer);
+            match applied {
+                Ok(Applied::Current) => {
+                    self.pulled_at_ms.set(now_ms);
+                    return Ok(());
+                }
+                Ok(Applied::Behind) => images = false,
+                Ok(Applied::Restarted | Applied::Gap) => {}
+                // It begins anew with the next pull.
+                Err(ReplicaError::Diverged { .. }) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err(format!("{PULLS} pulls did not bring it to the source's head"))
+    }
+
+    /// The request whose pull it was may have ended before its answer came: nobody waits for that for ever.
+    fn is_pulling(&self, now_ms: u64) -> bool {
+        self.pulling.get().is_some_and(|since| now_ms < since + PULL_MS)
+    }
+
+    /// Whether a replica that has just been read should pull, for the reads to come.
+    pub fn should_poll(&self, now_ms: u64) -> bool {
+        !self.is_pulling(now_ms) && now_ms >= self.pulled_at_ms.get() + POLL_MS
+    }
+
+    fn view(&self, now_ms: u64, pulled: bool) -> View {
+        let follower = self.follower.borrow();
+        View { state: follower.state().map(|(_, state)| state), staleness_ms: follower.staleness_ms(now_ms), pulled }
+    }
+
+    fn served(&self, served: Served, now_ms: u64) -> Served {
+        Served { staleness_ms: self.follower.borrow().staleness_ms(now_ms), ..served }
+    }
+
+    fn say_events(&self, link: &dyn Link) {
+        let events = self.follower.borrow_mut().take_events();
+        for event in events {
+            link.log(&event);
+        }
+    }
+}
+
+fn position_of(bookmark: &Bookmark) -> Position {
+    Position { txid: bookmark.txid, checksum: bookmark.checksum() }
+}
+
+fn is_missing(failure: &Failure) -> bool {
+    matches!(&failure.error, Error::Store { error: StoreError::Missing(_), .. })
+}
+
+/// Whether the pages could not be had, rather than the query not be answered.
+fn is_storage(failure: &Failure) -> bool {
+    matches!(&failure.error, Error::Store { .. })
+}
+
+/// The newest state of a follower, for tests and tools.
+impl Replica {
+    /// The state that it would read.
+    pub fn state(&self) -> Option<State> {
+        self.follower.borrow().state().map(|(_, state)| state)
+    }
+}

@@ -1,0 +1,205 @@
+//! A replica answering requests over a primary in the same process: which tier answers, and what.
+
+use super::*;
+use crate::commit_log::Message;
+use crate::engine::Database;
+use crate::http::d1::{Answer, Parsed, Request, answer_calls};
+use crate::replica::Source;
+use crate::store::{MemoryStore, PageStore, StoreError};
+use crate::wire::d1::{Served, Tier};
+use std::cell::Cell;
+
+/// A primary, and the way to it.
+struct Primary {
+    store: Rc<MemoryStore>,
+    database: RefCell<Database>,
+    asked: Cell<u32>,
+    now_ms: Cell<u64>,
+    log: RefCell<Vec<String>>,
+}
+
+impl Primary {
+    fn new() -> Rc<Primary> {
+        let store = Rc::new(MemoryStore::new());
+        let database = Database::open(store.clone(), Limits::default(), Rc::new(|| 1_000));
+        let database = RefCell::new(database);
+        Rc::new(Primary { store, database, asked: Cell::new(0), now_ms: Cell::new(10_000), log: RefCell::default() })
+    }
+
+    fn run(&self, sql: &str) -> String {
+        answer_calls(&mut self.database.borrow_mut(), &format!(r#"{{"calls":[{{"sql":{}}}]}}"#, serde_json::to_string(sql).unwrap()))
+    }
+
+    fn bookmark(&self) -> String {
+        self.store.head().bookmark().to_string()
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.replace(0)
+    }
+}
+
+#[derive(Clone)]
+struct Way(Rc<Primary>);
+
+impl Link for Way {
+    fn ask(&self, question: Vec<u8>) -> Later<Result<Vec<u8>, LinkError>> {
+        self.0.asked.set(self.0.asked.get() + 1);
+        let answer = Source::new(&*self.0.store).answer(&question);
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+
+    fn run_waiting(&self, job: Box<dyn FnOnce()>) -> Later<Result<(), LinkError>> {
+        job();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn fetcher(&self) -> Rc<dyn Fetcher> {
+        Rc::new(self.clone())
+    }
+
+    fn wait(&self) -> Later<()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn wake(&self) {}
+
+    fn now_ms(&self) -> u64 {
+        self.0.now_ms.get()
+    }
+
+    fn log(&self, line: &str) {
+        self.0.log.borrow_mut().push(line.into());
+    }
+}
+
+impl Fetcher for Way {
+    fn fetch(&self, question: &Message) -> Result<Message, StoreError> {
+        self.0.asked.set(self.0.asked.get() + 1);
+        Ok(Message::decode(&Source::new(&*self.0.store).answer(&question.encode())).unwrap())
+    }
+
+    fn wait(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn wake(&self) {}
+}
+
+const SERVED: Served = Served { tier: Tier::Isolate, region: None, colo: None, staleness_ms: None };
+
+fn ask(replica: &Replica, primary: &Rc<Primary>, token: &str, sql: &str) -> Outcome {
+    let body = format!(r#"{{"bookmark":"{token}","calls":[{{"sql":"{sql}"}}]}}"#);
+    let parsed = Parsed::parse(&Request::Calls { body: &body });
+    pollster::block_on(replica.answer(parsed, SERVED, None, Rc::new(Way(primary.clone()))))
+}
+
+fn answered(outcome: Outcome) -> serde_json::Value {
+    let Outcome::Answered(Answer { body, .. }) = outcome else { panic!("{outcome:?}") };
+    serde_json::from_str(&body).unwrap()
+}
+
+fn value(answer: &serde_json::Value) -> i64 {
+    answer["responses"][0]["results"]["rows"][0][0].as_i64().unwrap()
+}
+
+#[test]
+fn a_cold_replica_answers_then_a_warm_one_without_asking() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    primary.run("INSERT INTO t SELECT value FROM generate_series(1, 1000)");
+    primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO t SELECT i FROM n");
+    let replica = Edge::new(Budget::default()).replica();
+    let first = answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"));
+    assert_eq!(value(&first), 1000);
+    let meta = &first["responses"][0]["meta"];
+    assert_eq!(meta["served_by_tier"], "isolate");
+    assert_eq!(meta["served_by_primary"], false);
+    assert!(meta["pages_fetched"].as_u64().unwrap() > 1);
+    assert!(primary.asked() > 1);
+    let again = answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"));
+    assert_eq!((value(&again), primary.asked()), (1000, 0));
+    assert_eq!(again["bookmark"], primary.bookmark());
+}
+
+#[test]
+fn a_session_that_is_ahead_is_answered_after_a_pull() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    primary.run("INSERT INTO t VALUES (1)");
+    let replica = Edge::new(Budget::default()).replica();
+    assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", "SELECT sum(a) FROM t"))), 1);
+    primary.run("INSERT INTO t VALUES (2)");
+    let stale = answered(ask(&replica, &primary, "first-unconstrained", "SELECT sum(a) FROM t"));
+    assert_eq!(value(&stale), 1);
+    let fresh = answered(ask(&replica, &primary, &primary.bookmark(), "SELECT sum(a) FROM t"));
+    assert_eq!(value(&fresh), 3);
+    let ahead = primary.bookmark().replacen("00000003", "00000009", 1);
+    assert!(matches!(ask(&replica, &primary, &ahead, "SELECT 1"), Outcome::Primary));
+}
+
+#[test]
+fn what_is_no_good_read_goes_to_the_primary() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    let replica = Edge::new(Budget::default()).replica();
+    for (token, sql) in [
+        ("first-unconstrained", "INSERT INTO t VALUES (1)"),
+        ("first-unconstrained", "SELECT nothing"),
+        ("first-unconstrained", "CREATE TABLE u (a)"),
+        ("first-primary", "SELECT 1"),
+        ("nonsense", "SELECT 1"),
+    ] {
+        assert!(matches!(ask(&replica, &primary, token, sql), Outcome::Primary), "{token} {sql}");
+    }
+    assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"))), 0);
+}
+
+#[test]
+fn schema_changes_and_vacuum_arrive() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    primary.run("INSERT INTO t VALUES (1)");
+    let replica = Edge::new(Budget::default()).replica();
+    answered(ask(&replica, &primary, "first-unconstrained", "SELECT * FROM t"));
+    for (write, sum) in [("ALTER TABLE t ADD COLUMN b DEFAULT 5", 6), ("INSERT INTO t VALUES (2, 7)", 15), ("VACUUM", 15), ("DELETE FROM t", 0)]
+    {
+        primary.run(write);
+        let sum_now = answered(ask(&replica, &primary, &primary.bookmark(), "SELECT coalesce(sum(a + b), 0) FROM t"));
+        assert_eq!(value(&sum_now), sum, "after {write}");
+    }
+}
+
+#[test]
+fn the_past_is_read_on_a_replica() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    primary.run("INSERT INTO t VALUES (1)");
+    let then = primary.bookmark();
+    let replica = Edge::new(Budget::default()).replica();
+    for _ in 0..3 {
+        primary.run("UPDATE t SET a = a + 1");
+        answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"));
+    }
+    let at = |bookmark: &str| {
+        let body = format!(r#"{{"at":{{"bookmark":"{bookmark}"}},"calls":[{{"sql":"SELECT a FROM t"}}]}}"#);
+        let parsed = Parsed::parse(&Request::Calls { body: &body });
+        pollster::block_on(replica.answer(parsed, SERVED, None, Rc::new(Way(primary.clone()))))
+    };
+    let past = answered(at(&then));
+    assert_eq!((value(&past), past["bookmark"].as_str().unwrap()), (1, &*then));
+    assert_eq!(value(&answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"))), 4);
+    let forged = then.replacen("00000002-", "00000003-", 1);
+    assert!(matches!(at(&forged), Outcome::Primary));
+}
+
+#[test]
+fn a_tiny_cache_and_no_connection_are_no_error() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i FROM n");
+    let replica = Edge::new(Budget { cache_bytes: 5_000, ..Budget::default() }).replica();
+    assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(a) FROM t"))), 5000);
+    let none = Edge::new(Budget { connections: 0, ..Budget::default() }).replica();
+    assert!(matches!(ask(&none, &primary, "first-unconstrained", "SELECT 1"), Outcome::NextTier));
+}
