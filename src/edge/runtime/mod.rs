@@ -1,0 +1,7 @@
+//! Replicas in the Workers runtime: what [`super::Link`] is there, and the replicas of this isolate.
+//!
+//! **Not here:** Durable Object classes and entry points (`worker`).
+
+pub(crate) mod isolate;
+pub(crate) mod jspi;
+pub(crate) mod link;
