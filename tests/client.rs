@@ -3,7 +3,7 @@
 mod common;
 
 use common::Fixture;
-use littoral::client::{Database, Error, Point, Transport};
+use littoral::client::{Database, Error, Point, SessionOptions, Transport};
 use littoral::http::d1::answer_calls;
 use littoral::migrate::{MigrateError, Migration, apply};
 use pollster::block_on;
@@ -108,6 +108,46 @@ fn a_session_carries_its_newest_bookmark() {
         let forged = "ffffffff-ffffffff-00000000-00000000000000000000000000000000";
         let error = database().with_session(Some(forged)).prepare("SELECT 1").run().await.unwrap_err();
         assert!(error.to_string().contains("not of this database"), "{error}");
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_session_goes_on_from_request_to_request() {
+    block_on(async {
+        let db = with_tracks().await?;
+        let open = |cookie: &str| db.open_session_with(|name| (name == "cookie").then(|| cookie.to_owned()), SessionOptions::default());
+        let first = open("d1-bookmark=first-primary");
+        assert_eq!(first.headers(), [], "no bookmark yet");
+        first.prepare("DELETE FROM tracks WHERE id = 1").run().await?;
+        let [("x-d1-bookmark", bookmark), ("set-cookie", cookie)] = &first.headers()[..] else { panic!("{:?}", first.headers()) };
+        assert_eq!(Some(bookmark), first.get_bookmark().as_ref());
+        let second = open(cookie.split(';').next().unwrap());
+        second.prepare("SELECT 1").run().await?;
+        assert_eq!(second.headers(), [], "the client has it");
+        second.prepare("DELETE FROM tracks").run().await?;
+        assert!(second.headers()[0].1 > *bookmark);
+
+        let foreign = open("d1-bookmark=ffffffff-ffffffff-00000000-00000000000000000000000000000000");
+        assert!(foreign.prepare("SELECT 1").run().await.unwrap_err().is_bookmark());
+        let forget = "d1-bookmark=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(foreign.headers_to_forget(), [("set-cookie", forget.into())]);
+        assert_eq!(foreign.headers(), []);
+        Ok::<_, Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn reals_are_the_same_to_the_last_bit_and_booleans_come_back() {
+    block_on(async {
+        let db = database();
+        let values = db.prepare("SELECT ?, ?");
+        for real in [-1.1201070866198575e247, 1.1148977208740333e-9, 0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE, 5e-324] {
+            let (back, truth): (f64, bool) = values.bind((real, real > 0.0))?.first(None).await?.unwrap();
+            assert_eq!((back.to_bits(), truth), (real.to_bits(), real > 0.0));
+        }
         Ok::<_, Error>(())
     })
     .unwrap();

@@ -10,9 +10,22 @@ export interface D1Meta {
   last_row_id: number;
   changed_db: boolean;
   changes: number;
+  /** What answered: `littoral`, or a version of D1. */
+  served_by?: string;
+  /** The region that answered, by D1's names: `WEUR`. */
   served_by_region?: string;
+  /** The data centre that answered: `AMS`. */
   served_by_colo?: string;
+  /** Whether the primary answered. */
   served_by_primary?: boolean;
+  /** Which kind of copy answered: a reader in the asking Worker's own isolate, a read replica, or the object that writes. Not in D1. */
+  served_by_tier?: "isolate" | "replica" | "primary";
+  /** The number of the commit whose state was read or made. Not in D1. */
+  served_at_txid?: number;
+  /** How old that state may have been at most, in milliseconds; 0 at the primary. Not in D1. */
+  max_staleness_ms?: number;
+  /** Pages that had to be fetched from another copy. Not in D1. */
+  pages_fetched?: number;
   timings?: { sql_duration_ms: number };
   total_attempts?: number;
 }
@@ -95,6 +108,41 @@ export declare function bindAll<E extends object, K extends keyof E>(
   names: readonly K[],
   options?: BindOptions,
 ): Omit<E, K> & Record<K, D1Database>;
+
+/** Where a client keeps its bookmark between requests. With several databases, each needs names of its own. */
+export interface SessionOptions {
+  /** Where a session begins whose request carries no bookmark: "first-unconstrained" by default. */
+  constraint?: D1SessionConstraint;
+  /** The header of requests and responses: "x-d1-bookmark" by default; false to use none. */
+  header?: string | false;
+  /** The name of the cookie: "d1-bookmark" by default; false to use none. */
+  cookie?: string | false;
+  /** The cookie's path: "/" by default. */
+  path?: string;
+  /** For how many seconds the client keeps the cookie: six hours by default. */
+  maxAge?: number;
+  /** Whether the cookie is for HTTPS only, as by default. Not every browser takes such a cookie from http://localhost. */
+  secure?: boolean;
+}
+
+/** A session of one request, which began where the client's last request had ended. */
+export declare class RequestSession extends D1DatabaseSession {
+  private constructor();
+  /** The response, which also tells the client the session's bookmark if it has a newer one. To be called after the last query. */
+  save(response: Response): Response;
+  /** The response, which also has the client forget its bookmark: for one that the database has refused. */
+  forget(response: Response): Response;
+}
+
+/**
+ * A session of `db`, Littoral's `D1Database` or the runtime's own, that begins at the newest bookmark that the request carries,
+ * or else at the constraint.
+ */
+export declare function openSession(
+  db: { withSession(constraintOrBookmark?: string): any },
+  request: { readonly headers: Headers },
+  options?: SessionOptions,
+): RequestSession;
 
 export interface Migration {
   /** The file's name, such as `0001_users.sql`; the leading number gives the order. */

@@ -11,6 +11,7 @@ import { options as checked } from "./values.js";
 
 export { D1Database, D1DatabaseSession, D1PreparedStatement } from "./binding.js";
 export { applyMigrations, MigrationError } from "./migrations.js";
+export { openSession, RequestSession } from "./session.js";
 
 /**
  * Wraps the service binding of a Littoral Worker as a `D1Database`. With the option `database` the binding is that of the Littoral

@@ -27,11 +27,15 @@ mod parameter;
 mod result;
 #[cfg(target_arch = "wasm32")]
 mod service;
+mod session;
+mod value;
 
 pub use error::{Error, Place};
-pub use result::{D1ExecResult, D1Meta, D1Result};
+pub use result::{D1ExecResult, D1Meta, D1Result, Tier};
 #[cfg(target_arch = "wasm32")]
 pub use service::ServiceBinding;
+pub use session::{RequestSession, SessionOptions};
+pub use value::Value;
 
 use parameter::Parameters;
 use result::Responses;

@@ -1,10 +1,10 @@
 //! Answers: rows as Rust types, and `meta`.
 
 use super::error::{Error, Place};
+use super::value::{Cell, Columns, Row, Value};
 use serde::Deserialize;
-use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, IntoDeserializer};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// The answer to a request.
 #[derive(Deserialize)]
@@ -64,30 +64,41 @@ pub struct D1Result {
 
 #[derive(Clone, Debug, Deserialize)]
 struct Table {
-    columns: Vec<String>,
+    columns: Arc<[String]>,
     rows: Vec<Vec<Value>>,
 }
 
 impl D1Result {
+    /// A result made of values: each row has one for every column, in their order.
+    pub fn from_rows(columns: impl Into<Arc<[String]>>, rows: Vec<Vec<Value>>, meta: D1Meta) -> D1Result {
+        D1Result { results: Table { columns: columns.into(), rows }, meta }
+    }
+
     /// Always true: a statement that fails is an error. Here because D1's result has it.
     pub fn success(&self) -> bool {
         true
     }
 
-    /// The rows, each as a `T` with a field for every column that it wants. Of columns with one name the last counts.
+    /// The rows, each as a `T`: a struct or a map with the columns that it wants by name, or a tuple of all of them in order. Of columns
+    /// with one name the last has it. A `bool` is an INTEGER 1 or 0.
     pub fn results<T: DeserializeOwned>(&self) -> Result<Vec<T>, Error> {
-        self.results.rows.iter().map(|row| self.read(row)).collect()
+        let columns = Columns::of(&self.results.columns);
+        self.results.rows.iter().map(|values| T::deserialize(Row { columns: &columns, values }).map_err(row_error)).collect()
     }
 
     /// The rows as sequences of columns.
     pub fn raw<T: DeserializeOwned>(&self) -> Result<Vec<Vec<T>>, Error> {
-        let rows = self.results.rows.iter();
-        rows.map(|row| row.iter().cloned().map(serde_json::from_value).collect::<Result<_, _>>().map_err(row_error)).collect()
+        self.results.rows.iter().map(|row| row.iter().map(read).collect()).collect()
     }
 
     /// Column names, in order.
     pub fn columns(&self) -> &[String] {
         &self.results.columns
+    }
+
+    /// The rows as they are.
+    pub fn rows(&self) -> &[Vec<Value>] {
+        &self.results.rows
     }
 
     /// What the statement did.
@@ -96,20 +107,19 @@ impl D1Result {
     }
 
     pub(super) fn first<T: DeserializeOwned>(&self, column: Option<&str>) -> Result<Option<T>, Error> {
-        let Some(row) = self.results.rows.first() else { return Ok(None) };
-        let Some(column) = column else { return self.read(row).map(Some) };
-        let at = self.results.columns.iter().rposition(|name| name == column);
+        let Some(values) = self.results.rows.first() else { return Ok(None) };
+        let columns = &self.results.columns;
+        let Some(column) = column else {
+            return T::deserialize(Row { columns: &Columns::of(columns), values }).map(Some).map_err(row_error);
+        };
+        let at = columns.iter().rposition(|name| name == column);
         let at = at.ok_or_else(|| Error::ColumnNotFound { column: column.into() })?;
-        let value = row.get(at).cloned().unwrap_or(Value::Null);
-        serde_json::from_value::<Option<T>>(value).map_err(row_error)
+        values.get(at).map_or(Ok(None), read)
     }
+}
 
-    fn read<T: DeserializeOwned>(&self, row: &[Value]) -> Result<T, Error> {
-        // A map, not an iterator: of columns with one name the last counts.
-        let fields: serde_json::Map<String, Value> = self.results.columns.iter().cloned().zip(row.iter().cloned()).collect();
-        let fields = fields.into_iter().map(|(name, value)| (name, value.into_deserializer()));
-        T::deserialize(MapDeserializer::new(fields)).map_err(row_error)
-    }
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    T::deserialize(Cell::of(value)).map_err(row_error)
 }
 
 fn row_error(error: serde_json::Error) -> Error {
@@ -122,8 +132,20 @@ fn row_error(error: serde_json::Error) -> Error {
 pub struct D1Meta {
     /// What answered.
     pub served_by: String,
+    /// The region that answered, by D1's names: `WEUR`.
+    pub served_by_region: Option<String>,
+    /// The data centre that answered: `AMS`.
+    pub served_by_colo: Option<String>,
     /// Whether the primary answered.
     pub served_by_primary: bool,
+    /// Which kind of copy answered.
+    pub served_by_tier: Option<Tier>,
+    /// The number of the commit whose state was read or made.
+    pub served_at_txid: Option<u64>,
+    /// How old that state may have been at most, in milliseconds; 0 at the primary.
+    pub max_staleness_ms: Option<f64>,
+    /// Pages that had to be fetched from another copy.
+    pub pages_fetched: Option<u64>,
     /// Milliseconds of SQL.
     pub duration: f64,
     /// Rows inserted, updated and deleted.
@@ -140,6 +162,22 @@ pub struct D1Meta {
     pub rows_written: u64,
 }
 
+/// A kind of copy of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Tier {
+    /// A reader in the asking Worker's own isolate.
+    Isolate,
+    /// A read replica.
+    Replica,
+    /// The object that writes.
+    Primary,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
 /// What `exec` answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct D1ExecResult {
@@ -147,4 +185,19 @@ pub struct D1ExecResult {
     pub count: usize,
     /// Milliseconds of SQL.
     pub duration: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_says_who_answered_where_the_answer_does() {
+        let meta = |json| serde_json::from_str::<D1Meta>(json).unwrap();
+        assert_eq!(meta("{}"), D1Meta::default());
+        let replica = meta(r#"{"served_by_tier":"replica","served_by_colo":"AMS","served_at_txid":42,"max_staleness_ms":12.5,"new":[]}"#);
+        assert_eq!((replica.served_by_tier, replica.served_by_colo.as_deref()), (Some(Tier::Replica), Some("AMS")));
+        assert_eq!((replica.served_at_txid, replica.max_staleness_ms, replica.pages_fetched), (Some(42), Some(12.5), None));
+        assert_eq!(meta(r#"{"served_by_tier":"moon"}"#).served_by_tier, Some(Tier::Other));
+    }
 }

@@ -57,6 +57,13 @@ export default serve({
     await db.exec("DROP TABLE dumped");
   },
 
+  async "numbers come back to the last bit"({ stub }) {
+    const db = bind(stub);
+    const numbers = [-1.1201070866198575e247, 1.1148977208740333e-9, 0.1 + 0.2, Number.MAX_VALUE, Number.MIN_VALUE, 2 ** 53 - 1];
+    for (let i = 1; i <= 500; i++) numbers.push(Math.sin(i), Math.exp(i) * Math.cos(i));
+    assert.deepEqual(await db.prepare(`VALUES ${numbers.map(() => "(?)").join()}`).bind(...numbers).raw(), numbers.map((number) => [number]));
+  },
+
   async "blobs as bytes"({ stub }) {
     const db = bind(stub, { blobs: "bytes" });
     const sql = "SELECT x'00ff' AS a, x'' AS b, NULL AS c, 'text' AS d, 7 AS e";

@@ -2,13 +2,14 @@
 //
 // `env.DB` is the runtime's own D1Database in `wrangler dev` and a service binding once deployed; `bind` gives
 // both the same surface, so nothing else here knows the difference.
-// Not here: SQL (links.js), cookies (session.js).
+// Each visitor has a session: what they read is never older than what they have read or written before, whichever
+// copy of the database answers.
+// Not here: SQL (links.js).
 
-import { applyMigrations, bind } from "littoral";
+import { applyMigrations, bind, openSession } from "littoral";
 import migration1 from "../migrations/0001_links.sql";
 import migration2 from "../migrations/0002_visits_by_day.sql";
 import * as links from "./links.js";
-import { forget, keep, resume } from "./session.js";
 
 const MIGRATIONS = [
   { name: "0001_links.sql", sql: migration1 },
@@ -18,19 +19,19 @@ const MIGRATIONS = [
 export default {
   async fetch(request, env) {
     const db = bind(env.DB);
-    const { pathname } = new URL(request.url);
+    const { pathname, protocol } = new URL(request.url);
+    const session = openSession(db, request, { path: "/links", secure: protocol === "https:" });
     try {
       if (request.method === "POST" && pathname === "/migrate") {
         return Response.json({ applied: await applyMigrations(db, MIGRATIONS) });
       }
       if (pathname === "/links" || pathname.startsWith("/links/")) {
-        const session = resume(db, request);
-        return keep(session, await manage(session, request, pathname.slice("/links/".length)));
+        return session.save(await manage(session, request, pathname.slice("/links/".length)));
       }
       return await follow(db, request, pathname.slice(1));
     } catch (error) {
       // It may have been the bookmark: one of a database that has been replaced is refused.
-      return forget(Response.json({ error: error.message }, { status: 500 }));
+      return session.forget(Response.json({ error: error.message }, { status: 500 }));
     }
   },
 };

@@ -4,10 +4,12 @@
 //! deployed it is a service binding, and Littoral's binding ([`crate::books`]) is the one to use.
 
 use crate::books::{AUTHORS, BOOKS, INSERT};
-use crate::{Author, BOOKMARK, Book, NewBook, refuse};
+use crate::{Author, Book, NewBook, refuse};
 use serde_json::json;
 use worker::wasm_bindgen::JsValue;
 use worker::{D1Type, Env, Method, Request, Response, Result};
+
+const BOOKMARK: &str = "x-d1-bookmark";
 
 pub async fn answer(request: &mut Request, parts: &[&str], env: &Env) -> Result<Response> {
     let db = match env.d1("DB") {

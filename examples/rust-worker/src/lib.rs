@@ -1,14 +1,14 @@
 //! A reading list: which request means what. README.md lists the requests.
 //!
-//! A request may carry the bookmark that an earlier answer brought, in the header `x-bookmark`: what it reads is then never older than
-//! that answer, whichever copy of the database it reaches.
+//! A request may carry the bookmark that an earlier answer brought, in the header `x-d1-bookmark` or a cookie: what it reads is then never
+//! older than that answer, whichever copy of the database it reaches.
 //!
 //! **Not here:** SQL ([`books`]; in [`d1`] once more, with the `worker` crate's own binding).
 
 mod books;
 mod d1;
 
-use littoral::client::{Database, Error};
+use littoral::client::{D1DatabaseSession, Database, Error, SessionOptions};
 use littoral::migrate::{Migration, apply};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,8 +18,6 @@ const MIGRATIONS: [Migration<'static>; 2] = [
     Migration { name: "0001_books.sql", sql: include_str!("../migrations/0001_books.sql") },
     Migration { name: "0002_sittings.sql", sql: include_str!("../migrations/0002_sittings.sql") },
 ];
-
-const BOOKMARK: &str = "x-bookmark";
 
 /// A row of `books`, with the number of its sittings.
 #[derive(Serialize, Deserialize)]
@@ -69,33 +67,39 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
 
 async fn answer(request: &mut Request, parts: &[&str], env: &Env) -> worker::Result<Response> {
     let db = Database::from_env(env, "LITTORAL")?;
-    let session = db.with_session(request.headers().get(BOOKMARK)?.as_deref());
-    let mut response = match (request.method(), parts) {
-        (Method::Post, ["migrate"]) => match apply(&db, &MIGRATIONS).await {
+    if let (Method::Post, ["migrate"]) = (request.method(), parts) {
+        return match apply(&db, &MIGRATIONS).await {
             Ok(applied) => Response::from_json(&json!({ "applied": applied })),
             Err(error) => refuse(500, &error.to_string()),
-        },
-        (Method::Get, ["books"]) => Response::from_json(&books::all(&session).await?),
-        (Method::Get, ["authors"]) => Response::from_json(&books::by_author(&session).await?),
+        };
+    }
+    let session = db.open_session(request, SessionOptions { secure: request.inner().url().starts_with("https:"), ..Default::default() });
+    match read_or_write(request, parts, &session).await {
+        Ok(response) => session.save(response),
+        // It may have been the bookmark: one of a database that has been replaced is refused.
+        Err(error) => session.forget(refuse(500, &error.to_string())?),
+    }
+}
+
+async fn read_or_write(request: &mut Request, parts: &[&str], db: &D1DatabaseSession) -> worker::Result<Response> {
+    match (request.method(), parts) {
+        (Method::Get, ["books"]) => Response::from_json(&books::all(db).await?),
+        (Method::Get, ["authors"]) => Response::from_json(&books::by_author(db).await?),
         (Method::Post, ["books"]) => match request.json::<Vec<NewBook>>().await {
-            Ok(new) => added(books::add(&session, &new).await),
+            Ok(new) => added(books::add(db, &new).await),
             Err(error) => refuse(400, &error.to_string()),
         },
-        (Method::Get, ["books", id]) => found(books::find(&session, number(id)).await?),
-        (Method::Delete, ["books", id]) => match books::remove(&session, number(id)).await? {
+        (Method::Get, ["books", id]) => found(books::find(db, number(id)).await?),
+        (Method::Delete, ["books", id]) => match books::remove(db, number(id)).await? {
             true => Ok(Response::empty()?.with_status(204)),
             false => found(None),
         },
         (Method::Post, ["books", id, "sittings"]) => match request.json::<NewSitting>().await {
-            Ok(new) => found(books::sit(&session, number(id), new.to_page).await?),
+            Ok(new) => found(books::sit(db, number(id), new.to_page).await?),
             Err(error) => refuse(400, &error.to_string()),
         },
         _ => refuse(404, "not found"),
-    }?;
-    if let Some(bookmark) = session.get_bookmark() {
-        response.headers_mut().set(BOOKMARK, &bookmark)?;
     }
-    Ok(response)
 }
 
 /// An id from a path; no book has the id 0.

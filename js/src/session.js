@@ -1,0 +1,88 @@
+// Sessions that go on from request to request: the client keeps the bookmark, in a cookie and in a header.
+//
+// Invariants
+// 1. Nothing that a request carries makes openSession throw: what is no bookmark counts as none.
+// 2. A response tells a bookmark only where it is newer than the one that the request carried.
+// 3. Of the database only withSession() is used, so the runtime's own D1Database does as well as ours.
+// 4. src/client/session.rs has the same names and defaults, so Workers in both languages can share a client.
+// Not here: how a session reads and advances (channel.js).
+
+/** D1's and Littoral's, or that of workerd's own D1. */
+const BOOKMARK = /^(?:[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}|[0-9a-f]{12}-[0-9a-f]{8})$/;
+
+const SIX_HOURS = 6 * 60 * 60;
+
+/** A session of `db` that begins at the newest bookmark that the request carries, or else at the constraint. */
+export function openSession(db, request, {
+  constraint = "first-unconstrained",
+  header = "x-d1-bookmark",
+  cookie = "d1-bookmark",
+  path = "/",
+  maxAge = SIX_HOURS,
+  secure = true,
+} = {}) {
+  const carried = newestBookmark(request.headers, header, cookie);
+  return new RequestSession(db.withSession(carried ?? constraint), carried, { header, cookie, path, maxAge, secure });
+}
+
+/** A D1DatabaseSession that can tell the client how far it has come. */
+export class RequestSession {
+  #session;
+  #carried;
+  #client;
+
+  /** `carried` is the client's bookmark, if it has one, and `client` says where it keeps it. */
+  constructor(session, carried, client) {
+    this.#session = session;
+    this.#carried = carried;
+    this.#client = client;
+  }
+
+  prepare(sql) {
+    return this.#session.prepare(sql);
+  }
+
+  batch(statements) {
+    return this.#session.batch(statements);
+  }
+
+  getBookmark() {
+    return this.#session.getBookmark();
+  }
+
+  /** The response, which also tells the client the session's bookmark. */
+  save(response) {
+    const bookmark = this.getBookmark();
+    if (bookmark === null || (this.#carried !== undefined && bookmark <= this.#carried)) return response;
+    const { header, maxAge } = this.#client;
+    const saved = this.#withCookie(response, bookmark, maxAge);
+    if (header) saved.headers.set(header, bookmark);
+    return saved;
+  }
+
+  /** The response, which also has the client forget its bookmark, so that its next session begins anew. */
+  forget(response) {
+    return this.#withCookie(response, "", 0);
+  }
+
+  // A copy, since the headers of a response that was fetched cannot be changed.
+  #withCookie(response, value, maxAge) {
+    const { cookie, path, secure } = this.#client;
+    const copy = new Response(response.body, response);
+    if (cookie) {
+      const attributes = `Path=${path}; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? "; Secure" : ""}`;
+      copy.headers.append("set-cookie", `${cookie}=${value}; ${attributes}`);
+    }
+    return copy;
+  }
+}
+
+/** The newest bookmark in the header and in the cookies of that name: they sort as text. */
+function newestBookmark(headers, header, cookie) {
+  const found = header ? [headers.get(header)?.trim()] : [];
+  for (const pair of (cookie && headers.get("cookie")?.split(";")) || []) {
+    const [name, value] = pair.split("=", 2);
+    if (name.trim() === cookie) found.push(value?.trim());
+  }
+  return found.filter((text) => BOOKMARK.test(text)).sort().at(-1);
+}
