@@ -34,6 +34,19 @@ pub struct Position {
     pub checksum: Checksum,
 }
 
+impl Position {
+    /// The position as bytes: txid and checksum, big-endian.
+    pub fn to_bytes(&self) -> [u8; 16] {
+        (u128::from(self.txid.0) << 64 | u128::from(self.checksum.0)).to_be_bytes()
+    }
+
+    /// The position of these bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Position {
+        let both = u128::from_be_bytes(bytes);
+        Position { txid: Txid((both >> 64) as u64), checksum: Checksum(both as u64) }
+    }
+}
+
 impl State {
     /// The position of this state.
     pub fn position(&self) -> Position {

@@ -38,8 +38,9 @@ export class D1Database {
     return { count: answer.length, duration };
   }
 
-  withSession(constraintOrBookmark) {
-    return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark)));
+  /** Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer. */
+  withSession(constraintOrBookmark, options) {
+    return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark), options?.cf));
   }
 
   /** A read-only session at a point of the past: a bookmark, or a Date. */

@@ -52,9 +52,9 @@ export class Channel {
     return this.#token === FIRST_PRIMARY || this.#token === FIRST_UNCONSTRAINED ? null : this.#token;
   }
 
-  /** A channel to the same database that starts from a bookmark or a constraint. */
-  session(token) {
-    return new Channel(this.#stub, this.#codec, token);
+  /** A channel to the same database that starts from a bookmark or a constraint; `cf` is that of the request that it serves. */
+  session(token, cf = this.#codec.cf) {
+    return new Channel(this.#stub, { ...this.#codec, cf }, token);
   }
 
   /** A channel to the same database as it was: at a bookmark, or at a time in milliseconds since 1970. */
@@ -99,7 +99,7 @@ export class Channel {
     try {
       const bookmark = this.#token && !this.#past ? `"bookmark":${JSON.stringify(this.#token)},` : "";
       const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
-      const answer = await this.#stub.query(body);
+      const answer = await this.#stub.query(body, this.#codec.cf);
       const response = parseResponse(typeof answer === "string" ? answer : UTF8.decode(answer), this.#codec);
       const answers = response.responses;
       if (!Array.isArray(answers)) {

@@ -74,7 +74,8 @@ export declare class D1Database {
   batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
   /** Runs one statement per line, all in one transaction. */
   exec(query: string): Promise<D1ExecResult>;
-  withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint): D1DatabaseSession;
+  /** Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer. */
+  withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint, options?: { cf?: unknown }): D1DatabaseSession;
   /** A read-only session at a point of the past: a bookmark, or a time. Not in D1. */
   at(point: D1SessionBookmark | Date): D1DatabaseSession;
   /** The database as a SQLite file. */
@@ -92,6 +93,8 @@ export interface BindOptions {
   database?: string;
   /** How a BLOB comes back: an array of byte numbers as in D1 (the default), or a Uint8Array. */
   blobs?: "array" | "bytes";
+  /** The `cf` of the request that is served, by which the nearest replica is found. */
+  cf?: unknown;
   /** How an INTEGER comes back: a number as in D1 (the default), or a BigInt. With "bigint", bind() takes BigInt too. */
   integers?: "number" | "bigint";
 }

@@ -3,7 +3,8 @@
 // Invariants
 // 1. Nothing that a request carries makes openSession throw: what is no bookmark counts as none.
 // 2. A response tells a bookmark only where it is newer than the one that the request carried.
-// 3. Of the database only withSession() is used, so the runtime's own D1Database does as well as ours.
+// 3. Of the database only withSession() is used, so the runtime's own D1Database does as well as ours. It ignores the request's `cf`, by
+//    which ours finds the nearest replica.
 // 4. src/client/session.rs has the same names and defaults, so Workers in both languages can share a client.
 // Not here: how a session reads and advances (channel.js).
 
@@ -22,7 +23,7 @@ export function openSession(db, request, {
   secure = true,
 } = {}) {
   const carried = newestBookmark(request.headers, header, cookie);
-  return new RequestSession(db.withSession(carried ?? constraint), carried, { header, cookie, path, maxAge, secure });
+  return new RequestSession(db.withSession(carried ?? constraint, { cf: request.cf }), carried, { header, cookie, path, maxAge, secure });
 }
 
 /** A D1DatabaseSession that can tell the client how far it has come. */

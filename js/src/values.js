@@ -12,14 +12,14 @@ const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 
 /** The checked form of the options of `bind`, with every field present. */
-export function options({ blobs = "array", integers = "number" } = {}) {
+export function options({ blobs = "array", integers = "number", cf } = {}) {
   if (blobs !== "array" && blobs !== "bytes") {
     throw new TypeError(`littoral: option blobs is "array" or "bytes", not ${JSON.stringify(blobs)}`);
   }
   if (integers !== "number" && integers !== "bigint") {
     throw new TypeError(`littoral: option integers is "number" or "bigint", not ${JSON.stringify(String(integers))}`);
   }
-  return { blobs, integers };
+  return { blobs, integers, cf };
 }
 
 /** One argument of bind() as the wire carries it; throws D1_TYPE_ERROR for what D1 refuses. */

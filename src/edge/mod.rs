@@ -14,7 +14,11 @@
 //! **Not here:** deciding who may answer (`session`), moving forward (`replica`).
 
 mod pool;
+pub mod region;
 mod replica;
+#[cfg(all(feature = "edge", target_arch = "wasm32"))]
+pub(crate) mod runtime;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +31,10 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+
+/// How often a replica pulls while it is read, in milliseconds: one that asks, and one that is told of news.
+const ASKING_POLL_MS: u64 = 25;
+const TOLD_POLL_MS: u64 = 500;
 
 /// Something that will be there.
 pub type Later<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -94,18 +102,18 @@ impl Edge {
         Edge { cache, pool: Rc::new(RefCell::new(Pool::new(budget))) }
     }
 
-    /// A replica in memory only.
+    /// A replica in memory only. Nobody tells it of news: it asks.
     pub fn replica(&self) -> Replica {
-        self.with_follower(Follower::new(self.cache.clone()))
+        self.with_follower(Follower::new(self.cache.clone()), ASKING_POLL_MS)
     }
 
-    /// A replica that also keeps pages on a shelf.
+    /// A replica that also keeps pages on a shelf, and that its source tells of news.
     pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>) -> Replica {
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf))
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), TOLD_POLL_MS)
     }
 
-    fn with_follower(&self, follower: Follower) -> Replica {
-        Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone())
+    fn with_follower(&self, follower: Follower, poll_ms: u64) -> Replica {
+        Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone(), poll_ms)
     }
 
     /// Bytes in the page cache.

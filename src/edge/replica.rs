@@ -4,11 +4,11 @@ use super::pool::Pool;
 use super::{Link, LinkError};
 use crate::bookmark::Bookmark;
 use crate::commit::State;
-use crate::commit_log::{self, Body, Message};
+use crate::commit_log::{self, Body, Message, Refusal, RefusalReason};
 use crate::engine::{Error, Failure, Point};
 use crate::http::d1::{Answer, Parsed};
 use crate::position::{DatabaseId, Position};
-use crate::replica::{Applied, Fetcher, Pin, ReplicaError, SharedFollower};
+use crate::replica::{Applied, Fetcher, Pin, Relayed, ReplicaError, SharedFollower};
 use crate::session::{Decision, Freshness, View, decide};
 use crate::store::StoreError;
 use crate::txid::Txid;
@@ -22,8 +22,6 @@ const PULL_BYTES: u32 = 1 << 20;
 const PULLS: usize = 64;
 /// A pull that takes longer is given up, in milliseconds.
 const PULL_MS: u64 = 3_000;
-/// A replica that is read pulls again after this time, in milliseconds.
-pub const POLL_MS: u64 = 25;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -44,6 +42,8 @@ pub struct Replica {
     /// When the pull began that is under way.
     pulling: Rc<Cell<Option<u64>>>,
     pulled_at_ms: Rc<Cell<u64>>,
+    /// While it is read, it pulls that often, in milliseconds.
+    poll_ms: u64,
 }
 
 /// Why a query could not be answered here.
@@ -55,8 +55,8 @@ enum Unanswered {
 }
 
 impl Replica {
-    pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>) -> Replica {
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default() }
+    pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms }
     }
 
     /// The follower.
@@ -238,9 +238,45 @@ impl Replica {
         self.pulling.get().is_some_and(|since| now_ms < since + PULL_MS)
     }
 
+    /// Answers a question of a follower behind this replica: from what is here, with the source's help, or by the source itself.
+    pub async fn follow(&self, question: &[u8], link: &dyn Link) -> Result<Vec<u8>, LinkError> {
+        let message = match Message::decode(question) {
+            Ok(message) => message,
+            Err(error) => {
+                let refusal = Refusal::new(RefusalReason::Malformed, error.to_string());
+                return Ok(Message { database: DatabaseId::NONE, body: Body::Refused(refusal) }.encode());
+            }
+        };
+        for last_try in [false, true] {
+            let relayed = self.follower.borrow_mut().relay(&message, link.now_ms(), last_try);
+            match relayed.map_err(|error| LinkError(error.to_string()))? {
+                Relayed::Say(answer) => return Ok(answer.encode()),
+                Relayed::PassOn => break,
+                Relayed::PullFirst => {
+                    self.pull(link, Txid::EMPTY).await;
+                }
+                Relayed::FetchFirst(question) => {
+                    let answer = link.ask(question.encode()).await?;
+                    if let Ok(Message { database, body: Body::Pages(pages) }) = Message::decode(&answer) {
+                        let taken = self.follower.borrow_mut().fetched(database, &pages);
+                        taken.map_err(|error| LinkError(error.to_string()))?;
+                    }
+                }
+            }
+        }
+        link.ask(question.to_vec()).await
+    }
+
+    /// Takes commits that the source sent unasked. Returns the position; `None`: it has to pull.
+    pub fn told(&self, news: &[u8]) -> Option<Position> {
+        let message = Message::decode(news).ok()?;
+        let applied = self.follower.borrow_mut().told(message);
+        matches!(applied, Ok(Applied::Current | Applied::Behind)).then(|| self.state().map(|state| state.position()))?
+    }
+
     /// Whether a replica that has just been read should pull, for the reads to come.
     pub fn should_poll(&self, now_ms: u64) -> bool {
-        !self.is_pulling(now_ms) && now_ms >= self.pulled_at_ms.get() + POLL_MS
+        !self.is_pulling(now_ms) && now_ms >= self.pulled_at_ms.get() + self.poll_ms
     }
 
     fn view(&self, now_ms: u64, pulled: bool) -> View {

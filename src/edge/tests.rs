@@ -162,7 +162,8 @@ fn schema_changes_and_vacuum_arrive() {
     primary.run("INSERT INTO t VALUES (1)");
     let replica = Edge::new(Budget::default()).replica();
     answered(ask(&replica, &primary, "first-unconstrained", "SELECT * FROM t"));
-    for (write, sum) in [("ALTER TABLE t ADD COLUMN b DEFAULT 5", 6), ("INSERT INTO t VALUES (2, 7)", 15), ("VACUUM", 15), ("DELETE FROM t", 0)]
+    for (write, sum) in
+        [("ALTER TABLE t ADD COLUMN b DEFAULT 5", 6), ("INSERT INTO t VALUES (2, 7)", 15), ("VACUUM", 15), ("DELETE FROM t", 0)]
     {
         primary.run(write);
         let sum_now = answered(ask(&replica, &primary, &primary.bookmark(), "SELECT coalesce(sum(a + b), 0) FROM t"));

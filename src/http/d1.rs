@@ -121,6 +121,16 @@ impl Parsed {
         self.0.as_ref().ok()?.point
     }
 
+    /// Whether only the primary can answer: no replica needs to look.
+    pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
+        match self.freshness() {
+            _ if self.point().is_some() => false,
+            Some(Freshness::None) => max_staleness_ms.is_none(),
+            None | Some(Freshness::Primary) => true,
+            Some(Freshness::Anywhere | Freshness::AtLeast(_)) => false,
+        }
+    }
+
     /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
     pub fn answer_from(&self, reader: &Reader, served: Served) -> Result<Answer, Failure> {
         let asked = self.0.as_ref().map_err(|_| Error::NoStatement)?;

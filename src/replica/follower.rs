@@ -14,6 +14,7 @@
 use super::ReplicaError;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
+use super::relay::{Relay, Relayed};
 use crate::bookmark::Bookmark;
 use crate::checksum::Checksum;
 use crate::commit::State;
@@ -45,6 +46,8 @@ pub struct Follower {
     pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
     /// Pages that a query is fetching for all.
     fetching: HashSet<(Pgno, Txid)>,
+    /// What it tells those behind it, if it has any.
+    relay: Option<Relay>,
     events: Vec<String>,
 }
 
@@ -128,16 +131,18 @@ impl Follower {
             changes: VecDeque::new(),
             pins: Rc::default(),
             fetching: HashSet::new(),
+            relay: None,
             events: Vec::new(),
         }
     }
 
-    /// A follower that also keeps pages on a shelf, and goes on from what it finds there.
+    /// A follower that also keeps pages on a shelf, and goes on from what it finds there. It answers those behind it.
     pub fn with_shelf(cache: Rc<RefCell<PageCache>>, shelf: Box<dyn PageShelf>) -> Follower {
         let mut follower = Follower::new(cache);
         follower.known = shelf.position().map(|(database, state)| Known { database, state, current_at_ms: None });
         follower.floor = follower.txid();
         follower.shelf = Some(shelf);
+        follower.relay = Some(Relay::default());
         follower
     }
 
@@ -242,9 +247,21 @@ impl Follower {
                 return Err(self.diverged(&what));
             }
             self.apply_one(&before, commit, images);
+            if let Some(relay) = &mut self.relay {
+                relay.took(before.position(), commit);
+            }
             before = commit.state;
         }
         Ok(())
+    }
+
+    /// Answers a follower behind this one, or says what that takes. `last_try`: what can be had was had.
+    pub fn relay(&mut self, question: &Message, now_ms: u64, last_try: bool) -> Result<Relayed, StoreError> {
+        let Some(relay) = self.relay.take() else { return Ok(Relayed::PassOn) };
+        let relayed = relay.answer(self, question, now_ms, last_try);
+        // Reading may have found damage: then there is nothing to tell any more.
+        self.relay = Some(if self.known.is_some() { relay } else { Relay::default() });
+        relayed
     }
 
     /// The checksum after a commit follows from the one before it, where all of its pages are held.
@@ -335,6 +352,7 @@ impl Follower {
         self.owner = self.cache.borrow_mut().owner();
         self.epoch += 1;
         self.changes.clear();
+        self.relay = self.relay.take().map(|_| Relay::default());
     }
 
     fn diverged(&mut self, what: &str) -> ReplicaError {

@@ -22,7 +22,7 @@ const KEPT_BYTES: usize = 2 << 20;
 
 /// The commits that a replica took last, and what it answers from them.
 #[derive(Default)]
-pub struct Relay {
+pub(super) struct Relay {
     /// Dense, up to the replica's position.
     recent: VecDeque<LoggedCommit>,
     /// The state before the first of them.
@@ -44,15 +44,13 @@ pub enum Relayed {
 }
 
 impl Relay {
-    /// The replica has taken these commits, and nothing else, since the last call.
-    pub fn took(&mut self, after: Position, commits: &[LoggedCommit]) {
+    /// The replica has taken a commit.
+    pub(super) fn took(&mut self, after: Position, commit: &LoggedCommit) {
         if self.position() != Some(after) {
             *self = Relay { before: Some(after), ..Relay::default() };
         }
-        for commit in commits {
-            self.bytes += size(commit);
-            self.recent.push_back(commit.clone());
-        }
+        self.bytes += size(commit);
+        self.recent.push_back(commit.clone());
         while self.bytes > KEPT_BYTES {
             let Some(oldest) = self.recent.pop_front() else { break };
             self.bytes -= size(&oldest);
@@ -64,23 +62,23 @@ impl Relay {
         self.recent.back().map(|commit| commit.state.position()).or(self.before)
     }
 
-    /// Answers a question, or says what is needed for that. `final_try`: what can be had was had.
-    pub fn answer(&self, follower: &mut Follower, question: &Message, now_ms: u64, final_try: bool) -> Result<Relayed, StoreError> {
+    /// Answers a question, or says what is needed for that. `last_try`: what can be had was had.
+    pub(super) fn answer(&self, follower: &mut Follower, question: &Message, now_ms: u64, last_try: bool) -> Result<Relayed, StoreError> {
         let Some((database, state)) = follower.state() else { return Ok(Relayed::PassOn) };
         let foreign = question.database != database && question.database.0 != 0;
         match &question.body {
             _ if foreign => Ok(Relayed::PassOn),
-            Body::Pull(pull) => Ok(self.pull(follower, &state, pull, now_ms, final_try)),
-            Body::Fetch(fetch) => self.fetch(follower, fetch, final_try),
+            Body::Pull(pull) => Ok(self.pull(follower, &state, pull, now_ms, last_try)),
+            Body::Fetch(fetch) => self.fetch(follower, fetch, last_try),
             _ => Ok(Relayed::PassOn),
         }
     }
 
-    fn pull(&self, follower: &Follower, state: &State, pull: &Pull, now_ms: u64, final_try: bool) -> Relayed {
+    fn pull(&self, follower: &Follower, state: &State, pull: &Pull, now_ms: u64, last_try: bool) -> Relayed {
         let Some(after) = pull.after else { return Relayed::PassOn };
         let behind = after.txid.max(pull.wanted) > state.txid;
         let Some(staleness) = follower.staleness_ms(now_ms) else { return Relayed::PullFirst };
-        if behind && !final_try {
+        if behind && !last_try {
             return Relayed::PullFirst;
         }
         if after.txid > state.txid {
@@ -110,7 +108,7 @@ impl Relay {
         (self.position() == Some(state.position()) || after == state.position()).then(|| self.recent.iter().skip(known))
     }
 
-    fn fetch(&self, follower: &mut Follower, fetch: &Fetch, final_try: bool) -> Result<Relayed, StoreError> {
+    fn fetch(&self, follower: &mut Follower, fetch: &Fetch, last_try: bool) -> Result<Relayed, StoreError> {
         let Some(state) = self.state_at(follower, fetch.at) else { return Ok(Relayed::PassOn) };
         let at = state.txid;
         let (mut frames, mut missing) = (Vec::new(), Vec::new());
@@ -125,7 +123,7 @@ impl Relay {
             }
         }
         if !missing.is_empty() {
-            if final_try {
+            if last_try {
                 return Ok(Relayed::PassOn);
             }
             let body = Body::Fetch(Fetch { at: fetch.at, pages: missing });

@@ -7,22 +7,42 @@
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { dump } from "./dump.mjs";
+import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
+
+export { Replica } from "./replica.mjs";
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
+/** The key under which a primary keeps the regions that ever had a replica of it. */
+const REGIONS = "regions";
+
+const replicas = new wasm.Replicas();
+
 /** The Durable Object of one database. */
 export class Database extends DurableObject {
 	#database;
 	#group;
+	#followers;
 
 	constructor(ctx, env) {
 		super(ctx, env);
 		this.#database = new wasm.Database(ctx, env);
-		this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
+		this.#followers = new Followers({ position: () => this.#database.position(), news: (after) => this.#database.news(after) }, (region) => this.#replica(region));
+		this.#group = new Group((requests) => this.#answer(requests), () => ctx.storage.sync());
+	}
+
+	#answer(requests) {
+		const answers = this.#database.answer(requests);
+		if (answers[0]) this.#followers.changed();
+		return answers;
+	}
+
+	#replica(region) {
+		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
 	}
 
 	/** A request of many calls; see `src/wire/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
@@ -36,6 +56,28 @@ export class Database extends DurableObject {
 		return this.#group.submit([body, format, session]);
 	}
 
+	/** A question of the commit log (`src/commit_log`). A replica object gives its region, and is then told of news. */
+	follow(question, region) {
+		const answer = this.#database.follow(question);
+		if (region !== undefined) this.#subscribe(region);
+		return answer;
+	}
+
+	#subscribe(region) {
+		this.#followers.subscribe(region);
+		const known = this.ctx.storage.kv.get(REGIONS) ?? [];
+		if (!known.includes(region)) this.ctx.storage.kv.put(REGIONS, [...known, region]);
+	}
+
+	/** Deletes the database: everything here, and in its replica objects. */
+	async destroy() {
+		const regions = this.ctx.storage.kv.get(REGIONS) ?? [];
+		await Promise.all(regions.map((region) => this.#replica(region).forget()));
+		await this.ctx.storage.deleteAlarm();
+		await this.ctx.storage.deleteAll();
+		this.#database = new wasm.Database(this.ctx, this.env);
+	}
+
 	/** The database file, as a byte stream. */
 	dump() {
 		return dump(this.#database);
@@ -44,16 +86,23 @@ export class Database extends DurableObject {
 
 /** The default entry point: a database for service bindings with props, the example application for everybody else. */
 export default class extends WorkerEntrypoint {
-	#database() {
+	#name() {
 		const name = this.ctx.props?.database;
 		if (typeof name !== "string" || name === "") {
 			throw new Error('this binding names no database: give it props, such as {"database": "main"}');
 		}
-		return this.env.DATABASE.getByName(name);
+		return name;
 	}
 
-	query(request) {
-		return this.#database().query(String(request));
+	#database() {
+		return this.env.DATABASE.getByName(this.#name());
+	}
+
+	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */
+	async query(request, cf) {
+		const text = String(request);
+		const answer = await replicas.answer(this.env, this.#name(), cf, [text]);
+		return answer === undefined ? this.#database().query(text) : answer[0];
 	}
 
 	dump() {
@@ -78,7 +127,8 @@ export default class extends WorkerEntrypoint {
 		if (asked === undefined) {
 			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
 		}
-		const [body, bookmark] = await this.#database().d1(asked, format, session);
+		const answer = await replicas.answer(this.env, this.#name(), request.cf, [asked, format, session]);
+		const [body, bookmark] = answer ?? (await this.#database().d1(asked, format, session));
 		if (bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
 		return new Response(body, { headers });
 	}

@@ -4,5 +4,7 @@
 
 mod app;
 mod object;
+mod replica;
+mod replicas;
 #[cfg(feature = "testing")]
 mod testing;

@@ -8,9 +8,12 @@
 //!
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
+use crate::edge::runtime::isolate::{body_to_js, variable};
 use crate::engine::{Database as Engine, Limits};
 use crate::http::d1::{Answer, Request, answer_together};
 use crate::page::Pgno;
+use crate::position::Position;
+use crate::replica::Source;
 use crate::store::durable::object::{ObjectSql, ObjectStorage};
 use crate::store::{DurableStore, StoreError};
 use crate::txid::Txid;
@@ -33,7 +36,6 @@ pub struct Database {
 
 impl DurableObject for Database {
     fn new(state: State, env: Env) -> Database {
-        console_error_panic_hook::set_once();
         Database { state, env, engine: RefCell::new(None) }
     }
 
@@ -57,9 +59,26 @@ impl Database {
         let (wrote, answers) = answered.unwrap_or_else(|error| (false, requests.iter().map(|request| request.refuse(&error)).collect()));
         let all = js_sys::Array::of1(&JsValue::from_bool(wrote));
         for Answer { body, bookmark } in answers {
-            all.push(&js_sys::Array::of2(&text(body), &bookmark.map_or(JsValue::NULL, JsValue::from)));
+            all.push(&js_sys::Array::of2(&body_to_js(body), &bookmark.map_or(JsValue::NULL, JsValue::from)));
         }
         all
+    }
+
+    /// Answers a question of the commit log, whatever it is.
+    pub fn follow(&self, question: &[u8]) -> Result<Vec<u8>, JsError> {
+        self.with_engine(|engine| Source::new(&**engine.store()).answer(question)).map_err(js_error)
+    }
+
+    /// The newest position, as bytes.
+    pub fn position(&self) -> Result<Vec<u8>, JsError> {
+        self.with_engine(|engine| engine.state().position().to_bytes().to_vec()).map_err(js_error)
+    }
+
+    /// The commits after a position, for a follower that did not ask. Undefined: there are none, or not all of them.
+    pub fn news(&self, after: &[u8]) -> Result<Option<Vec<u8>>, JsError> {
+        let Ok(after) = after.try_into().map(Position::from_bytes) else { return Ok(None) };
+        let news = self.with_engine(|engine| Source::new(&**engine.store()).news(after)).and_then(|news| news).map_err(js_error)?;
+        Ok(news.map(|news| news.encode()))
     }
 
     /// The newest state, for a dump: its txid, pages and bytes of a page.
@@ -80,14 +99,6 @@ impl Database {
 
 fn js_error(error: StoreError) -> JsError {
     JsError::new(&error.to_string())
-}
-
-/// Long texts travel as UTF-8: the runtime would count two bytes for each character of a string that holds any beyond Latin-1, and it
-/// carries 32 MiB at most.
-const LONG_TEXT_BYTES: usize = 1 << 20;
-
-fn text(body: String) -> JsValue {
-    if body.len() < LONG_TEXT_BYTES { body.into() } else { js_sys::Uint8Array::from(body.as_bytes()).into() }
 }
 
 /// A request as `entry.mjs` passes it.
@@ -129,14 +140,7 @@ impl Database {
 
     /// The limits that the variable `LIMITS` sets; the defaults where it sets none.
     fn limits(&self) -> Result<Limits, StoreError> {
-        let set = js_sys::Reflect::get(&self.env, &LIMITS.into())?;
-        if set.is_undefined() {
-            return Ok(Limits::default());
-        }
-        // By way of a JSON value: directly, fields that do not exist would go unnoticed.
-        let read = serde_wasm_bindgen::from_value(set).map_err(|error| error.to_string());
-        let limits = read.and_then(|set: serde_json::Value| serde_json::from_value(set).map_err(|error| error.to_string()));
-        limits.map_err(|error| StoreError::Schema(format!("the variable {LIMITS} is not understood: {error}")))
+        variable(&self.env, LIMITS).map(Option::unwrap_or_default).map_err(|error| StoreError::Schema(message(&error)))
     }
 
     pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
@@ -150,6 +154,11 @@ impl Database {
         engine.take_if(|engine| engine.store_failed());
         answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
     }
+}
+
+/// What a thrown value says.
+fn message(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }
 
 impl From<JsValue> for StoreError {

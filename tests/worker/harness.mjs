@@ -21,7 +21,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 const LITTORAL_ENTRY = process.env.LITTORAL_ENTRY ?? fileURLToPath(new URL("../../src/worker/entry.mjs", import.meta.url));
 
 /** The Littoral Worker's Durable Objects, binding to class, as in wrangler.toml. */
-const LITTORAL_OBJECTS = { DATABASE: "Database" };
+const LITTORAL_OBJECTS = { DATABASE: "Database", REPLICA: "Replica" };
 
 export const LITTORAL_HOST = "littoral.example";
 const PLUGIN = fileURLToPath(new URL("../../js/src/plugin.js", import.meta.url));

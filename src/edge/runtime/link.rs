@@ -7,12 +7,11 @@
 //!
 //! **Not here:** what is asked (`replica`).
 
-use super::jspi::{Deadline, block_on, suspendable};
+use super::jspi::{Deadline, suspendable};
 use crate::commit_log::Message;
 use crate::edge::{Later, Link, LinkError};
 use crate::replica::Fetcher;
 use crate::store::StoreError;
-use js_sys::futures::JsFuture;
 use js_sys::{Function, Promise, Uint8Array};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -39,7 +38,7 @@ extern "C" {
     pub type Source;
 
     #[wasm_bindgen(method, catch)]
-    fn follow(this: &Source, question: &Uint8Array, region: Option<&str>) -> Result<Promise, JsValue>;
+    fn follow(this: &Source, question: &Uint8Array, region: Option<&str>) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(js_namespace = console, js_name = warn)]
     fn warn(line: &str);
@@ -65,7 +64,8 @@ impl StubLink {
     }
 
     fn follow(&self, question: &[u8]) -> Result<Promise, JsValue> {
-        self.source.follow(&Uint8Array::from(question), self.region)
+        // What RPC returns is no promise but can become one.
+        self.source.follow(&Uint8Array::from(question), self.region).map(|answer| Promise::resolve(&answer))
     }
 
     /// A promise of this request's, which `wake` resolves.
@@ -169,6 +169,6 @@ fn io_error(error: JsValue) -> StoreError {
 }
 
 /// What a thrown value says.
-pub(crate) fn text(error: &JsValue) -> String {
+fn text(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
 }

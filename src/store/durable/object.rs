@@ -12,6 +12,7 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     /// `DurableObjectStorage`.
+    #[derive(Clone)]
     pub type ObjectStorage;
 
     #[wasm_bindgen(method, getter)]

@@ -1,0 +1,65 @@
+// News for replica objects: the primary sends them the commits after their position, unasked, soon after a write.
+//
+// A replica object subscribes by asking (`follow`), for a while; one that is read asks again and again. What was written within
+// GATHER_MS goes out together, and each follower has one message under way at most: a slow one gets more at once.
+//
+// Invariants
+// 1. A follower that does not answer, or answers that it cannot follow, is not told any more until it asks again.
+// 2. Nothing here is needed for a right answer: a follower that hears nothing asks.
+// Not here: what news are (Rust); that they leave after the write is durable (the runtime holds them back).
+
+/** Milliseconds for which writes are gathered. */
+const GATHER_MS = 20;
+/** Milliseconds for which a follower is told after it asked. */
+const LEASE_MS = 30_000;
+
+export class Followers {
+	#source;
+	#stubOf;
+	/** By region: `{ position, until, busy }`. */
+	#subscribed = new Map();
+	#timer;
+
+	/** `source` has `position()` and `news(position)`; `stubOf(region)` is a replica object's stub. */
+	constructor(source, stubOf) {
+		this.#source = source;
+		this.#stubOf = stubOf;
+	}
+
+	/** A replica object has asked, and been answered up to the newest position. */
+	subscribe(region) {
+		const known = this.#subscribed.get(region);
+		const follower = { position: this.#source.position(), until: Date.now() + LEASE_MS, busy: false };
+		if (known) Object.assign(known, { until: follower.until });
+		else this.#subscribed.set(region, follower);
+	}
+
+	/** Something was written. */
+	changed() {
+		if (this.#subscribed.size > 0) this.#timer ??= setTimeout(() => this.#tell(), GATHER_MS);
+	}
+
+	#tell() {
+		this.#timer = undefined;
+		const now = Date.now();
+		for (const [region, follower] of this.#subscribed) {
+			if (follower.until < now) this.#subscribed.delete(region);
+			else if (!follower.busy) this.#send(region, follower);
+		}
+	}
+
+	async #send(region, follower) {
+		try {
+			const news = this.#source.news(follower.position);
+			if (news === undefined) return;
+			follower.busy = true;
+			const position = await this.#stubOf(region).told(news);
+			follower.busy = false;
+			if (position === undefined) throw new Error("it has to pull");
+			follower.position = position;
+			this.changed();
+		} catch {
+			if (this.#subscribed.get(region) === follower) this.#subscribed.delete(region);
+		}
+	}
+}

@@ -1,0 +1,72 @@
+// The Durable Object class of replicas: one object for each database and region, named "region/database". What it does is in Rust (`replica.rs`).
+//
+// Invariant: whatever reaches it that is not a read goes to the primary.
+
+import { DurableObject } from "cloudflare:workers";
+import * as wasm from "../../build/index.js";
+
+/** Milliseconds after which what was gathered is written. */
+const FLUSH_MS = 10_000;
+
+export class Replica extends DurableObject {
+	#region;
+	#database;
+	#replica;
+	#alarmIsSet = false;
+
+	constructor(ctx, env) {
+		super(ctx, env);
+		const name = ctx.id.name ?? "";
+		const slash = name.indexOf("/");
+		if (slash < 0) throw new Error(`a replica's name is a region and a database, such as weur/main; not ${JSON.stringify(name)}`);
+		this.#region = name.slice(0, slash);
+		this.#database = name.slice(slash + 1);
+		this.#replica = new wasm.Replica(ctx.storage, env, this.#database, this.#region);
+	}
+
+	#primary() {
+		return this.env.DATABASE.getByName(this.#database);
+	}
+
+	/** A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer. */
+	answer(request, colo) {
+		this.#flushLater();
+		return this.#replica.answer(this.#primary(), request, colo);
+	}
+
+	/** A request of many calls. */
+	async query(request) {
+		const [body] = (await this.answer([request])) ?? [await this.#primary().query(request)];
+		return body;
+	}
+
+	/** A question of the commit log, of a replica in an isolate. */
+	follow(question) {
+		this.#flushLater();
+		return this.#replica.follow(this.#primary(), question);
+	}
+
+	/** News of the primary's: answers with the position that it has come to. */
+	told(news) {
+		this.#flushLater();
+		return this.#replica.told(news);
+	}
+
+	/** The database is no more. */
+	async forget() {
+		this.#replica.forget();
+		await this.ctx.storage.deleteAlarm();
+		await this.ctx.storage.deleteAll();
+	}
+
+	alarm() {
+		this.#alarmIsSet = false;
+		this.#replica.flush();
+	}
+
+	#flushLater() {
+		if (this.#alarmIsSet) return;
+		this.#alarmIsSet = true;
+		this.ctx.storage.setAlarm(Date.now() + FLUSH_MS);
+	}
+}

@@ -1,0 +1,131 @@
+//! The replica object of a region: pages of one database in its storage, answering the isolates of its region.
+//!
+//! **Invariants**
+//! 1. What it cannot answer as well as the primary is left to the primary.
+//! 2. Nothing in memory is needed after a restart: it goes on from its storage, or anew.
+//!
+//! **Not here:** its name, its alarm, who may reach it (`replica.mjs`).
+
+use crate::edge::region::Region;
+use crate::edge::runtime::isolate::{Asked, edge, keep_alive, promise, settings, to_js};
+use crate::edge::runtime::link::{MissBudget, Source, StubLink, Waiting};
+use crate::edge::{Link, Outcome, Replica as EdgeReplica};
+use crate::replica::HeldPages;
+use crate::store::StoreError;
+use crate::store::durable::object::{ObjectSql, ObjectStorage};
+use crate::txid::Txid;
+use crate::wire::d1::{Served, Tier};
+use js_sys::{Array, Promise, Uint8Array};
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+/// What a query may spend on missing pages here: the primary is the only other place.
+const BUDGET: MissBudget = MissBudget { round_trips: 256, ms: 10_000.0 };
+
+/// The Durable Object class's Rust half.
+#[wasm_bindgen]
+pub struct Replica {
+    storage: ObjectStorage,
+    region: Region,
+    held_bytes: usize,
+    waiting: Waiting,
+    replica: RefCell<Option<EdgeReplica>>,
+}
+
+#[wasm_bindgen]
+impl Replica {
+    /// The replica of `database` in the region of `hint`, on the storage of its object.
+    #[wasm_bindgen(constructor)]
+    pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<Replica, JsError> {
+        let region = Region::from_hint(hint).ok_or_else(|| JsError::new(&format!("{hint} is no location hint")))?;
+        let settings = settings(env).map_err(|error| JsError::new(&format!("{error:?}")))?;
+        let held_bytes = settings.of(database).held_bytes;
+        Ok(Replica { storage, region, held_bytes, waiting: Waiting::default(), replica: RefCell::new(None) })
+    }
+
+    /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
+    pub fn answer(&self, primary: Source, request: &Array, colo: Option<String>) -> Result<JsValue, JsError> {
+        let replica = self.replica()?;
+        let Some(asked) = Asked::read(request) else { return Ok(JsValue::UNDEFINED) };
+        let (parsed, link) = (asked.parse(), self.link(primary));
+        let served = Served {
+            tier: Tier::Replica,
+            region: Some(self.region.name()),
+            colo: colo.and_then(|colo| colo.as_bytes().try_into().ok()),
+            staleness_ms: None,
+        };
+        // Whoever sends a request here has decided that a replica may answer: without a session, too.
+        if let Some(answer) = replica.answer_now(&parsed, served, None, link.now_ms()) {
+            self.poll(&replica, link);
+            return Ok(to_js(answer));
+        }
+        let answered = async move {
+            match replica.answer(parsed, served, None, Rc::new(link)).await {
+                Outcome::Answered(answer) => to_js(answer),
+                Outcome::NextTier | Outcome::Primary => JsValue::UNDEFINED,
+            }
+        };
+        Ok(promise(answered).into())
+    }
+
+    /// Answers a question of the commit log.
+    pub fn follow(&self, primary: Source, question: Vec<u8>) -> Result<Promise, JsError> {
+        let (replica, link) = (self.replica()?, self.link(primary));
+        self.poll(&replica, link.clone());
+        Ok(promise(async move {
+            match replica.follow(&question, &link).await {
+                Ok(answer) => Uint8Array::from(&*answer).into(),
+                Err(error) => {
+                    link.log(&format!("a replica object could not answer a follower: {error}"));
+                    JsValue::UNDEFINED
+                }
+            }
+        }))
+    }
+
+    /// Takes news of the primary's. Returns the position that it has come to; undefined: it has to pull.
+    pub fn told(&self, news: &[u8]) -> Result<JsValue, JsError> {
+        let position = self.replica()?.told(news);
+        Ok(position.map_or(JsValue::UNDEFINED, |position| Uint8Array::from(&position.to_bytes()[..]).into()))
+    }
+
+    /// Writes what it has gathered.
+    pub fn flush(&self) -> Result<(), JsError> {
+        let replica = self.replica()?;
+        Ok(replica.follower().borrow().flush()?)
+    }
+
+    /// Drops everything: the database is no more.
+    pub fn forget(&self) -> Result<(), JsError> {
+        if let Some(replica) = self.replica.take() {
+            replica.follower().borrow_mut().forget()?;
+        }
+        Ok(())
+    }
+}
+
+impl Replica {
+    fn replica(&self) -> Result<EdgeReplica, StoreError> {
+        let mut known = self.replica.borrow_mut();
+        if let Some(replica) = &*known {
+            return Ok(replica.clone());
+        }
+        let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), self.held_bytes)?;
+        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf))).clone())
+    }
+
+    fn link(&self, primary: Source) -> StubLink {
+        StubLink::new(primary, self.waiting.clone(), BUDGET, Some(self.region.hint()))
+    }
+
+    /// Pulls, if that is due, while answers go out.
+    fn poll(&self, replica: &EdgeReplica, link: StubLink) {
+        if replica.should_poll(link.now_ms()) {
+            let replica = replica.clone();
+            keep_alive(async move {
+                replica.pull(&link, Txid::EMPTY).await;
+            });
+        }
+    }
+}

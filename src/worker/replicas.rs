@@ -1,0 +1,36 @@
+//! Reads answered in the Littoral Worker's own isolate, before a Durable Object is asked.
+//!
+//! **Not here:** how (`edge`).
+
+use crate::edge::runtime::isolate::{Asked, Place, Reply, promise, to_js};
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+
+/// The names of the Durable Object namespaces: databases, and replica objects.
+const NAMESPACES: (&str, &str) = ("DATABASE", "REPLICA");
+
+/// The replicas of this isolate.
+#[wasm_bindgen]
+pub struct Replicas(());
+
+#[wasm_bindgen]
+impl Replicas {
+    /// All of them.
+    #[wasm_bindgen(constructor)]
+    #[allow(clippy::new_without_default, reason = "JavaScript makes it")]
+    pub fn new() -> Replicas {
+        Replicas(())
+    }
+
+    /// Answers a request, `[body]` or `[body, resultsFormat, session]`, with `[body, bookmark]` or a promise of it. Undefined, at once or in the
+    /// end: the primary has to answer. `cf` is the request's `cf`, where it is known.
+    pub fn answer(&self, env: &JsValue, database: &str, cf: &JsValue, request: &Array) -> Result<JsValue, JsValue> {
+        let Some(asked) = Asked::read(request) else { return Ok(JsValue::UNDEFINED) };
+        let Some(place) = Place::find(env, NAMESPACES, database, cf)? else { return Ok(JsValue::UNDEFINED) };
+        Ok(match place.answer(asked)? {
+            Reply::Now(answer) => to_js(answer),
+            Reply::Later(answer) => promise(async move { answer.await.unwrap_or_default() }).into(),
+            Reply::Primary => JsValue::UNDEFINED,
+        })
+    }
+}
