@@ -6,12 +6,14 @@
 //! **Invariants**
 //! 1. A read with a bookmark is answered from that state or a later one.
 //! 2. Without a session the primary answers, unless the database allows a staleness; then no answer is older than that.
-//! 3. A replica is asked to pull at most once for a read.
+//! 3. A write that went through an isolate is seen by the reads that come there after it.
+//! 4. A replica is asked to pull at most once for a read.
 //!
 //! **Not here:** carrying the bookmark from request to request (`client`).
 
 use crate::bookmark::Bookmark;
 use crate::commit::State;
+use crate::txid::Txid;
 
 /// A replica that has not heard from its source for longer than this asks before it answers, whoever asks: milliseconds.
 pub const UNHEARD_MS: u64 = 1_000;
@@ -61,26 +63,29 @@ pub struct View {
     pub staleness_ms: Option<u64>,
     /// It has pulled for this read.
     pub pulled: bool,
+    /// The newest write that this isolate has passed on to the primary: reads that come after it see it, in whatever session.
+    pub passed_on: Txid,
 }
 
 /// Decides who answers a read. `max_staleness_ms` is what the database allows to reads without a session.
 pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -> Decision {
     let fresh_within = |limit: u64| view.staleness_ms.is_some_and(|staleness| staleness <= limit);
+    let has_passed_on = |state: State| state.txid >= view.passed_on;
     let good = match (freshness, view.state) {
         (Freshness::Primary, _) => return Decision::Primary,
         (Freshness::None, _) if max_staleness_ms.is_none() => return Decision::Primary,
         (_, None) => false,
-        (Freshness::None, Some(_)) => max_staleness_ms.is_some_and(fresh_within),
+        (Freshness::None, Some(state)) => has_passed_on(state) && max_staleness_ms.is_some_and(fresh_within),
         // Having asked once is as fresh as it gets without the primary.
-        (Freshness::Anywhere, Some(_)) => view.pulled || fresh_within(UNHEARD_MS),
+        (Freshness::Anywhere, Some(state)) => has_passed_on(state) && (view.pulled || fresh_within(UNHEARD_MS)),
         // At the very txid another checksum is another database's: the primary says so.
         (Freshness::AtLeast(bookmark), Some(state)) if state.txid == bookmark.txid => {
             if state.bookmark() != bookmark {
                 return Decision::Primary;
             }
-            true
+            has_passed_on(state)
         }
-        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid,
+        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid && has_passed_on(state),
     };
     match (good, view.pulled) {
         (true, _) => Decision::Answer,
@@ -92,14 +97,13 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::txid::Txid;
 
     fn at(txid: u64) -> State {
         State { txid: Txid(txid), ..State::EMPTY }
     }
 
     fn decide_at(freshness: Freshness, txid: u64, staleness_ms: u64, pulled: bool) -> Decision {
-        decide(freshness, None, View { state: Some(at(txid)), staleness_ms: Some(staleness_ms), pulled })
+        decide(freshness, None, View { state: Some(at(txid)), staleness_ms: Some(staleness_ms), pulled, passed_on: Txid(3) })
     }
 
     #[test]
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_a_session_the_allowed_staleness_is_kept() {
-        let view = |staleness_ms, pulled| View { state: Some(at(5)), staleness_ms, pulled };
+        let view = |staleness_ms, pulled| View { state: Some(at(5)), staleness_ms, pulled, passed_on: Txid::EMPTY };
         assert_eq!(decide(Freshness::None, None, view(Some(0), false)), Decision::Primary);
         assert_eq!(decide(Freshness::None, Some(100), view(Some(100), false)), Decision::Answer);
         assert_eq!(decide(Freshness::None, Some(100), view(Some(101), false)), Decision::Pull);
@@ -129,6 +133,8 @@ mod tests {
         assert_eq!(decide_at(Freshness::Anywhere, 5, UNHEARD_MS + 1, false), Decision::Pull);
         assert_eq!(decide_at(Freshness::Anywhere, 5, 9_999, true), Decision::Answer);
         assert_eq!(decide_at(Freshness::Primary, 5, 0, true), Decision::Primary);
+        assert_eq!(decide_at(Freshness::Anywhere, 2, 0, false), Decision::Pull, "a write has passed by");
+        assert_eq!(decide_at(Freshness::Anywhere, 2, 0, true), Decision::Primary);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub struct Replica {
     pulled_at_ms: Rc<Cell<u64>>,
     /// While it is read, it pulls that often, in milliseconds.
     poll_ms: u64,
+    passed_on: Rc<Cell<Txid>>,
 }
 
 /// Why a query could not be answered here.
@@ -56,7 +57,7 @@ enum Unanswered {
 
 impl Replica {
     pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms }
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, passed_on: Rc::default() }
     }
 
     /// The follower.
@@ -163,7 +164,8 @@ impl Replica {
                     pulled = self.is_pulling(link.now_ms());
                 }
                 Decision::Pull => {
-                    let wanted = if let Freshness::AtLeast(bookmark) = freshness { bookmark.txid } else { Txid::EMPTY };
+                    let bookmark = if let Freshness::AtLeast(bookmark) = freshness { bookmark.txid } else { Txid::EMPTY };
+                    let wanted = bookmark.max(self.passed_on.get());
                     self.pull(link, wanted).await;
                     pulled = true;
                 }
@@ -281,7 +283,17 @@ impl Replica {
 
     fn view(&self, now_ms: u64, pulled: bool) -> View {
         let follower = self.follower.borrow();
-        View { state: follower.state().map(|(_, state)| state), staleness_ms: follower.staleness_ms(now_ms), pulled }
+        View {
+            state: follower.state().map(|(_, state)| state),
+            staleness_ms: follower.staleness_ms(now_ms),
+            pulled,
+            passed_on: self.passed_on.get(),
+        }
+    }
+
+    /// A write of this txid has been passed on to the primary: reads that come from now on see it.
+    pub fn passed_on(&self, txid: Txid) {
+        self.passed_on.set(self.passed_on.get().max(txid));
     }
 
     fn served(&self, served: Served, now_ms: u64) -> Served {

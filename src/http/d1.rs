@@ -36,7 +36,7 @@ pub enum Request<'a> {
 pub struct Answer {
     /// JSON.
     pub body: String,
-    /// For the header `x-cf-d1-session-commit-token`, if the request had one.
+    /// The state that was read or made; `None` where nothing succeeded. Sessions get it in the header `x-cf-d1-session-commit-token`.
     pub bookmark: Option<String>,
 }
 
@@ -170,13 +170,13 @@ impl Asked {
         match self.protocol {
             Protocol::D1 => {
                 let result = results.next()?;
-                let bookmark = (self.token.is_some() && result.is_ok()).then(|| bookmark.into());
+                let bookmark = result.is_ok().then(|| bookmark.into());
                 Some(Answer { body: answer_call(result, self.batches == [true]), bookmark })
             }
             Protocol::Calls => {
                 let answers: Vec<String> = self.batches.iter().zip(results).map(|(batch, result)| answer_call(result, *batch)).collect();
                 let answered = self.calls.is_empty() || !answers.is_empty();
-                answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: None })
+                answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: Some(bookmark.into()) })
             }
         }
     }

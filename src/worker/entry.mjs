@@ -36,9 +36,9 @@ export class Database extends DurableObject {
 	}
 
 	#answer(requests) {
-		const answers = this.#database.answer(requests);
-		if (answers[0]) this.#followers.changed();
-		return answers;
+		const [wrote, ...answers] = this.#database.answer(requests);
+		if (wrote) this.#followers.changed();
+		return [wrote, ...answers.map((answer) => [...answer, wrote])];
 	}
 
 	#replica(region) {
@@ -51,9 +51,12 @@ export class Database extends DurableObject {
 		return body;
 	}
 
-	/** A request of D1's protocol, its body in UTF-8: answers with a body and the session's new token. */
-	d1(body, format, session) {
-		return this.#group.submit([body, format, session]);
+	/**
+	 * A request of many calls as `[body]`, or one of D1's protocol as `[body, resultsFormat, session]`. Answers with `[body, bookmark, wrote]`;
+	 * `wrote` may also be true where a request that was answered together with this one wrote.
+	 */
+	answer(request) {
+		return this.#group.submit(request);
 	}
 
 	/** A question of the commit log (`src/commit_log`). A replica object gives its region, and is then told of news. */
@@ -100,9 +103,18 @@ export default class extends WorkerEntrypoint {
 
 	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */
 	async query(request, cf) {
-		const text = String(request);
-		const answer = await replicas.answer(this.env, this.#name(), cf, [text]);
-		return answer === undefined ? this.#database().query(text) : answer[0];
+		const [body] = await this.#answer([String(request)], cf);
+		return body;
+	}
+
+	/** The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary. */
+	async #answer(request, cf) {
+		const name = this.#name();
+		const answer = await replicas.answer(this.env, name, cf, request);
+		if (answer !== undefined) return answer;
+		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(request);
+		if (wrote && bookmark) replicas.passedOn(this.env, name, cf, bookmark);
+		return [body, bookmark];
 	}
 
 	dump() {
@@ -127,9 +139,8 @@ export default class extends WorkerEntrypoint {
 		if (asked === undefined) {
 			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
 		}
-		const answer = await replicas.answer(this.env, this.#name(), request.cf, [asked, format, session]);
-		const [body, bookmark] = answer ?? (await this.#database().d1(asked, format, session));
-		if (bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
+		const [body, bookmark] = await this.#answer([asked, format, session], request.cf);
+		if (session !== undefined && bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
 		return new Response(body, { headers });
 	}
 }

@@ -33,4 +33,13 @@ impl Replicas {
             Reply::Primary => JsValue::UNDEFINED,
         })
     }
+
+    /// The primary has answered a write with this bookmark: reads that come to this isolate from now on see it.
+    #[wasm_bindgen(js_name = passedOn)]
+    pub fn passed_on(&self, env: &JsValue, database: &str, cf: &JsValue, bookmark: &str) -> Result<(), JsValue> {
+        if let Some(place) = Place::find(env, NAMESPACES, database, cf)? {
+            place.passed_on(bookmark);
+        }
+        Ok(())
+    }
 }

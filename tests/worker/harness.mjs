@@ -30,9 +30,9 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 /** Every kind of binding that a database has. */
 export const BINDINGS = ["D1", "DB", "LITTORAL"];
 
-/** Starts the runtime with the user's Worker `entry` (a file URL), these databases, and more bindings of Littoral, name to props. */
-export async function start({ entry, databases, services = {}, persist }) {
-  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker()];
+/** Starts the runtime with the user's Worker `entry` (a file URL), these databases, more bindings of Littoral, name to props, and variables. */
+export async function start({ entry, databases, services = {}, persist, variables }) {
+  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables)];
   const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
   await miniflare.ready;
   return new Harness(miniflare);
@@ -95,12 +95,12 @@ async function userWorker(entry, databases, services) {
   };
 }
 
-export async function littoralWorker() {
+export async function littoralWorker(variables = {}) {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
     // The page at `/`, as `make dev` switches it on.
-    bindings: { EXAMPLE_APP: "1" },
+    bindings: { EXAMPLE_APP: "1", ...variables },
     modules: await bundle(LITTORAL_ENTRY),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),

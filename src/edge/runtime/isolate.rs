@@ -7,6 +7,7 @@
 //! **Not here:** who may ask for which database (`worker`).
 
 use super::link::{MissBudget, Source, StubLink, Waiting};
+use crate::bookmark::Bookmark;
 use crate::edge::region::{Location, Region};
 use crate::edge::settings::{REPLICATION, Replication, Settings};
 use crate::edge::{Budget, Edge, Later, Outcome, Replica};
@@ -177,6 +178,13 @@ impl Place {
     fn served(&self) -> Served {
         let region = Region::nearest(&self.location, &Region::ALL).map(Region::name);
         Served { tier: Tier::Isolate, region, colo: self.location.colo, staleness_ms: None }
+    }
+
+    /// The primary has answered a write with this bookmark: reads that come here from now on see it.
+    pub(crate) fn passed_on(&self, bookmark: &str) {
+        if let Ok(Bookmark { txid, .. }) = bookmark.parse() {
+            self.kept().replica.passed_on(txid);
+        }
     }
 
     /// Answers a request, or says who has to.
