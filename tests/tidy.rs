@@ -27,7 +27,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("engine", &["engine", "vfs", "store"]),
     ("wire", &["wire", "engine"]),
     ("http", &["http", "wire", "engine", "session"]),
-    ("edge", &["edge", "http", "wire", "engine", "session", "replica", "store", "commit_log"]),
+    ("edge", &["edge", "client", "http", "wire", "engine", "session", "replica", "store", "commit_log"]),
     ("client", &["client", "wire"]),
     ("migrate", &["migrate", "client"]),
     ("worker", &["worker", "edge", "http", "migrate", "client", "wire", "engine", "replica", "store"]),

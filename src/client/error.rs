@@ -70,7 +70,7 @@ impl Error {
         Error::Type { message: error.to_string() }
     }
 
-    pub(super) fn answer(error: impl fmt::Display) -> Error {
+    pub(crate) fn answer(error: impl fmt::Display) -> Error {
         Error::Binding { message: format!("the answer is not what Littoral sends: {error}") }
     }
 }

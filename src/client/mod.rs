@@ -34,6 +34,8 @@ pub use error::{Error, Place};
 pub use result::{D1ExecResult, D1Meta, D1Result, Tier};
 #[cfg(target_arch = "wasm32")]
 pub use service::ServiceBinding;
+#[cfg(all(feature = "edge", target_arch = "wasm32"))]
+pub(crate) use service::lost;
 pub use session::{RequestSession, SessionOptions};
 pub use value::Value;
 
@@ -50,8 +52,23 @@ use std::rc::Rc;
 pub trait Transport {
     /// Sends a request of many calls.
     fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
+    /// Answers one statement, if that needs no waiting, with its result and the bookmark of the state that was read.
+    fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<(D1Result, String)> {
+        None
+    }
     /// Asks for the database file.
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>>;
+}
+
+/// A statement for whoever may answer at once.
+#[derive(Clone, Copy, Debug)]
+pub struct StatementNow<'a> {
+    /// Its text.
+    pub sql: &'a str,
+    /// Its parameters.
+    pub params: &'a [Value],
+    /// The session's bookmark or constraint.
+    pub session: Option<&'a str>,
 }
 
 /// A database, as a request handler sees it. Cheap to clone.
@@ -261,7 +278,22 @@ impl D1PreparedStatement {
 
     /// Runs the statement; its rows are in the result.
     pub async fn all(&self) -> Result<D1Result, Error> {
+        if let Some(result) = self.answer_now() {
+            return Ok(result);
+        }
         self.database.send(&self.body()).await?.into_single()
+    }
+
+    fn answer_now(&self) -> Option<D1Result> {
+        let D1DatabaseSession { transport, session } = &self.database;
+        let (token, past) = session.token();
+        if past.is_some() {
+            return None;
+        }
+        let statement = StatementNow { sql: &self.sql, params: &self.params.0, session: token.as_deref() };
+        let (result, bookmark) = transport.answer_now(&statement)?;
+        session.advance(bookmark);
+        Some(result)
     }
 
     /// Runs the statement. The same as [`D1PreparedStatement::all`], as in D1.

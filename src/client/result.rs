@@ -4,6 +4,7 @@ use super::error::{Error, Place};
 use super::value::{Cell, Columns, Row, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The answer to a request.
@@ -131,11 +132,11 @@ fn row_error(error: serde_json::Error) -> Error {
 #[serde(default)]
 pub struct D1Meta {
     /// What answered.
-    pub served_by: String,
+    pub served_by: Cow<'static, str>,
     /// The region that answered, by D1's names: `WEUR`.
-    pub served_by_region: Option<String>,
+    pub served_by_region: Option<Cow<'static, str>>,
     /// The data centre that answered: `AMS`.
-    pub served_by_colo: Option<String>,
+    pub served_by_colo: Option<Cow<'static, str>>,
     /// Whether the primary answered.
     pub served_by_primary: bool,
     /// Which kind of copy answered.

@@ -104,7 +104,8 @@ fn class_of(value: &JsValue) -> Option<String> {
     js_sys::Reflect::get(&constructor, &"name".into()).ok()?.as_string()
 }
 
-fn lost(error: JsValue) -> Error {
+/// The error for what a call threw.
+pub(crate) fn lost(error: JsValue) -> Error {
     let message = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()));
     Error::Binding { message }
 }

@@ -16,6 +16,7 @@
 mod pool;
 pub mod region;
 mod replica;
+mod rows;
 #[cfg(all(feature = "edge", target_arch = "wasm32"))]
 pub(crate) mod runtime;
 pub mod settings;
@@ -23,6 +24,8 @@ pub mod settings;
 mod tests;
 
 pub use replica::{Outcome, Replica};
+#[cfg(all(feature = "edge", target_arch = "wasm32"))]
+pub use runtime::{Namespaces, open, open_in};
 
 use crate::engine::Limits;
 use crate::replica::{Fetcher, Follower, PageCache, PageShelf};

@@ -1,11 +1,13 @@
 //! One database's replica, answering requests.
 
 use super::pool::Pool;
+use super::rows::{self, Rows};
 use super::{Link, LinkError};
 use crate::bookmark::Bookmark;
+use crate::client::{D1Result, StatementNow};
 use crate::commit::State;
 use crate::commit_log::{self, Body, Message, Refusal, RefusalReason};
-use crate::engine::{Error, Failure, Point};
+use crate::engine::{Error, Failure, Point, Reader};
 use crate::http::d1::{Answer, Parsed};
 use crate::position::{DatabaseId, Position};
 use crate::replica::{Applied, Fetcher, Pin, Relayed, ReplicaError, SharedFollower};
@@ -73,7 +75,29 @@ impl Replica {
         }
         let pin = self.follower.borrow().pin()?;
         let database = self.follower.borrow().database();
-        self.run(database, &pin, parsed, self.served(served, now_ms), None).ok()
+        self.run(database, &pin, None, |reader| parsed.answer_from(reader, self.served(served, now_ms))).ok()
+    }
+
+    /// Answers one statement of a Rust caller, as values, without waiting for anything.
+    pub fn answer_statement(
+        &self,
+        statement: &StatementNow<'_>,
+        served: Served,
+        max_staleness_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Option<(D1Result, Bookmark)> {
+        let freshness = Freshness::of(statement.session)?;
+        if decide(freshness, max_staleness_ms, self.view(now_ms, false)) != Decision::Answer {
+            return None;
+        }
+        let (database, pin) = {
+            let follower = self.follower.borrow();
+            (follower.database(), follower.pin()?)
+        };
+        let call = vec![rows::statement(statement)];
+        let served = self.served(served, now_ms);
+        let result = self.run(database, &pin, None, |reader| reader.run_one::<Rows>(&call, served));
+        Some((result.ok()?.pop()?, pin.state().bookmark()))
     }
 
     /// Answers a request, waiting for what it takes.
@@ -85,7 +109,7 @@ impl Replica {
         };
         let Some((database, pin)) = pin else { return Outcome::Primary };
         let served = self.served(served, link.now_ms());
-        match self.run(database, &pin, &parsed, served, None) {
+        match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
             Ok(answer) => Outcome::Answered(answer),
             Err(Unanswered::Failed(_)) => Outcome::Primary,
             Err(Unanswered::Missing) => self.answer_waiting(database, pin, parsed, served, link).await,
@@ -98,7 +122,7 @@ impl Replica {
         let job = {
             let (replica, outcome, fetcher) = (self.clone(), outcome.clone(), link.fetcher());
             Box::new(move || {
-                let result = replica.run(database, &pin, &parsed, served, Some(fetcher));
+                let result = replica.run(database, &pin, Some(fetcher), |reader| parsed.answer_from(reader, served));
                 outcome.replace(Some(result));
             })
         };
@@ -115,22 +139,21 @@ impl Replica {
         }
     }
 
-    /// Runs a request on a connection that reads the pinned state.
-    fn run(
+    /// Runs a query on a connection that reads the pinned state.
+    fn run<T>(
         &self,
         database: DatabaseId,
         pin: &Pin,
-        parsed: &Parsed,
-        served: Served,
         fetcher: Option<Rc<dyn Fetcher>>,
-    ) -> Result<Answer, Unanswered> {
+        query: impl FnOnce(&Reader) -> Result<T, Failure>,
+    ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(&self.follower, pin.state());
         let connection = match taken {
             None => return Err(Unanswered::Missing),
             Some(opened) => opened.map_err(|error| Unanswered::Failed(error.into()))?,
         };
         connection.pages.begin(database, pin.state(), fetcher);
-        let result = parsed.answer_from(&connection.reader, served);
+        let result = query(&connection.reader);
         connection.pages.end();
         match result {
             Ok(answer) => {

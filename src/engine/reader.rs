@@ -9,7 +9,7 @@
 
 use super::connection::{Access, Connection};
 use super::history::Pin;
-use super::{Call, CallResult, Error, Limits, RowEncoder, in_transaction, lacked_room, run_statements};
+use super::{Call, CallResult, Error, Limits, RowEncoder, lacked_room, run_statements};
 use crate::commit::State;
 use crate::store::PageReader;
 use crate::vfs::DatabaseFile;
@@ -42,7 +42,13 @@ impl Reader {
 
     /// Runs a call.
     pub fn run<E: RowEncoder<Options = ()>>(&self, call: &Call) -> CallResult<E> {
-        self.run_alone::<E>(call, ())
+        self.run_one::<E>(call, ())
+    }
+
+    /// Runs a call, with options.
+    pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
+        self.connection.refill_results();
+        self.run_alone::<E>(call, options)
     }
 
     /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
@@ -54,8 +60,12 @@ impl Reader {
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
         let _busy = self.connection.occupy();
-        let ran = in_transaction(&self.connection, |connection| run_statements::<E>(connection, call, options))?;
-        Ok(self.connection.finish(ran))
+        // No transaction around it: the file shows one state all the time.
+        let ran = run_statements::<E>(&self.connection, call, options);
+        if ran.is_err() && self.connection.in_transaction() {
+            self.connection.control("/*littoral*/ROLLBACK")?;
+        }
+        Ok(self.connection.finish(ran?))
     }
 }
 

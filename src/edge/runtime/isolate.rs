@@ -6,8 +6,11 @@
 //!
 //! **Not here:** who may ask for which database (`worker`).
 
+#![cfg_attr(not(feature = "server"), allow(dead_code, reason = "the Littoral Worker's entry points use the rest"))]
+
 use super::link::{MissBudget, Source, StubLink, Waiting};
 use crate::bookmark::Bookmark;
+use crate::client::{D1Result, StatementNow};
 use crate::edge::region::{Location, Region};
 use crate::edge::settings::{REPLICATION, Replication, Settings};
 use crate::edge::{Budget, Edge, Later, Outcome, Replica};
@@ -63,8 +66,9 @@ struct Isolate {
     settings: RefCell<Option<Rc<Settings>>>,
 }
 
+/// A replica that this isolate keeps.
 #[derive(Clone)]
-struct Kept {
+pub(crate) struct Kept {
     replica: Replica,
     waiting: Waiting,
 }
@@ -75,6 +79,7 @@ pub(crate) fn edge() -> Edge {
 }
 
 /// A request as it came.
+#[derive(Clone)]
 pub(crate) enum Asked {
     /// Of many calls.
     Calls { body: String },
@@ -133,12 +138,13 @@ pub(crate) struct Place {
     location: Location,
     region: Option<Region>,
     replication: Replication,
+    served: Served,
 }
 
 impl Place {
     /// The database `database` of the namespace `databases` (class `Database`), with replica objects in the namespace `replicas`. `cf` is the
     /// request's `cf`, or undefined. `None`: it has no replicas.
-    pub(crate) fn find(env: &JsValue, names: (&str, &str), database: &str, cf: &JsValue) -> Result<Option<Place>, JsValue> {
+    pub(crate) fn find(env: &JsValue, names: (&str, &str), database: &str, cf: &JsValue) -> Result<Option<Rc<Place>>, JsValue> {
         let replication = settings(env)?.of(database);
         let Some(allowed) = &replication.regions else { return Ok(None) };
         let location = locate(cf);
@@ -147,10 +153,13 @@ impl Place {
         let databases = binding(names.0).ok_or_else(|| js_sys::Error::new(&format!("the environment has no binding {}", names.0)))?;
         let replicas = binding(names.1).map(JsCast::unchecked_into);
         let databases = databases.unchecked_into();
-        Ok(Some(Place { database: database.into(), databases, replicas, location, region, replication }))
+        let name = Region::nearest(&location, &Region::ALL).map(Region::name);
+        let served = Served { tier: Tier::Isolate, region: name, colo: location.colo, staleness_ms: None };
+        Ok(Some(Rc::new(Place { database: database.into(), databases, replicas, location, region, replication, served })))
     }
 
-    fn primary(&self) -> Result<Source, JsValue> {
+    /// A stub of the primary, for this request.
+    pub(crate) fn primary(&self) -> Result<Source, JsValue> {
         self.databases.get_by_name(&self.database, &JsValue::UNDEFINED)
     }
 
@@ -162,7 +171,8 @@ impl Place {
         replicas.get_by_name(&replica_name(region, &self.database), &hint).map(Some)
     }
 
-    fn kept(&self) -> Kept {
+    /// Its replica in this isolate.
+    pub(crate) fn kept(&self) -> Kept {
         let key = (self.database.clone(), self.region.filter(|_| self.replicas.is_some()));
         ISOLATE.with(|isolate| {
             let mut replicas = isolate.replicas.borrow_mut();
@@ -175,11 +185,6 @@ impl Place {
         Ok(StubLink::new(source, kept.waiting.clone(), BUDGET, None))
     }
 
-    fn served(&self) -> Served {
-        let region = Region::nearest(&self.location, &Region::ALL).map(Region::name);
-        Served { tier: Tier::Isolate, region, colo: self.location.colo, staleness_ms: None }
-    }
-
     /// The primary has answered a write with this bookmark: reads that come here from now on see it.
     pub(crate) fn passed_on(&self, bookmark: &str) {
         if let Ok(Bookmark { txid, .. }) = bookmark.parse() {
@@ -188,7 +193,7 @@ impl Place {
     }
 
     /// Answers a request, or says who has to.
-    pub(crate) fn answer(self, asked: Asked) -> Result<Reply, JsValue> {
+    pub(crate) fn answer(self: &Rc<Self>, asked: Asked) -> Result<Reply, JsValue> {
         let parsed = asked.parse();
         let max_staleness_ms = self.replication.max_staleness_ms;
         if parsed.goes_to_primary(max_staleness_ms) {
@@ -196,24 +201,49 @@ impl Place {
         }
         let kept = self.kept();
         let now_ms = js_sys::Date::now() as u64;
-        let answered = kept.replica.answer_now(&parsed, self.served(), max_staleness_ms, now_ms);
-        if answered.is_some() && kept.replica.should_poll(now_ms) {
-            let (link, replica) = (self.link(&kept)?, kept.replica.clone());
+        if let Some(answer) = kept.replica.answer_now(&parsed, self.served, max_staleness_ms, now_ms) {
+            self.poll(&kept, now_ms);
+            return Ok(Reply::Now(answer));
+        }
+        let (place, link) = (self.clone(), Rc::new(self.link(&kept)?));
+        Ok(Reply::Later(Box::pin(async move {
+            match kept.replica.answer(parsed, place.served, max_staleness_ms, link).await {
+                Outcome::Answered(answer) => Some(to_js(answer)),
+                Outcome::NextTier => place.ask_replica_object(&asked).await,
+                Outcome::Primary => None,
+            }
+        })))
+    }
+
+    /// Answers a statement of a Rust caller, if that needs no waiting.
+    pub(crate) fn answer_statement(&self, kept: &Kept, statement: &StatementNow<'_>) -> Option<(D1Result, Bookmark)> {
+        let now_ms = js_sys::Date::now() as u64;
+        let answer = kept.replica.answer_statement(statement, self.served, self.replication.max_staleness_ms, now_ms)?;
+        self.poll(kept, now_ms);
+        Some(answer)
+    }
+
+    /// Pulls, if that is due, while the answer goes out.
+    fn poll(&self, kept: &Kept, now_ms: u64) {
+        if !kept.replica.should_poll(now_ms) {
+            return;
+        }
+        if let Ok(link) = self.link(kept) {
+            let replica = kept.replica.clone();
             keep_alive(async move {
                 replica.pull(&link, Txid::EMPTY).await;
             });
         }
-        if let Some(answer) = answered {
-            return Ok(Reply::Now(answer));
+    }
+
+    /// Has the primary answer, with `[body, bookmark, wrote]`.
+    pub(crate) async fn ask_primary(&self, asked: &Asked) -> Result<JsValue, JsValue> {
+        let answer = JsFuture::from(Promise::resolve(&self.primary()?.answer(&asked.write(), None)?)).await?;
+        let parts: &Array = answer.unchecked_ref();
+        if let Some(bookmark) = parts.get(1).as_string().filter(|_| parts.get(2).is_truthy()) {
+            self.passed_on(&bookmark);
         }
-        let link = Rc::new(self.link(&kept)?);
-        Ok(Reply::Later(Box::pin(async move {
-            match kept.replica.answer(parsed, self.served(), max_staleness_ms, link).await {
-                Outcome::Answered(answer) => Some(to_js(answer)),
-                Outcome::NextTier => self.ask_replica_object(&asked).await,
-                Outcome::Primary => None,
-            }
-        })))
+        Ok(answer)
     }
 
     async fn ask_replica_object(&self, asked: &Asked) -> Option<JsValue> {
