@@ -6,8 +6,9 @@
 
 use super::Budget;
 use crate::commit::State;
-use crate::engine::{Error, Reader};
-use crate::replica::{ReplicaReader, SharedFollower};
+use crate::engine::{Error, Limits, Reader};
+use crate::position::DatabaseId;
+use crate::replica::{Fetcher, ReplicaReader, SharedFollower};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -16,6 +17,42 @@ pub(super) struct Connection {
     pub(super) reader: Reader,
     pub(super) pages: Rc<ReplicaReader>,
     follower: SharedFollower,
+}
+
+/// What the pool gives for a query.
+pub(super) enum Taken {
+    /// A connection that is open.
+    Connection(Connection),
+    /// One may be opened, with these limits. Opening it reads pages, so it may wait, and nobody holds the pool meanwhile.
+    Right(Limits),
+    /// Too many are busy.
+    None,
+}
+
+impl Connection {
+    /// Makes a connection read `state`, with `fetcher` for what is missing.
+    pub(super) fn begin(
+        taken: Taken,
+        follower: &SharedFollower,
+        database: DatabaseId,
+        state: State,
+        fetcher: Option<Rc<dyn Fetcher>>,
+    ) -> Option<Result<Connection, Error>> {
+        match taken {
+            Taken::None => None,
+            Taken::Connection(connection) => {
+                connection.pages.begin(database, state, fetcher);
+                connection.reader.move_to(state);
+                Some(Ok(connection))
+            }
+            Taken::Right(limits) => {
+                let pages = Rc::new(ReplicaReader::new(follower.clone()));
+                pages.begin(database, state, fetcher);
+                let reader = Reader::open(pages.clone(), state, &limits);
+                Some(reader.map(|reader| Connection { reader, pages, follower: follower.clone() }))
+            }
+        }
+    }
 }
 
 pub(super) struct Pool {
@@ -30,29 +67,17 @@ impl Pool {
         Pool { idle: VecDeque::new(), busy: 0, budget }
     }
 
-    /// A connection of this follower's, reading `state`. `None`: too many are busy.
-    pub(super) fn take(&mut self, follower: &SharedFollower, state: State) -> Option<Result<Connection, Error>> {
+    /// An idle connection of this follower's, or the right to open one.
+    pub(super) fn take(&mut self, follower: &SharedFollower) -> Taken {
         if self.busy >= self.budget.connections {
-            return None;
+            return Taken::None;
         }
+        self.busy += 1;
         let known = self.idle.iter().rposition(|connection| Rc::ptr_eq(&connection.follower, follower));
-        let connection = match known.and_then(|at| self.idle.remove(at)) {
-            Some(connection) => {
-                connection.reader.move_to(state);
-                Ok(connection)
-            }
-            None => self.open(follower, state),
-        };
-        if connection.is_ok() {
-            self.busy += 1;
+        match known.and_then(|at| self.idle.remove(at)) {
+            Some(connection) => Taken::Connection(connection),
+            None => Taken::Right(self.budget.limits.clone()),
         }
-        Some(connection)
-    }
-
-    fn open(&self, follower: &SharedFollower, state: State) -> Result<Connection, Error> {
-        let pages = Rc::new(ReplicaReader::new(follower.clone()));
-        let reader = Reader::open(pages.clone(), state, &self.budget.limits)?;
-        Ok(Connection { reader, pages, follower: follower.clone() })
     }
 
     /// Takes a connection back.

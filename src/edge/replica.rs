@@ -1,6 +1,6 @@
 //! One database's replica, answering requests.
 
-use super::pool::Pool;
+use super::pool::{Connection, Pool};
 use super::rows::{self, Rows};
 use super::{Link, LinkError};
 use crate::bookmark::Bookmark;
@@ -53,6 +53,8 @@ pub struct Replica {
 enum Unanswered {
     /// A page is missing, and this stack cannot wait.
     Missing,
+    /// No connection can be opened.
+    Unopened(Error),
     /// Anything else.
     Failed(Failure),
 }
@@ -112,6 +114,10 @@ impl Replica {
         match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
             Ok(answer) => Outcome::Answered(answer),
             Err(Unanswered::Failed(_)) => Outcome::Primary,
+            Err(Unanswered::Unopened(error)) => {
+                link.log(&format!("a replica cannot open a connection: {error}"));
+                Outcome::Primary
+            }
             Err(Unanswered::Missing) => self.answer_waiting(database, pin, parsed, served, link).await,
         }
     }
@@ -147,12 +153,15 @@ impl Replica {
         fetcher: Option<Rc<dyn Fetcher>>,
         query: impl FnOnce(&Reader) -> Result<T, Failure>,
     ) -> Result<T, Unanswered> {
-        let taken = self.pool.borrow_mut().take(&self.follower, pin.state());
-        let connection = match taken {
+        let taken = self.pool.borrow_mut().take(&self.follower);
+        let connection = match Connection::begin(taken, &self.follower, database, pin.state(), fetcher) {
             None => return Err(Unanswered::Missing),
-            Some(opened) => opened.map_err(|error| Unanswered::Failed(error.into()))?,
+            Some(Ok(connection)) => connection,
+            Some(Err(error)) => {
+                self.pool.borrow_mut().lost();
+                return Err(if is_missing(&error) { Unanswered::Missing } else { Unanswered::Unopened(error) });
+            }
         };
-        connection.pages.begin(database, pin.state(), fetcher);
         let result = query(&connection.reader);
         connection.pages.end();
         match result {
@@ -160,7 +169,7 @@ impl Replica {
                 self.pool.borrow_mut().put(connection);
                 Ok(answer)
             }
-            Err(failure) if is_missing(&failure) => {
+            Err(failure) if is_missing(&failure.error) => {
                 self.pool.borrow_mut().put(connection);
                 Err(Unanswered::Missing)
             }
@@ -335,8 +344,8 @@ fn position_of(bookmark: &Bookmark) -> Position {
     Position { txid: bookmark.txid, checksum: bookmark.checksum() }
 }
 
-fn is_missing(failure: &Failure) -> bool {
-    matches!(&failure.error, Error::Store { error: StoreError::Missing(_), .. })
+fn is_missing(error: &Error) -> bool {
+    matches!(error, Error::Store { error: StoreError::Missing(_), .. })
 }
 
 /// Whether the pages could not be had, rather than the query not be answered.

@@ -204,3 +204,13 @@ fn a_tiny_cache_and_no_connection_are_no_error() {
     let none = Edge::new(Budget { connections: 0, ..Budget::default() }).replica();
     assert!(matches!(ask(&none, &primary, "first-unconstrained", "SELECT 1"), Outcome::NextTier));
 }
+
+#[test]
+fn a_replica_that_began_before_the_first_commit_reads_on() {
+    let primary = Primary::new();
+    let replica = Edge::new(Budget::default()).replica();
+    assert!(matches!(ask(&replica, &primary, "first-unconstrained", "SELECT a FROM t"), Outcome::Primary));
+    primary.run("CREATE TABLE t (a)");
+    primary.run("INSERT INTO t VALUES (7)");
+    assert_eq!(value(&answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"))), 7);
+}
