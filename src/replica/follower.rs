@@ -14,6 +14,7 @@
 use super::ReplicaError;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
+use super::relay::Recent;
 use crate::bookmark::Bookmark;
 use crate::checksum::Checksum;
 use crate::commit::State;
@@ -45,6 +46,8 @@ pub struct Follower {
     pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
     /// Pages that a query is fetching for all.
     fetching: HashSet<(Pgno, Txid)>,
+    /// For followers behind this one.
+    recent: Option<Recent>,
     events: Vec<String>,
 }
 
@@ -128,15 +131,17 @@ impl Follower {
             changes: VecDeque::new(),
             pins: Rc::default(),
             fetching: HashSet::new(),
+            recent: None,
             events: Vec::new(),
         }
     }
 
-    /// A follower that also keeps pages on a shelf, and goes on from what it finds there.
+    /// A follower that also keeps pages on a shelf, and goes on from what it finds there. It is to answer others, too.
     pub fn with_shelf(cache: Rc<RefCell<PageCache>>, shelf: Box<dyn PageShelf>) -> Follower {
         let mut follower = Follower::new(cache);
         follower.known = shelf.position().map(|(database, state)| Known { database, state, current_at_ms: None });
         follower.floor = follower.txid();
+        follower.recent = Some(Recent::begin(follower.known.map(|known| known.state.position())));
         follower.shelf = Some(shelf);
         follower
     }
@@ -287,6 +292,9 @@ impl Follower {
         if let Some(known) = &mut self.known {
             known.state = commit.state;
         }
+        if let Some(recent) = &mut self.recent {
+            recent.push(commit);
+        }
     }
 
     /// Forgets what changed before the oldest pinned position.
@@ -318,6 +326,7 @@ impl Follower {
         let current_at_ms = Some(asked_at_ms.saturating_sub(u64::from(age_ms)));
         self.known = Some(Known { database, state, current_at_ms });
         self.floor = state.txid;
+        self.recent = self.recent.is_some().then(|| Recent::begin(Some(state.position())));
         for (pgno, checksum, image) in images {
             self.keep(pgno, state.txid, checksum, image);
         }
@@ -420,6 +429,10 @@ impl Follower {
         self.cache.borrow_mut().insert(self.owner, pgno, version);
     }
 
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        self.recent.as_ref()
+    }
+
     fn last_change(&self, pgno: Pgno) -> Option<Txid> {
         self.changes.iter().rev().find(|change| change.touches(pgno)).map(|change| change.txid)
     }
@@ -466,5 +479,21 @@ fn reason_text(reason: RestartReason) -> &'static str {
         RestartReason::Diverged => "the primary has another state at its position",
         RestartReason::Foreign => "the primary is another database",
         RestartReason::Ahead => "the primary has not come to its position",
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Follower {
+    pub(super) fn versions(&self) -> Vec<(Pgno, Version)> {
+        self.cache.borrow().versions(self.owner)
+    }
+
+    pub(super) fn check_cache(&self) -> Result<(), String> {
+        self.cache.borrow().check()
+    }
+
+    pub(super) fn on_shelf(&self, pgno: Pgno) -> Option<StoredFrame> {
+        self.shelf.as_ref()?.read(pgno).ok()?
     }
 }

@@ -6,7 +6,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`Source`] | answers followers from a page store: the primary |
-//! | [`Relay`] | answers followers from a follower: a replica object, for the isolates behind it |
+//! | [`Follower::relay`] | answers followers from a follower: a replica object, for the isolates behind it |
 //! | [`Follower`] | position, versions of pages, pins; applies what comes |
 //! | [`ReplicaReader`] | pages for SQLite; fetches what is missing, with what is likely to be next |
 //! | [`PageCache`] | versions of pages in memory, of all followers together |
@@ -21,6 +21,8 @@ mod held;
 mod prefetch;
 mod reader;
 mod relay;
+#[cfg(test)]
+mod simulation;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ pub use cache::{PageCache, Version};
 pub use follower::{Applied, Asked, Follower, Pin, SharedFollower};
 pub use held::{HeldPages, PageShelf};
 pub use reader::{Fetcher, ReplicaReader};
-pub use relay::{Relay, Relayed};
+pub use relay::Relayed;
 pub use source::Source;
 
 use crate::commit_log::{DecodeError, Refusal};

@@ -60,21 +60,30 @@ impl ReplicaReader {
     }
 
     fn fetch(&self, pgno: Pgno, at: Txid) -> Result<(), StoreError> {
-        let (database, state) = self.reading.get().filter(|(_, state)| state.txid == at).ok_or(StoreError::Missing(pgno))?;
         let fetcher = self.fetcher.borrow().clone().ok_or(StoreError::Missing(pgno))?;
+        let Some(asked) = self.ask(pgno, at)? else { return fetcher.wait() };
+        let taken = self.answered(&asked, fetcher.fetch(&asked.question));
+        fetcher.wake();
+        taken
+    }
+
+    /// The question for a page that is missing, which is claimed until it is answered. `None`: somebody else has asked.
+    pub(super) fn ask(&self, pgno: Pgno, at: Txid) -> Result<Option<AskedPages>, StoreError> {
+        let (database, state) = self.reading.get().filter(|(_, state)| state.txid == at).ok_or(StoreError::Missing(pgno))?;
         if self.follower.borrow().is_claimed(pgno, at) {
-            return fetcher.wait();
+            return Ok(None);
         }
         let mut pages = self.trail.borrow_mut().window(pgno, state.page_count);
-        {
-            let mut follower = self.follower.borrow_mut();
-            pages.retain(|page| (*page == pgno || !follower.holds(*page, at)) && follower.claim(*page, at));
-        }
+        let mut follower = self.follower.borrow_mut();
+        pages.retain(|page| (*page == pgno || !follower.holds(*page, at)) && follower.claim(*page, at));
         let question = Message { database, body: Body::Fetch(Fetch { at: state.position(), pages: pages.clone() }) };
-        let answer = fetcher.fetch(&question);
-        let taken = answer.and_then(|answer| self.take(pgno, &answer));
-        self.follower.borrow_mut().release(&pages, at);
-        fetcher.wake();
+        Ok(Some(AskedPages { question, pgno, pages, at }))
+    }
+
+    /// Takes the answer, or that there is none.
+    pub(super) fn answered(&self, asked: &AskedPages, answer: Result<Message, StoreError>) -> Result<(), StoreError> {
+        let taken = answer.and_then(|answer| self.take(asked.pgno, &answer));
+        self.follower.borrow_mut().release(&asked.pages, asked.at);
         taken
     }
 
@@ -88,6 +97,15 @@ impl ReplicaReader {
         let taken = self.follower.borrow_mut().fetched(answer.database, pages);
         taken.map_err(|error| StoreError::Io(error.to_string()))
     }
+}
+
+/// A question for pages that is under way.
+pub(super) struct AskedPages {
+    pub(super) question: Message,
+    pgno: Pgno,
+    /// All that were claimed.
+    pages: Vec<Pgno>,
+    at: Txid,
 }
 
 impl PageReader for ReplicaReader {

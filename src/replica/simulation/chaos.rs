@@ -1,0 +1,65 @@
+//! What goes wrong in the simulated world.
+//!
+//! **Not here:** messages (`World::send`).
+
+use super::truth::Check;
+use super::world::{Event, OBJECTS, World};
+use crate::store::HostSql;
+use std::rc::Rc;
+
+impl World {
+    pub(super) fn chaos(&mut self) -> Check {
+        if self.healed {
+            return Ok(());
+        }
+        self.after(2 * self.weather.chaos_ms, Event::Chaos);
+        let (object, node) = (self.rng.usize(1..=OBJECTS), self.rng.usize(1..=self.nodes.len()));
+        match self.rng.u32(0..22) {
+            0..3 => {
+                let other = self.rng.usize(0..node);
+                self.apart.insert((other, node));
+            }
+            3..7 => drop(self.apart.pop_first()),
+            7..9 => {
+                let down_ms = *self.rng.choice(&[0, 5, 60]).unwrap();
+                self.crash(node, down_ms);
+            }
+            9 => {
+                self.crash(object, 3);
+                if let Some(disk) = &mut self.node(object).disk {
+                    disk.sql = Rc::new(HostSql::in_memory().map_err(|error| error.to_string())?);
+                }
+            }
+            10..14 => self.flush(object)?,
+            14..16 => {
+                self.note(|_| "the primary forgets some of the past".into());
+                self.primary.prune(&mut self.rng);
+            }
+            16 => {
+                self.note(|_| "the primary starts again".into());
+                self.primary.subscribers.clear();
+            }
+            17 if self.weather.replaced => {
+                self.note(|_| "another database has the name".into());
+                self.primary.replace(&mut self.rng, self.now_ms);
+            }
+            18 if self.weather.storage_fails => {
+                let operation = self.rng.u64(1..6);
+                self.note(|_| format!("the storage of {object} will fail"));
+                if let Some(disk) = &self.node(object).disk {
+                    disk.fault.fail_at(operation);
+                }
+            }
+            _ if node > OBJECTS => self.node(node).upstream = object % (OBJECTS + 1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, object: usize) -> Check {
+        self.touched.insert(object);
+        self.note(|_| format!("node {object} writes its shelf"));
+        let flushed = self.node(object).follower.borrow().flush();
+        flushed.or_else(|error| super::calls::only_injected(&error))
+    }
+}
