@@ -87,10 +87,11 @@ impl Follower {
     fn relay_pull(&self, state: &State, pull: &Pull, now_ms: u64, final_try: bool) -> Relayed {
         let Some(after) = pull.after else { return Relayed::PassOn };
         let behind = after.txid.max(pull.wanted) > state.txid;
-        let Some(staleness) = self.staleness_ms(now_ms) else { return Relayed::PullFirst };
-        if behind && !final_try {
+        let staleness = self.staleness_ms(now_ms);
+        if (behind || staleness.is_none()) && !final_try {
             return Relayed::PullFirst;
         }
+        let Some(staleness) = staleness else { return Relayed::PassOn };
         if after.txid > state.txid {
             return Relayed::PassOn;
         }

@@ -1,4 +1,4 @@
-//! A follower over a store, call by call. Faults, clocks and sessions are the simulator's (`tests/simulation.rs`).
+//! A follower over a store, call by call. Faults, clocks and sessions are the simulator's (`simulation`).
 
 use super::*;
 use crate::checksum::Checksum;
@@ -6,6 +6,7 @@ use crate::commit::{Commit, Frame, State};
 use crate::commit_log::{Body, Message};
 use crate::page::{PageSize, Pgno};
 use crate::position::DatabaseId;
+use crate::store::durable::Sql;
 use crate::store::{HostSql, MemoryStore, PageReader, PageStore};
 use crate::txid::Txid;
 use std::cell::{Cell, RefCell};
@@ -63,6 +64,12 @@ impl Fetcher for Direct {
     }
 
     fn wake(&self) {}
+}
+
+/// A follower with a shelf in this storage.
+fn with_shelf(sql: impl Sql + 'static) -> SharedFollower {
+    let cache = Rc::new(RefCell::new(PageCache::new(1 << 20)));
+    Rc::new(RefCell::new(Follower::with_shelf(cache, Box::new(HeldPages::open(sql, 1 << 20).unwrap()))))
 }
 
 /// Reads pages through a follower, fetching what it lacks, and compares each with the store.
@@ -172,11 +179,7 @@ fn a_forged_checksum_in_a_commit_is_noticed_where_all_its_pages_are_held() {
 fn a_shelf_survives_a_restart_and_notices_damage() {
     let store = source();
     let sql = Rc::new(HostSql::in_memory().unwrap());
-    let open = || {
-        let cache = Rc::new(RefCell::new(PageCache::new(1 << 20)));
-        let shelf = HeldPages::open(sql.clone(), 1 << 20).unwrap();
-        Rc::new(RefCell::new(Follower::with_shelf(cache, Box::new(shelf))))
-    };
+    let open = || with_shelf(sql.clone());
     let follower = open();
     pull(&follower, &store, true).unwrap();
     read_all(&follower, &store);
@@ -196,4 +199,17 @@ fn a_shelf_survives_a_restart_and_notices_damage() {
     assert!(follower.borrow_mut().take_events()[0].contains("is damaged"));
     assert_eq!(pull(&follower, &store, true), Ok(Applied::Restarted));
     read_all(&follower, &store);
+}
+
+#[test]
+fn a_relay_that_has_not_heard_from_the_primary_passes_on_after_its_last_try() {
+    let store = source();
+    let sql = Rc::new(HostSql::in_memory().unwrap());
+    let follower = with_shelf(sql.clone());
+    pull(&follower, &store, true).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    follower.borrow().flush().unwrap();
+    let again = with_shelf(sql);
+    assert_eq!(again.borrow_mut().relay(&question, 0, false), Ok(Relayed::PullFirst));
+    assert_eq!(again.borrow_mut().relay(&question, 0, true), Ok(Relayed::PassOn));
 }

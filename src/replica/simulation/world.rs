@@ -231,7 +231,12 @@ impl World {
             Event::AtPrimary { client, op, write } => self.at_primary(client, op, write),
             Event::Done { client, op, place, state } => self.finish(client, op, place, &state),
             Event::Query { query } => self.step(query),
-            Event::Commit => self.commit().map(|_| ()),
+            Event::Commit => {
+                if !self.healed {
+                    self.after(2 * self.weather.commit_ms, Event::Commit);
+                }
+                self.commit().map(|_| ())
+            }
             Event::Chaos => self.chaos(),
         }
     }
@@ -293,9 +298,6 @@ impl World {
         let state = self.primary.commit(&mut self.rng, self.now_ms);
         self.stats.commits += 1;
         self.note(|world| format!("commit {:?} with {} pages", world.primary.truth.head(), state.page_count));
-        if !self.healed {
-            self.after(2 * self.weather.commit_ms, Event::Commit);
-        }
         for node in 1..=OBJECTS {
             self.push(node);
         }
