@@ -14,6 +14,7 @@
 use super::ReplicaError;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
+use super::pin::{Pin, Pins};
 use super::relay::Recent;
 use crate::bookmark::Bookmark;
 use crate::checksum::Checksum;
@@ -24,7 +25,7 @@ use crate::position::DatabaseId;
 use crate::store::StoreError;
 use crate::txid::Txid;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 /// A follower that queries share.
@@ -43,7 +44,7 @@ pub struct Follower {
     epoch: u64,
     floor: Txid,
     changes: VecDeque<Change>,
-    pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
+    pins: Pins,
     /// Pages that a query is fetching for all.
     fetching: HashSet<(Pgno, Txid)>,
     /// For followers behind this one.
@@ -92,31 +93,6 @@ pub enum Applied {
     Restarted,
 }
 
-/// Keeps a position readable for as long as it lives.
-pub struct Pin {
-    state: State,
-    pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
-}
-
-impl Pin {
-    /// The state that is pinned.
-    pub fn state(&self) -> State {
-        self.state
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let mut pins = self.pins.borrow_mut();
-        if let Some(count) = pins.get_mut(&self.state.txid) {
-            *count -= 1;
-            if *count == 0 {
-                pins.remove(&self.state.txid);
-            }
-        }
-    }
-}
-
 impl Follower {
     /// A follower that knows nothing yet.
     pub fn new(cache: Rc<RefCell<PageCache>>) -> Follower {
@@ -129,7 +105,7 @@ impl Follower {
             epoch: 0,
             floor: Txid::EMPTY,
             changes: VecDeque::new(),
-            pins: Rc::default(),
+            pins: Pins::default(),
             fetching: HashSet::new(),
             recent: None,
             events: Vec::new(),
@@ -280,8 +256,7 @@ impl Follower {
         for pgno in pgnos.iter().copied().chain(cut) {
             if cache.newest(self.owner, pgno).is_some() {
                 held.insert(pgno);
-                let pins = self.pins.borrow();
-                cache.end_newest(self.owner, pgno, txid, |since, until| pins.range(since..=until).next().is_some());
+                cache.end_newest(self.owner, pgno, txid, |since, until| self.pins.any_within(since, until));
             }
         }
         for (pgno, checksum, image) in images.into_iter().filter(|(pgno, ..)| held.contains(pgno)) {
@@ -299,7 +274,7 @@ impl Follower {
 
     /// Forgets what changed before the oldest pinned position.
     fn forget_changes(&mut self) {
-        let oldest = self.pins.borrow().first_key_value().map_or(Txid(u64::MAX), |(txid, _)| *txid);
+        let oldest = self.pins.oldest().unwrap_or(Txid(u64::MAX));
         while self.changes.front().is_some_and(|change| change.txid <= oldest || self.changes.len() > REMEMBERED_COMMITS) {
             if let Some(change) = self.changes.pop_front() {
                 self.floor = change.txid;
@@ -362,8 +337,7 @@ impl Follower {
 
     /// Keeps a state of the past readable.
     pub fn pin_state(&self, state: State) -> Pin {
-        *self.pins.borrow_mut().entry(state.txid).or_default() += 1;
-        Pin { state, pins: self.pins.clone() }
+        self.pins.pin(state)
     }
 
     /// Whether the bookmark is of this database, as far as can be told from here.
@@ -371,12 +345,17 @@ impl Follower {
         self.known.is_none_or(|known| known.state.txid != bookmark.txid || known.state.checksum == bookmark.checksum())
     }
 
+    /// Counts how often the follower began anew: what was pinned before is of no use after.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The page as of `at`, if it is here.
     pub fn read(&mut self, pgno: Pgno, at: Txid) -> Result<Option<Rc<[u8]>>, StoreError> {
+        let Some(known) = self.known.filter(|known| at <= known.state.txid) else { return Ok(None) };
         if let Some(version) = self.cache.borrow_mut().get(self.owner, pgno, at) {
             return Ok(Some(version.image.clone()));
         }
-        let Some(known) = self.known.filter(|known| at <= known.state.txid) else { return Ok(None) };
         let Some(frame) = self.shelf.as_ref().map_or(Ok(None), |shelf| shelf.read(pgno))? else { return Ok(None) };
         // What is on the shelf is as of the position.
         let Ok(image) = frame.expand(known.state.page_size) else {

@@ -18,6 +18,7 @@ pub mod btree;
 mod cache;
 mod follower;
 mod held;
+mod pin;
 mod prefetch;
 mod reader;
 mod relay;
@@ -28,8 +29,9 @@ mod source;
 mod tests;
 
 pub use cache::{PageCache, Version};
-pub use follower::{Applied, Asked, Follower, Pin, SharedFollower};
+pub use follower::{Applied, Asked, Follower, SharedFollower};
 pub use held::{HeldPages, PageShelf};
+pub use pin::Pin;
 pub use reader::{Fetcher, ReplicaReader};
 pub use relay::Relayed;
 pub use source::Source;

@@ -213,3 +213,32 @@ fn a_relay_that_has_not_heard_from_the_primary_passes_on_after_its_last_try() {
     assert_eq!(again.borrow_mut().relay(&question, 0, false), Ok(Relayed::PullFirst));
     assert_eq!(again.borrow_mut().relay(&question, 0, true), Ok(Relayed::PassOn));
 }
+
+#[test]
+fn a_query_whose_database_was_replaced_gets_an_error_and_no_page_of_the_new_one() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
+    let reader = ReplicaReader::new(follower.clone());
+    let pin = follower.borrow().pin().unwrap();
+    reader.begin(ID, pin.state(), Some(direct));
+    let other = MemoryStore::new();
+    append(&other, &[(1, 7), (2, 8)], 2);
+    append(&other, &[(1, 9)], 2);
+    append(&other, &[(1, 10)], 2);
+    let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let answer = Source::new(&other, DatabaseId(8)).answer(&question.encode());
+    assert_eq!(follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap()), Ok(Applied::Restarted));
+    let error = reader.read_page(Pgno(1), Txid(2), &mut [0; 512]).unwrap_err();
+    assert!(error.to_string().contains("begun anew"), "{error}");
+    assert_eq!(follower.borrow_mut().read(Pgno(1), Txid(4)), Ok(None), "beyond its position it knows nothing");
+}
+
+#[test]
+fn a_page_that_is_evicted_at_once_is_read_all_the_same() {
+    let store = source();
+    let follower = Rc::new(RefCell::new(Follower::new(Rc::new(RefCell::new(PageCache::new(600))))));
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+}

@@ -227,7 +227,11 @@ impl World {
         let Some(query) = self.queries.get_mut(&number) else { return Ok(()) };
         let is_refused = matches!(&answer, Some(Message { body: Body::Refused(_), .. }));
         match query.reader.answered(asked, answer.ok_or(StoreError::Io(format!("{INJURED} no answer")))) {
-            Ok(()) => self.step(number),
+            Ok(image) => {
+                let Some(pgno) = query.pages.pop_front() else { return Ok(()) };
+                self.primary.truth.check_page(query.database, pgno, query.pin.state().txid, &image)?;
+                self.step(number)
+            }
             Err(error) if is_refused || error.to_string().contains(INJURED) => self.query_fails(number, &StoreError::Io(INJURED.into())),
             Err(error) => self.query_fails(number, &error),
         }
