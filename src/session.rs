@@ -80,7 +80,8 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
             }
             true
         }
-        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid,
+        // A later txid of an earlier time is that of a database which had the name before: times of one database never go back.
+        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid && state.time_ms >= bookmark.time_ms,
     };
     match (good, view.pulled) {
         (true, _) => Decision::Answer,
@@ -111,6 +112,17 @@ mod tests {
         assert_eq!(decide_at(session, 6, 9_999, false), Decision::Answer);
         let forged = Bookmark { checksum: 1, ..at(5).bookmark() };
         assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, false), Decision::Primary);
+    }
+
+    #[test]
+    fn a_bookmark_of_a_new_database_is_not_answered_from_the_one_before_it() {
+        let new = State { time_ms: 2_000, ..at(3) };
+        let old = State { time_ms: 1_000, ..at(9) };
+        let decide =
+            |state, pulled| decide(Freshness::AtLeast(new.bookmark()), None, View { state: Some(state), staleness_ms: Some(0), pulled });
+        assert_eq!(decide(old, false), Decision::Pull);
+        assert_eq!(decide(old, true), Decision::Primary);
+        assert_eq!(decide(State { time_ms: 2_000, ..at(9) }, false), Decision::Answer);
     }
 
     #[test]
