@@ -12,6 +12,7 @@
 
 use crate::bookmark::Bookmark;
 use crate::commit::State;
+use crate::txid::Txid;
 
 /// A replica that has not heard from its source for longer than this asks before it answers, whoever asks: milliseconds.
 pub const UNHEARD_MS: u64 = 1_000;
@@ -69,6 +70,8 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
     let good = match (freshness, view.state) {
         (Freshness::Primary, _) => return Decision::Primary,
         (Freshness::None, _) if max_staleness_ms.is_none() => return Decision::Primary,
+        // It is the same for all databases that had the name. The first commit ends this.
+        (Freshness::AtLeast(bookmark), _) if bookmark.txid == Txid::EMPTY => return Decision::Primary,
         (_, None) => false,
         (Freshness::None, Some(_)) => max_staleness_ms.is_some_and(fresh_within),
         // Having asked once is as fresh as it gets without the primary.
@@ -93,7 +96,6 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::txid::Txid;
 
     fn at(txid: u64) -> State {
         State { txid: Txid(txid), ..State::EMPTY }
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(decide(old, false), Decision::Pull);
         assert_eq!(decide(old, true), Decision::Primary);
         assert_eq!(decide(State { time_ms: 2_000, ..at(9) }, false), Decision::Answer);
+        assert_eq!(decide_at(Freshness::AtLeast(State::EMPTY.bookmark()), 9, 0, false), Decision::Primary, "new, and empty as yet");
     }
 
     #[test]
