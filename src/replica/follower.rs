@@ -214,9 +214,8 @@ impl Follower {
         }
         // Nothing is changed before all images are checked and on the shelf.
         let images: Vec<_> = commits.iter().map(images_of).collect::<Result<_, _>>()?;
-        if let Some(shelf) = &self.shelf {
-            shelf.advance(commits)?;
-        }
+        let shelved = self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.advance(commits));
+        shelved.map_err(|error| self.lost_shelf(error))?;
         let mut before = *before;
         for (commit, images) in commits.iter().zip(images) {
             if let Err(what) = self.check_sum(&before, commit) {
@@ -294,9 +293,8 @@ impl Follower {
                 reason_text(reason)
             ));
         }
-        if let Some(shelf) = &self.shelf {
-            shelf.restart(database, &state, &pages)?;
-        }
+        let shelved = self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.restart(database, &state, &pages));
+        shelved.map_err(|error| self.lost_shelf(error))?;
         self.forget_pages();
         let current_at_ms = Some(asked_at_ms.saturating_sub(u64::from(age_ms)));
         self.known = Some(Known { database, state, current_at_ms });
@@ -319,6 +317,14 @@ impl Follower {
         self.owner = self.cache.borrow_mut().owner();
         self.epoch += 1;
         self.changes.clear();
+    }
+
+    /// The shelf may have moved, and the position has not: what is on it must not be read.
+    fn lost_shelf(&mut self, error: StoreError) -> ReplicaError {
+        self.events.push(format!("replica of {} throws its pages away: {error}", self.database()));
+        // Where this fails, too, the shelf is not read before it was cleared.
+        let _ = self.forget();
+        ReplicaError::Store(error)
     }
 
     fn diverged(&mut self, what: &str) -> ReplicaError {

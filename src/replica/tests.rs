@@ -7,7 +7,7 @@ use crate::commit_log::{Body, Message};
 use crate::page::{PageSize, Pgno};
 use crate::position::DatabaseId;
 use crate::store::durable::Sql;
-use crate::store::{HostSql, MemoryStore, PageReader, PageStore};
+use crate::store::{Fault, FaultySql, HostSql, MemoryStore, PageReader, PageStore};
 use crate::txid::Txid;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -241,4 +241,28 @@ fn a_page_that_is_evicted_at_once_is_read_all_the_same() {
     let follower = Rc::new(RefCell::new(Follower::new(Rc::new(RefCell::new(PageCache::new(600))))));
     pull(&follower, &store, true).unwrap();
     read_all(&follower, &store);
+}
+
+#[test]
+fn storage_that_fails_never_leaves_the_shelf_ahead_of_the_position() {
+    let store = source();
+    let fault = Fault::default();
+    let follower = with_shelf(FaultySql::new(Rc::new(HostSql::in_memory().unwrap()), fault.clone()));
+    pull(&follower, &store, true).unwrap();
+    let other = MemoryStore::new();
+    append(&other, &[(1, 7), (2, 8)], 2);
+    for operation in 1..8 {
+        fault.stop_at(operation);
+        let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+        let answer = Source::new(&other, DatabaseId(8)).answer(&question.encode());
+        let restarted = follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap());
+        fault.clear();
+        if restarted.is_ok() {
+            break;
+        }
+        assert_eq!(follower.borrow().state(), None);
+        assert_eq!(follower.borrow_mut().read(Pgno(1), Txid(1)), Ok(None));
+        pull(&follower, &store, true).unwrap();
+        read_all(&follower, &store);
+    }
 }
