@@ -57,9 +57,18 @@ impl World {
     }
 
     fn flush(&mut self, object: usize) -> Check {
+        if !self.node(object).up {
+            return Ok(());
+        }
         self.touched.insert(object);
         self.note(|_| format!("node {object} writes its shelf"));
         let flushed = self.node(object).follower.borrow().flush();
-        flushed.or_else(|error| super::calls::only_injected(&error))
+        if let Err(error) = flushed {
+            return super::calls::only_injected(&error);
+        }
+        let Some(disk) = &self.node(object).disk else { return Ok(()) };
+        let bytes = disk.sql.connection().query_row("SELECT coalesce(sum(length(image)), 0) FROM held", (), |row| row.get::<_, i64>(0));
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        if bytes as usize > disk.budget { Err(format!("{bytes} bytes on a shelf for {}", disk.budget)) } else { Ok(()) }
     }
 }
