@@ -77,6 +77,7 @@ impl Change {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     epoch: u64,
+    txid: Txid,
     at_ms: u64,
 }
 
@@ -151,15 +152,15 @@ impl Follower {
     pub fn pull(&self, now_ms: u64, wanted: Txid, images: bool, max_bytes: u32) -> (Asked, Message) {
         let after = self.known.map(|known| known.state.position());
         let body = Body::Pull(Pull { after, images, wanted, max_bytes });
-        (Asked { epoch: self.epoch, at_ms: now_ms }, Message { database: self.database(), body })
+        (Asked { epoch: self.epoch, txid: self.txid(), at_ms: now_ms }, Message { database: self.database(), body })
     }
 
     /// Takes the answer to a question of [`Follower::pull`].
     pub fn answered(&mut self, asked: Asked, answer: Message) -> Result<Applied, ReplicaError> {
         match answer.body {
             Body::Commits(segment) => self.advance(answer.database, segment, Some(asked.at_ms)),
-            // Asked before an earlier restart: that one stands.
-            Body::Restart(_) if asked.epoch != self.epoch => Ok(Applied::Behind),
+            // Asked from elsewhere: before an earlier restart, which stands, or before commits that came in another way.
+            Body::Restart(_) if (asked.epoch, asked.txid) != (self.epoch, self.txid()) => Ok(Applied::Behind),
             Body::Restart(restart) => self.restart(answer.database, restart, asked.at_ms),
             Body::Refused(refusal) => Err(ReplicaError::Refused(refusal)),
             Body::Pull(_) | Body::Fetch(_) | Body::Pages(_) | Body::Find(_) | Body::Found(_) => Err(ReplicaError::Unexpected),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
-use crate::commit_log::{Body, Message};
+use crate::commit_log::{Body, Changed, LoggedCommit, Message, Segment, StoredFrame};
 use crate::page::{PageSize, Pgno};
 use crate::position::DatabaseId;
 use crate::store::durable::Sql;
@@ -265,4 +265,28 @@ fn storage_that_fails_never_leaves_the_shelf_ahead_of_the_position() {
         pull(&follower, &store, true).unwrap();
         read_all(&follower, &store);
     }
+}
+
+#[test]
+fn a_restart_that_comes_late_does_not_take_the_position_back() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    append(&store, &[(2, 21)], 4);
+    let late = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let position = follower.borrow().state().unwrap().1.position();
+    store.prune(Txid(3)).unwrap();
+    let restart = Message::decode(&Source::new(&*store, ID).answer(&late.1.encode())).unwrap();
+    assert!(matches!(restart.body, Body::Restart(_)));
+    append(&store, &[(2, 22)], 4);
+    let commits = [Txid(3), Txid(4)].map(|txid| {
+        let frame = Frame::new(Pgno(2), vec![19 + txid.0 as u8 - 1; 512].into());
+        LoggedCommit { state: store.state(txid).unwrap(), pages: Changed::Images(vec![StoredFrame::pack(&frame)]) }
+    });
+    let segment = Segment { head: store.head(), age_ms: 0, after: position, commits: commits.into() };
+    let told = follower.borrow_mut().told(Message { database: ID, body: Body::Commits(segment) });
+    assert_eq!(told, Ok(Applied::Current));
+    assert_eq!(follower.borrow_mut().answered(late.0, restart), Ok(Applied::Behind));
+    assert_eq!(follower.borrow().txid(), Txid(4));
+    read_all(&follower, &store);
 }

@@ -39,6 +39,9 @@ impl World {
                 return Err(in_node(format!("it is at {place:?} and says {staleness} ms, but the primary was at {head:?} then")));
             }
         }
+        if place < node.reached {
+            return Err(in_node(format!("it goes back from {:?} to {place:?}", node.reached)));
+        }
         for _ in 0..2 {
             let pgno = Pgno(self.rng.u32(1..32));
             if let Some(frame) = follower.on_shelf(pgno) {
@@ -46,6 +49,8 @@ impl World {
                 truth.check_page(database, pgno, state.txid, &image).map_err(|what| in_node(format!("on the shelf, {what}")))?;
             }
         }
+        drop(follower);
+        self.node(number).reached = place;
         Ok(())
     }
 

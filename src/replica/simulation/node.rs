@@ -2,7 +2,7 @@
 //!
 //! **Not here:** what they ask and answer (`calls`).
 
-use super::truth::Check;
+use super::truth::{Check, Place};
 use super::world::{Event, OBJECTS, PRIMARY, World};
 use crate::replica::{Follower, HeldPages, PageCache, ReplicaReader, SharedFollower};
 use crate::store::{Fault, FaultySql, HostSql};
@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) up: bool,
     pub(super) upstream: usize,
     pub(super) disk: Option<Disk>,
+    /// The newest position since it started.
+    pub(super) reached: Place,
 }
 
 impl Node {
@@ -51,7 +53,7 @@ impl Node {
         });
         let upstream = if is_object { PRIMARY } else { rng.usize(0..=OBJECTS) };
         let follower = Rc::new(RefCell::new(Follower::new(hosts[host].cache.clone())));
-        let mut node = Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk };
+        let mut node = Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk, reached: (0, 0) };
         node.begin(&hosts[host]).unwrap();
         node
     }
@@ -68,6 +70,7 @@ impl Node {
             }
         };
         self.follower = Rc::new(RefCell::new(follower));
+        self.reached = (0, 0);
         self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.follower.clone()))).collect();
         Ok(())
     }
