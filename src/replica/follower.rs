@@ -249,6 +249,8 @@ impl Follower {
     fn apply_one(&mut self, before: &State, commit: &LoggedCommit, images: Vec<(Pgno, Checksum, Rc<[u8]>)>) {
         let State { txid, page_count, .. } = commit.state;
         let pgnos = commit.pgnos();
+        #[cfg(test)]
+        let pgnos = super::simulation::planted::changed(pgnos, !images.is_empty());
         let cut = (page_count + 1..=before.page_count).map(Pgno);
         let shared = self.cache.clone();
         let mut cache = shared.borrow_mut();

@@ -23,7 +23,7 @@ mod prefetch;
 mod reader;
 mod relay;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 mod source;
 #[cfg(test)]
 mod tests;

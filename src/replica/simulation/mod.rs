@@ -21,6 +21,7 @@ mod chaos;
 mod check;
 mod clients;
 mod node;
+pub(crate) mod planted;
 mod primary;
 mod truth;
 mod world;
@@ -58,7 +59,6 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "finds bugs that the next commits fix"]
 fn worlds() {
     let (first, seeds) = (setting("LITTORAL_SEED", 0), setting("LITTORAL_SEEDS", 10_000));
     let next = AtomicU64::new(first);
@@ -88,6 +88,30 @@ fn worlds() {
         total += one.unwrap_or_else(|found| panic!("{found}"));
     }
     println!("{seeds} seeds in {:?}: {total:?}", began.elapsed());
+}
+
+/// The first seed that finds a bug.
+fn finds(bug: planted::Bug) {
+    planted::plant(Some(bug));
+    let first = (0..100).find(|seed| live_once(*seed, false).is_err());
+    planted::plant(None);
+    println!("{bug:?} is found by seed {first:?}");
+    assert!(first.is_some(), "{bug:?} is not found");
+}
+
+#[test]
+fn a_frame_that_is_skipped_is_found() {
+    finds(planted::Bug::SkipsAFrame);
+}
+
+#[test]
+fn a_page_that_is_not_dropped_is_found() {
+    finds(planted::Bug::KeepsAPage);
+}
+
+#[test]
+fn an_answer_one_txid_early_is_found() {
+    finds(planted::Bug::AnswersEarly);
 }
 
 #[test]

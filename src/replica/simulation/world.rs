@@ -284,7 +284,7 @@ impl World {
         let call = self.number();
         let boot = self.node(node).boot;
         self.calls.insert(call, Call { node, boot, kind, then: Some(then) });
-        let patience = if self.healed { 100 } else { 6 * self.weather.delay_ms };
+        let patience = if self.healed { 100 } else { self.rng.u64(4..30) * self.weather.delay_ms };
         self.at_last(patience, Event::Timeout { call });
         self.send(node, to, question, |bytes| Event::Question { from: node, to, call, bytes });
     }
