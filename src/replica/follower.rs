@@ -481,6 +481,10 @@ impl Follower {
         self.cache.borrow().check()
     }
 
+    pub(super) fn is_fetching(&self) -> bool {
+        !self.fetching.is_empty()
+    }
+
     pub(super) fn on_shelf(&self, pgno: Pgno) -> Option<StoredFrame> {
         self.shelf.as_ref()?.read(pgno).ok()?
     }

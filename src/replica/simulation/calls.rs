@@ -91,6 +91,7 @@ impl World {
             Some(Then::Relay { question, from, call }) => self.relay(node, question, from, call, true),
             Some(Then::Decide { client, op }) => self.decide(client, op, true),
             Some(Then::Query { query, asked }) => self.page_came(query, &asked, message),
+            Some(Then::Past { node, point }) => self.found(node, point, message),
             Some(Then::Pass { to }) => {
                 let Some(bytes) = bytes else { return Ok(()) };
                 let from = self.calls.get(&to).map_or(node, |call| call.node);

@@ -4,7 +4,7 @@
 
 use super::clients::AUDITOR;
 use super::truth::Check;
-use super::world::{OBJECTS, PRIMARY, World};
+use super::world::World;
 use crate::page::Pgno;
 use crate::txid::Txid;
 
@@ -90,12 +90,15 @@ impl World {
                     "node {number} is at {place:?}, {staleness:?} ms behind, long after all was healed; the head is {head:?}"
                 ));
             }
-            self.query(number, AUDITOR, 0, self.primary.head().page_count, true)?;
+            self.query(number, AUDITOR, 0, true)?;
         }
         self.run(self.now_ms + 2_000)?;
-        match self.queries.len() {
-            0 => Ok(()),
-            left => Err(format!("{left} queries do not end, of {OBJECTS} objects and others, the source being {PRIMARY}")),
+        if let Some(query) = self.queries.values().next() {
+            return Err(format!("a query at node {} does not end", query.node));
+        }
+        match self.nodes.iter().position(|node| node.follower.borrow().is_fetching()) {
+            Some(node) => Err(format!("node {} has claims that nobody will release", node + 1)),
+            None => Ok(()),
         }
     }
 }

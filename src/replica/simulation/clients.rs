@@ -20,6 +20,8 @@ use std::rc::Rc;
 
 /// The client that reads all pages at the end.
 pub(super) const AUDITOR: usize = usize::MAX;
+/// The client that reads the past, outside sessions.
+pub(super) const HISTORIAN: usize = usize::MAX - 1;
 
 #[derive(Default)]
 pub(super) struct Client {
@@ -68,7 +70,8 @@ impl World {
                 let token = *self.rng.choice(&[None, Some("first-primary"), Some("first-unconstrained")]).unwrap();
                 (self.clients[client].token, self.clients[client].floor) = (token.map(Into::into), None);
             }
-            2..5 => {
+            2 => self.look_back(),
+            3..6 => {
                 self.clients[client].op = op;
                 self.clients[client].reading = None;
                 self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { client, op, write: true });
@@ -114,7 +117,7 @@ impl World {
                 {
                     return Err(format!("node {node} answers from {place:?}, which is older than {max} ms"));
                 }
-                self.query(node, client, op, state.page_count, false)?;
+                self.query(node, client, op, false)?;
             }
         }
         Ok(())
@@ -133,7 +136,7 @@ impl World {
 
     /// A client has its answer.
     pub(super) fn finish(&mut self, client: usize, op: u64, place: Place, state: &State) -> Check {
-        if client == AUDITOR || self.clients[client].op != op {
+        if matches!(client, AUDITOR | HISTORIAN) || self.clients[client].op != op {
             return Ok(());
         }
         self.note(|_| format!("client {client} has its answer from {place:?}"));
@@ -157,9 +160,15 @@ impl World {
         Ok(())
     }
 
-    /// Begins to read pages at a node.
-    pub(super) fn query(&mut self, node: usize, client: usize, op: u64, page_count: u32, all: bool) -> Check {
-        let Some((database, pin)) = self.pin(node) else { return Err(format!("node {node} has no state")) };
+    /// Begins to read pages at a node, of its present state.
+    pub(super) fn query(&mut self, node: usize, client: usize, op: u64, all: bool) -> Check {
+        let Some(pinned) = self.pin(node) else { return Err(format!("node {node} has no state")) };
+        self.read_pages(node, client, op, pinned, all);
+        Ok(())
+    }
+
+    pub(super) fn read_pages(&mut self, node: usize, client: usize, op: u64, (database, pin): (DatabaseId, Pin), all: bool) {
+        let page_count = pin.state().page_count;
         let mut pages: VecDeque<Pgno> = (1..=page_count).map(Pgno).collect();
         if !all && page_count > 0 {
             let first = self.rng.u32(1..=page_count);
@@ -175,7 +184,6 @@ impl World {
         let query = self.number();
         self.queries.insert(query, Query { node, client, op, reader, database, pin, pages, tries: 0 });
         self.after(1, Event::Query { query });
-        Ok(())
     }
 
     fn pin(&mut self, node: usize) -> Option<(DatabaseId, Pin)> {
@@ -206,7 +214,7 @@ impl World {
     fn miss(&mut self, number: u64, pgno: Pgno, at: Txid) -> Check {
         let Some(query) = self.queries.get_mut(&number) else { return Ok(()) };
         query.tries += 1;
-        if query.tries > 50 {
+        if query.tries > 300 {
             return self.query_fails(number, &StoreError::Io(format!("{INJURED} page {pgno} does not come")));
         }
         let node = query.node;
@@ -250,7 +258,9 @@ impl World {
         if query.client == AUDITOR {
             return Err(format!("the audit of node {} fails: {text}", query.node));
         }
-        self.go_to_primary(query.client, query.op);
+        if query.client != HISTORIAN {
+            self.go_to_primary(query.client, query.op);
+        }
         Ok(())
     }
 

@@ -21,6 +21,7 @@ mod chaos;
 mod check;
 mod clients;
 mod node;
+mod past;
 pub(crate) mod planted;
 mod primary;
 mod truth;

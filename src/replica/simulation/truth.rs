@@ -68,6 +68,10 @@ impl Truth {
         &self.databases[database].1[txid as usize]
     }
 
+    pub(super) fn length(&self, database: usize) -> u64 {
+        self.databases[database].1.len() as u64
+    }
+
     pub(super) fn id(&self, database: usize) -> DatabaseId {
         self.databases[database].0
     }

@@ -11,7 +11,7 @@ use super::node::{Host, Node};
 use super::primary::Primary;
 use super::truth::{Check, Place};
 use crate::commit::State;
-use crate::commit_log::Message;
+use crate::commit_log::{Message, Point};
 use crate::position::Position;
 use crate::replica::follower::Asked;
 use crate::replica::reader::AskedPages;
@@ -64,6 +64,10 @@ pub(super) enum Then {
     /// Somebody else has asked.
     Pass {
         to: u64,
+    },
+    Past {
+        node: usize,
+        point: Point,
     },
 }
 
@@ -284,7 +288,7 @@ impl World {
         let call = self.number();
         let boot = self.node(node).boot;
         self.calls.insert(call, Call { node, boot, kind, then: Some(then) });
-        let patience = if self.healed { 100 } else { self.rng.u64(4..30) * self.weather.delay_ms };
+        let patience = if self.healed { 100 } else { (self.rng.u64(4..30) * self.weather.delay_ms).min(400) };
         self.at_last(patience, Event::Timeout { call });
         self.send(node, to, question, |bytes| Event::Question { from: node, to, call, bytes });
     }
