@@ -32,7 +32,7 @@ use std::rc::Rc;
 pub type SharedFollower = Rc<RefCell<Follower>>;
 
 /// Commits whose page numbers are remembered, at most: a pinned position older than that has its pages fetched for it alone.
-const REMEMBERED_COMMITS: usize = 10_000;
+const REMEMBERED_COMMITS: usize = if cfg!(test) { 8 } else { 10_000 };
 
 /// A replica's state.
 pub struct Follower {

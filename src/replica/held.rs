@@ -26,7 +26,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Bytes of changes that are gathered before they are written.
-const GATHERED_BYTES: usize = 4 << 20;
+const GATHERED_BYTES: usize = if cfg!(test) { 6_000 } else { 4 << 20 };
 /// How many entries of the queue may be of pages that are not there any more, beyond one for each that is.
 const QUEUE_SLACK: usize = 1_000;
 

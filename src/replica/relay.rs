@@ -8,7 +8,7 @@
 
 use super::btree;
 use super::follower::Follower;
-use super::source::FEW_CHILDREN;
+use super::source::{ANSWER_BYTES, FEW_CHILDREN};
 use crate::commit::{Frame, State};
 use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
 use crate::page::Pgno;
@@ -18,7 +18,7 @@ use crate::txid::Txid;
 use std::collections::VecDeque;
 
 /// Bytes of commits that are kept for followers.
-const KEPT_BYTES: usize = 2 << 20;
+const KEPT_BYTES: usize = if cfg!(test) { 12_000 } else { 2 << 20 };
 
 /// What a relay does with a question.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,11 +87,11 @@ impl Follower {
     fn relay_pull(&self, state: &State, pull: &Pull, now_ms: u64, final_try: bool) -> Relayed {
         let Some(after) = pull.after else { return Relayed::PassOn };
         let behind = after.txid.max(pull.wanted) > state.txid;
-        let staleness = self.staleness_ms(now_ms);
-        if (behind || staleness.is_none()) && !final_try {
+        let age_ms = self.staleness_ms(now_ms).and_then(|staleness| u32::try_from(staleness).ok());
+        if (behind || age_ms.is_none()) && !final_try {
             return Relayed::PullFirst;
         }
-        let Some(staleness) = staleness else { return Relayed::PassOn };
+        let Some(age_ms) = age_ms else { return Relayed::PassOn };
         if after.txid > state.txid {
             return Relayed::PassOn;
         }
@@ -103,7 +103,7 @@ impl Follower {
             fits
         };
         let commits = commits.take_while(fits).map(|commit| if pull.images { commit.clone() } else { numbers_only(commit) }).collect();
-        let segment = Segment { head: *state, age_ms: u32::try_from(staleness).unwrap_or(u32::MAX), after, commits };
+        let segment = Segment { head: *state, age_ms, after, commits };
         Relayed::Say(Message { database: self.database(), body: Body::Commits(segment) })
     }
 
@@ -111,11 +111,13 @@ impl Follower {
         let known = if state.position() == fetch.at { Some(*state) } else { self.recent().and_then(|recent| recent.state_at(fetch.at)) };
         let Some(state) = known else { return Ok(Relayed::PassOn) };
         let at = state.txid;
-        let (mut frames, mut missing) = (Vec::new(), Vec::new());
+        let (mut frames, mut missing, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut children = Vec::new();
         for pgno in fetch.pages.iter().copied().filter(|pgno| *pgno != state.page_size.lock_page()) {
             match frame(self, pgno, at)? {
+                Some(_) if bytes > ANSWER_BYTES => break,
                 Some((frame, few)) => {
+                    bytes += frame.stored.len();
                     frames.push(frame);
                     children.extend(few);
                 }
@@ -130,7 +132,7 @@ impl Follower {
             return Ok(Relayed::FetchFirst(Message { database: self.database(), body }));
         }
         for child in children {
-            if self.holds(child, at) && !fetch.pages.contains(&child) {
+            if bytes <= ANSWER_BYTES && self.holds(child, at) && !fetch.pages.contains(&child) {
                 frames.extend(frame(self, child, at)?.map(|(frame, _)| frame));
             }
         }

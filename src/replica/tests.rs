@@ -290,3 +290,35 @@ fn a_restart_that_comes_late_does_not_take_the_position_back() {
     assert_eq!(follower.borrow().txid(), Txid(4));
     read_all(&follower, &store);
 }
+
+#[test]
+fn a_commit_that_is_too_large_for_an_answer_comes_as_page_numbers() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let noise: Vec<Frame> = (1..=40)
+        .map(|pgno| {
+            let image: Vec<u8> = (0..64).flat_map(|word| Checksum::of_page(Pgno(word), &[pgno as u8]).0.to_be_bytes()).collect();
+            Frame::new(Pgno(pgno), image.into())
+        })
+        .collect();
+    let checksum = noise.iter().fold(Checksum::EMPTY, |sum, frame| Checksum(sum.0 ^ frame.checksum.0));
+    let state = State { txid: store.head().txid.next(), page_count: 40, checksum, ..store.head() };
+    store.append(&Commit { state, frames: noise }).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let answer = Source::new(&*store, ID).answer(&question.encode());
+    assert!(answer.len() < 1_000, "{} bytes", answer.len());
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Current));
+    read_all(&follower, &store);
+}
+
+#[test]
+fn an_age_that_does_not_fit_is_not_told_as_a_smaller_one() {
+    let store = source();
+    let follower = with_shelf(Rc::new(HostSql::in_memory().unwrap()));
+    pull(&follower, &store, true).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let month = |months: u64| months * 30 * 24 * 60 * 60 * 1_000;
+    assert!(matches!(follower.borrow_mut().relay(&question, month(1), true), Ok(Relayed::Say(_))));
+    assert_eq!(follower.borrow_mut().relay(&question, month(2), true), Ok(Relayed::PassOn));
+}

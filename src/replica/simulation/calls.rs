@@ -30,7 +30,7 @@ impl World {
     fn relay(&mut self, node: usize, bytes: Vec<u8>, from: usize, call: u64, final_try: bool) -> Check {
         let Ok(question) = Message::decode(&bytes) else { return Ok(()) };
         self.touched.insert(node);
-        let now_ms = self.now_ms;
+        let now_ms = self.now_ms + self.node(node).clock_ms;
         let relayed = self.node(node).follower.borrow_mut().relay(&question, now_ms, final_try);
         let again = Then::Relay { question: bytes.clone(), from, call };
         match relayed {
@@ -54,7 +54,8 @@ impl World {
     pub(super) fn pull(&mut self, node: usize, wanted: Txid, then: Then) {
         let images = self.rng.f64() < self.weather.images;
         let max_bytes = if self.rng.u32(0..4) == 0 { 800 } else { 1 << 20 };
-        let (asked, question) = self.nodes[node - 1].follower.borrow().pull(self.now_ms, wanted, images, max_bytes);
+        let (asked, question) =
+            self.nodes[node - 1].follower.borrow().pull(self.now_ms + self.nodes[node - 1].clock_ms, wanted, images, max_bytes);
         let to = self.node(node).upstream;
         self.note(|_| format!("{node} asks {to}: {}", brief(&question)));
         self.ask(node, to, question.encode(), Kind::Pull(asked), then);

@@ -50,9 +50,24 @@ impl World {
                     disk.fault.fail_at(operation);
                 }
             }
+            19 if self.weather.storage_fails => self.damage(object)?,
             _ if node > OBJECTS => self.node(node).upstream = object % (OBJECTS + 1),
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Something that is stored becomes something else.
+    fn damage(&mut self, object: usize) -> Check {
+        self.note(|_| format!("the storage of {object} is damaged"));
+        let sql = match self.rng.u32(0..4) {
+            0 => "UPDATE replica SET value = 'nonsense'",
+            1 => "UPDATE held SET checksum = zeroblob(7)",
+            _ => "UPDATE held SET image = zeroblob(length(image)) WHERE pgno % 3 = 1",
+        };
+        let disk = self.node(object).disk.as_ref().map(|disk| disk.sql.clone());
+        // While it is down there may be no tables yet.
+        let _ = disk.map(|sql_of| sql_of.connection().execute(sql, ()));
         Ok(())
     }
 

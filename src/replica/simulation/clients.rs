@@ -96,7 +96,7 @@ impl World {
         }
         let (known, staleness_ms) = {
             let follower = self.nodes[node - 1].follower.borrow();
-            (follower.state(), follower.staleness_ms(self.now_ms))
+            (follower.state(), follower.staleness_ms(self.now_ms + self.nodes[node - 1].clock_ms))
         };
         let max_staleness_ms = self.weather.max_staleness_ms;
         let view = View { state: known.map(|(_, state)| state), staleness_ms, pulled };

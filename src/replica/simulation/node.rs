@@ -40,6 +40,8 @@ pub(super) struct Node {
     pub(super) disk: Option<Disk>,
     /// The newest position since it started.
     pub(super) reached: Place,
+    /// How far its clock is ahead: nobody's clock is right.
+    pub(super) clock_ms: u64,
 }
 
 impl Node {
@@ -53,7 +55,8 @@ impl Node {
         });
         let upstream = if is_object { PRIMARY } else { rng.usize(0..=OBJECTS) };
         let follower = Rc::new(RefCell::new(Follower::new(hosts[host].cache.clone())));
-        let mut node = Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk, reached: (0, 0) };
+        let mut node =
+            Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk, reached: (0, 0), clock_ms: rng.u64(0..5_000) };
         node.begin(&hosts[host]).unwrap();
         node
     }

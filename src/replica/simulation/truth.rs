@@ -81,7 +81,7 @@ impl Truth {
         known
             .filter(|index| txid.0 < self.databases[*index].1.len() as u64)
             .map(|index| (index, txid.0))
-            .ok_or(format!("there never was txid {txid} in a database {database}"))
+            .ok_or_else(|| format!("there never was txid {txid} in a database {database}"))
     }
 
     /// Where a state belongs, all of whose fields have to be right.
