@@ -1,12 +1,14 @@
 //! The simulator: a primary, replica objects, isolates and clients in a world that loses, doubles, delays and cuts messages, and stops,
 //! forgets, prunes, restores and replaces what it likes. Every step is checked against the truth.
 //!
-//! Everything follows from a seed. `cargo test --lib simulation` runs some thousand; more on request, and any one again with its trace:
+//! Everything follows from a seed. `cargo test` lives through 10,000; more on request, and any one again, with the trace of its last events:
 //!
 //! ```text
-//! LITTORAL_SEEDS=1000000 cargo test --release --lib simulation::worlds
+//! make simulate SEEDS=1000000
 //! LITTORAL_SEED=4711 LITTORAL_SEEDS=1 cargo test --lib simulation::worlds
 //! ```
+//!
+//! Limits (bytes of an answer, commits remembered, bytes gathered) are small in unit tests, so that worlds of half a second come to them.
 //!
 //! **Invariants**
 //! 1. What a follower holds equals the primary's, at every txid that it is held for; so does what is on its shelf.
@@ -14,7 +16,7 @@
 //! 3. When faults end, all come to the primary's head, and have all its pages.
 //! 4. Bugs planted by hand are found.
 //!
-//! **Not here:** SQLite, the runtime, time zones of real clocks.
+//! **Not here:** SQLite, the runtime, how a stack waits for a page.
 
 mod calls;
 mod chaos;
@@ -113,28 +115,4 @@ fn a_page_that_is_not_dropped_is_found() {
 #[test]
 fn an_answer_one_txid_early_is_found() {
     finds(planted::Bug::AnswersEarly);
-}
-
-#[test]
-#[ignore = "temporary"]
-fn survey() {
-    let (first, seeds) = (setting("LITTORAL_SEED", 0), setting("LITTORAL_SEEDS", 300));
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut kinds: std::collections::BTreeMap<String, (u64, u64, String)> = Default::default();
-    let began = std::time::Instant::now();
-    let mut total = Stats::default();
-    for seed in first..first + seeds {
-        match live_once(seed, false) {
-            Ok(stats) => total += stats,
-            Err((found, _)) => {
-                let kind: String = found.chars().filter(|one| !one.is_ascii_digit()).take(90).collect();
-                let entry = kinds.entry(kind).or_insert((0, seed, found));
-                entry.0 += 1;
-            }
-        }
-    }
-    for (count, seed, found) in kinds.values() {
-        println!("{count} x, seed {seed}: {found}");
-    }
-    println!("{:?} a seed; {total:?}", began.elapsed() / seeds as u32);
 }
