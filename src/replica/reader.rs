@@ -87,11 +87,16 @@ impl ReplicaReader {
 
     /// The page, if it is held.
     fn held(&self, pgno: Pgno, at: Txid) -> Result<Option<Rc<[u8]>>, StoreError> {
-        let mut follower = self.follower.borrow_mut();
-        if self.reading.get().is_some_and(|reading| reading.epoch != Some(follower.epoch())) {
+        self.check_epoch()?;
+        self.follower.borrow_mut().read(pgno, at)
+    }
+
+    /// What was pinned is still there.
+    fn check_epoch(&self) -> Result<(), StoreError> {
+        if self.reading.get().is_some_and(|reading| reading.epoch != Some(self.follower.borrow().epoch())) {
             return Err(StoreError::Io("the replica has begun anew: the state that is read is gone".into()));
         }
-        follower.read(pgno, at)
+        Ok(())
     }
 
     /// The question for a page that is missing, which is claimed until it is answered. `None`: somebody else has asked.
@@ -125,6 +130,7 @@ impl ReplicaReader {
         let frame = pages.frames.iter().find(|frame| frame.pgno == pgno);
         let frame = frame.ok_or_else(|| StoreError::Io(format!("the answer does not hold page {pgno}")))?;
         let image = frame.expand(asked.state.page_size).map_err(|error| StoreError::Io(error.to_string()))?;
+        self.check_epoch()?;
         self.fetched.set(self.fetched.get() + pages.frames.len() as u64);
         let taken = self.follower.borrow_mut().fetched(answer.database, pages);
         taken.map_err(|error| StoreError::Io(error.to_string()))?;

@@ -157,6 +157,8 @@ pub(super) struct World {
     /// Pairs that do not hear each other.
     pub(super) apart: BTreeSet<(usize, usize)>,
     pub(super) healed: bool,
+    /// Nodes whose pages were not all read since.
+    pub(super) unaudited: BTreeSet<usize>,
     /// Nodes to be checked after this event.
     pub(super) touched: BTreeSet<usize>,
     pub(super) trace: Option<VecDeque<String>>,
@@ -181,6 +183,7 @@ impl World {
             queries: BTreeMap::new(),
             apart: BTreeSet::new(),
             healed: false,
+            unaudited: BTreeSet::new(),
             touched: BTreeSet::new(),
             trace: trace.then(VecDeque::new),
             stats: Stats::default(),
