@@ -13,7 +13,11 @@ impl World {
         let node = self.rng.usize(1..=self.nodes.len());
         let (database, txid) = self.primary.truth.head();
         let then = self.primary.truth.at((database, txid.saturating_sub(self.rng.u64(0..20)))).state;
-        let point = if self.rng.bool() { Point::At(then.position()) } else { Point::Time(then.time_ms + self.rng.u64(0..3)) };
+        let point = if self.rng.bool() {
+            Point::At(then.position())
+        } else {
+            Point::Time((then.time_ms + self.rng.u64(0..3)).min(1_000_000 + self.now_ms))
+        };
         let question = Message { database: self.nodes[node - 1].follower.borrow().database(), body: Body::Find(point) };
         let to = self.node(node).upstream;
         self.ask(node, to, question.encode(), Kind::Pass, Then::Past { node, point });
