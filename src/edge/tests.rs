@@ -45,7 +45,7 @@ struct Way(Rc<Primary>);
 impl Link for Way {
     fn ask(&self, question: Vec<u8>) -> Later<Result<Vec<u8>, LinkError>> {
         self.0.asked.set(self.0.asked.get() + 1);
-        let answer = Source::new(&*self.0.store).answer(&question);
+        let answer = Source::new(&*self.0.store, self.0.store.id()).answer(&question);
         Box::pin(std::future::ready(Ok(answer)))
     }
 
@@ -76,7 +76,7 @@ impl Link for Way {
 impl Fetcher for Way {
     fn fetch(&self, question: &Message) -> Result<Message, StoreError> {
         self.0.asked.set(self.0.asked.get() + 1);
-        Ok(Message::decode(&Source::new(&*self.0.store).answer(&question.encode())).unwrap())
+        Ok(Message::decode(&Source::new(&*self.0.store, self.0.store.id()).answer(&question.encode())).unwrap())
     }
 
     fn wait(&self) -> Result<bool, StoreError> {

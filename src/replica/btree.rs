@@ -12,10 +12,12 @@ const HEADER_BYTES: usize = 100;
 const INTERIOR_INDEX: u8 = 2;
 const INTERIOR_TABLE: u8 = 5;
 
-/// The children of an interior page from left to right; empty for any other page.
+/// The children of an interior page from left to right; empty for any other page. A page that only looks like one names anything.
 pub fn children(pgno: Pgno, image: &[u8]) -> Vec<Pgno> {
     let start = if pgno == Pgno::FIRST { HEADER_BYTES } else { 0 };
-    read_children(image, start).unwrap_or_default()
+    let mut children = read_children(image, start).unwrap_or_default();
+    children.retain(|child| child.0 > 0);
+    children
 }
 
 fn read_children(image: &[u8], start: usize) -> Option<Vec<Pgno>> {

@@ -136,6 +136,32 @@ fn cost(version: &Version) -> usize {
 }
 
 #[cfg(test)]
+impl PageCache {
+    /// All that is held for a follower.
+    pub(super) fn versions(&self, owner: Owner) -> Vec<(Pgno, Version)> {
+        let pages = self.pages.iter().filter(|((other, _), _)| *other == owner);
+        pages.flat_map(|((_, pgno), versions)| versions.iter().map(|version| (*pgno, version.clone()))).collect()
+    }
+
+    /// Whether the invariants hold.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for ((_, pgno), versions) in &self.pages {
+            for (index, version) in versions.iter().enumerate() {
+                if let Some(other) = versions[..index].iter().find(|other| other.overlaps(version)) {
+                    return Err(format!(
+                        "versions of page {pgno} overlap: {:?} and {:?}",
+                        (other.since, other.until),
+                        (version.since, version.until)
+                    ));
+                }
+            }
+        }
+        let bytes: usize = self.pages.iter().flat_map(|(_, versions)| versions).map(cost).sum();
+        if bytes == self.bytes { Ok(()) } else { Err(format!("{bytes} bytes are held, not {}", self.bytes)) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

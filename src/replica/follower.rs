@@ -14,7 +14,8 @@
 use super::ReplicaError;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
-use super::relay::{Relay, Relayed};
+use super::pin::{Pin, Pins};
+use super::relay::Recent;
 use crate::bookmark::Bookmark;
 use crate::checksum::Checksum;
 use crate::commit::State;
@@ -24,14 +25,14 @@ use crate::position::DatabaseId;
 use crate::store::StoreError;
 use crate::txid::Txid;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 /// A follower that queries share.
 pub type SharedFollower = Rc<RefCell<Follower>>;
 
 /// Commits whose page numbers are remembered, at most: a pinned position older than that has its pages fetched for it alone.
-const REMEMBERED_COMMITS: usize = 10_000;
+const REMEMBERED_COMMITS: usize = if cfg!(test) { 8 } else { 10_000 };
 
 /// A replica's state.
 pub struct Follower {
@@ -43,11 +44,11 @@ pub struct Follower {
     epoch: u64,
     floor: Txid,
     changes: VecDeque<Change>,
-    pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
+    pins: Pins,
     /// Pages that a query is fetching for all.
     fetching: HashSet<(Pgno, Txid)>,
-    /// What it tells those behind it, if it has any.
-    relay: Option<Relay>,
+    /// For followers behind this one.
+    recent: Option<Recent>,
     events: Vec<String>,
 }
 
@@ -76,6 +77,7 @@ impl Change {
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     epoch: u64,
+    txid: Txid,
     at_ms: u64,
 }
 
@@ -92,31 +94,6 @@ pub enum Applied {
     Restarted,
 }
 
-/// Keeps a position readable for as long as it lives.
-pub struct Pin {
-    state: State,
-    pins: Rc<RefCell<BTreeMap<Txid, usize>>>,
-}
-
-impl Pin {
-    /// The state that is pinned.
-    pub fn state(&self) -> State {
-        self.state
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let mut pins = self.pins.borrow_mut();
-        if let Some(count) = pins.get_mut(&self.state.txid) {
-            *count -= 1;
-            if *count == 0 {
-                pins.remove(&self.state.txid);
-            }
-        }
-    }
-}
-
 impl Follower {
     /// A follower that knows nothing yet.
     pub fn new(cache: Rc<RefCell<PageCache>>) -> Follower {
@@ -129,20 +106,20 @@ impl Follower {
             epoch: 0,
             floor: Txid::EMPTY,
             changes: VecDeque::new(),
-            pins: Rc::default(),
+            pins: Pins::default(),
             fetching: HashSet::new(),
-            relay: None,
+            recent: None,
             events: Vec::new(),
         }
     }
 
-    /// A follower that also keeps pages on a shelf, and goes on from what it finds there. It answers those behind it.
+    /// A follower that also keeps pages on a shelf, and goes on from what it finds there. It is to answer others, too.
     pub fn with_shelf(cache: Rc<RefCell<PageCache>>, shelf: Box<dyn PageShelf>) -> Follower {
         let mut follower = Follower::new(cache);
         follower.known = shelf.position().map(|(database, state)| Known { database, state, current_at_ms: None });
         follower.floor = follower.txid();
+        follower.recent = Some(Recent::begin(follower.known.map(|known| known.state.position())));
         follower.shelf = Some(shelf);
-        follower.relay = Some(Relay::default());
         follower
     }
 
@@ -175,15 +152,15 @@ impl Follower {
     pub fn pull(&self, now_ms: u64, wanted: Txid, images: bool, max_bytes: u32) -> (Asked, Message) {
         let after = self.known.map(|known| known.state.position());
         let body = Body::Pull(Pull { after, images, wanted, max_bytes });
-        (Asked { epoch: self.epoch, at_ms: now_ms }, Message { database: self.database(), body })
+        (Asked { epoch: self.epoch, txid: self.txid(), at_ms: now_ms }, Message { database: self.database(), body })
     }
 
     /// Takes the answer to a question of [`Follower::pull`].
     pub fn answered(&mut self, asked: Asked, answer: Message) -> Result<Applied, ReplicaError> {
         match answer.body {
             Body::Commits(segment) => self.advance(answer.database, segment, Some(asked.at_ms)),
-            // Asked before an earlier restart: that one stands.
-            Body::Restart(_) if asked.epoch != self.epoch => Ok(Applied::Behind),
+            // Asked from elsewhere: before an earlier restart, which stands, or before commits that came in another way.
+            Body::Restart(_) if (asked.epoch, asked.txid) != (self.epoch, self.txid()) => Ok(Applied::Behind),
             Body::Restart(restart) => self.restart(answer.database, restart, asked.at_ms),
             Body::Refused(refusal) => Err(ReplicaError::Refused(refusal)),
             Body::Pull(_) | Body::Fetch(_) | Body::Pages(_) | Body::Find(_) | Body::Found(_) => Err(ReplicaError::Unexpected),
@@ -238,30 +215,17 @@ impl Follower {
         }
         // Nothing is changed before all images are checked and on the shelf.
         let images: Vec<_> = commits.iter().map(images_of).collect::<Result<_, _>>()?;
-        if let Some(shelf) = &self.shelf {
-            shelf.advance(commits)?;
-        }
+        let shelved = self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.advance(commits));
+        shelved.map_err(|error| self.lost_shelf(error))?;
         let mut before = *before;
         for (commit, images) in commits.iter().zip(images) {
             if let Err(what) = self.check_sum(&before, commit) {
                 return Err(self.diverged(&what));
             }
             self.apply_one(&before, commit, images);
-            if let Some(relay) = &mut self.relay {
-                relay.took(before.position(), commit);
-            }
             before = commit.state;
         }
         Ok(())
-    }
-
-    /// Answers a follower behind this one, or says what that takes. `last_try`: what can be had was had.
-    pub fn relay(&mut self, question: &Message, now_ms: u64, last_try: bool) -> Result<Relayed, StoreError> {
-        let Some(relay) = self.relay.take() else { return Ok(Relayed::PassOn) };
-        let relayed = relay.answer(self, question, now_ms, last_try);
-        // Reading may have found damage: then there is nothing to tell any more.
-        self.relay = Some(if self.known.is_some() { relay } else { Relay::default() });
-        relayed
     }
 
     /// The checksum after a commit follows from the one before it, where all of its pages are held.
@@ -285,6 +249,8 @@ impl Follower {
     fn apply_one(&mut self, before: &State, commit: &LoggedCommit, images: Vec<(Pgno, Checksum, Rc<[u8]>)>) {
         let State { txid, page_count, .. } = commit.state;
         let pgnos = commit.pgnos();
+        #[cfg(test)]
+        let pgnos = super::simulation::planted::changed(pgnos, !images.is_empty());
         let cut = (page_count + 1..=before.page_count).map(Pgno);
         let shared = self.cache.clone();
         let mut cache = shared.borrow_mut();
@@ -292,8 +258,7 @@ impl Follower {
         for pgno in pgnos.iter().copied().chain(cut) {
             if cache.newest(self.owner, pgno).is_some() {
                 held.insert(pgno);
-                let pins = self.pins.borrow();
-                cache.end_newest(self.owner, pgno, txid, |since, until| pins.range(since..=until).next().is_some());
+                cache.end_newest(self.owner, pgno, txid, |since, until| self.pins.any_within(since, until));
             }
         }
         for (pgno, checksum, image) in images.into_iter().filter(|(pgno, ..)| held.contains(pgno)) {
@@ -304,11 +269,14 @@ impl Follower {
         if let Some(known) = &mut self.known {
             known.state = commit.state;
         }
+        if let Some(recent) = &mut self.recent {
+            recent.push(commit);
+        }
     }
 
     /// Forgets what changed before the oldest pinned position.
     fn forget_changes(&mut self) {
-        let oldest = self.pins.borrow().first_key_value().map_or(Txid(u64::MAX), |(txid, _)| *txid);
+        let oldest = self.pins.oldest().unwrap_or(Txid(u64::MAX));
         while self.changes.front().is_some_and(|change| change.txid <= oldest || self.changes.len() > REMEMBERED_COMMITS) {
             if let Some(change) = self.changes.pop_front() {
                 self.floor = change.txid;
@@ -328,13 +296,13 @@ impl Follower {
                 reason_text(reason)
             ));
         }
-        if let Some(shelf) = &self.shelf {
-            shelf.restart(database, &state, &pages)?;
-        }
+        let shelved = self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.restart(database, &state, &pages));
+        shelved.map_err(|error| self.lost_shelf(error))?;
         self.forget_pages();
         let current_at_ms = Some(asked_at_ms.saturating_sub(u64::from(age_ms)));
         self.known = Some(Known { database, state, current_at_ms });
         self.floor = state.txid;
+        self.recent = self.recent.is_some().then(|| Recent::begin(Some(state.position())));
         for (pgno, checksum, image) in images {
             self.keep(pgno, state.txid, checksum, image);
         }
@@ -352,7 +320,14 @@ impl Follower {
         self.owner = self.cache.borrow_mut().owner();
         self.epoch += 1;
         self.changes.clear();
-        self.relay = self.relay.take().map(|_| Relay::default());
+    }
+
+    /// The shelf may have moved, and the position has not: what is on it must not be read.
+    fn lost_shelf(&mut self, error: StoreError) -> ReplicaError {
+        self.events.push(format!("replica of {} throws its pages away: {error}", self.database()));
+        // Where this fails, too, the shelf is not read before it was cleared.
+        let _ = self.forget();
+        ReplicaError::Store(error)
     }
 
     fn diverged(&mut self, what: &str) -> ReplicaError {
@@ -371,8 +346,7 @@ impl Follower {
 
     /// Keeps a state of the past readable.
     pub fn pin_state(&self, state: State) -> Pin {
-        *self.pins.borrow_mut().entry(state.txid).or_default() += 1;
-        Pin { state, pins: self.pins.clone() }
+        self.pins.pin(state)
     }
 
     /// Whether the bookmark is of this database, as far as can be told from here.
@@ -380,12 +354,17 @@ impl Follower {
         self.known.is_none_or(|known| known.state.txid != bookmark.txid || known.state.checksum == bookmark.checksum())
     }
 
+    /// Counts how often the follower began anew: what was pinned before is of no use after.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The page as of `at`, if it is here.
     pub fn read(&mut self, pgno: Pgno, at: Txid) -> Result<Option<Rc<[u8]>>, StoreError> {
+        let Some(known) = self.known.filter(|known| at <= known.state.txid) else { return Ok(None) };
         if let Some(version) = self.cache.borrow_mut().get(self.owner, pgno, at) {
             return Ok(Some(version.image.clone()));
         }
-        let Some(known) = self.known.filter(|known| at <= known.state.txid) else { return Ok(None) };
         let Some(frame) = self.shelf.as_ref().map_or(Ok(None), |shelf| shelf.read(pgno))? else { return Ok(None) };
         // What is on the shelf is as of the position.
         let Ok(image) = frame.expand(known.state.page_size) else {
@@ -410,8 +389,7 @@ impl Follower {
         }
         let at = pages.state.txid;
         let mut on_shelf = Vec::new();
-        // The first is what a query waits for: it comes last, so that the others cannot evict it.
-        for ((pgno, checksum, image), frame) in expand_all(&pages.state, &pages.frames)?.into_iter().zip(&pages.frames).rev() {
+        for ((pgno, checksum, image), frame) in expand_all(&pages.state, &pages.frames)?.into_iter().zip(&pages.frames) {
             if self.keep(pgno, at, checksum, image) {
                 on_shelf.push(frame.clone());
             }
@@ -437,6 +415,10 @@ impl Follower {
 
     fn insert(&self, pgno: Pgno, version: Version) {
         self.cache.borrow_mut().insert(self.owner, pgno, version);
+    }
+
+    pub(super) fn recent(&self) -> Option<&Recent> {
+        self.recent.as_ref()
     }
 
     fn last_change(&self, pgno: Pgno) -> Option<Txid> {
@@ -485,5 +467,25 @@ fn reason_text(reason: RestartReason) -> &'static str {
         RestartReason::Diverged => "the primary has another state at its position",
         RestartReason::Foreign => "the primary is another database",
         RestartReason::Ahead => "the primary has not come to its position",
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Follower {
+    pub(super) fn versions(&self) -> Vec<(Pgno, Version)> {
+        self.cache.borrow().versions(self.owner)
+    }
+
+    pub(super) fn check_cache(&self) -> Result<(), String> {
+        self.cache.borrow().check()
+    }
+
+    pub(super) fn is_fetching(&self) -> bool {
+        !self.fetching.is_empty()
+    }
+
+    pub(super) fn on_shelf(&self, pgno: Pgno) -> Option<StoredFrame> {
+        self.shelf.as_ref()?.read(pgno).ok()?
     }
 }

@@ -23,10 +23,12 @@ use crate::store::StoreError;
 use crate::store::durable::{Cell as Value, Param, Sql};
 use crate::txid::Txid;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Bytes of changes that are gathered before they are written.
-const GATHERED_BYTES: usize = 4 << 20;
+const GATHERED_BYTES: usize = if cfg!(test) { 6_000 } else { 4 << 20 };
+/// How many entries of the queue may be of pages that are not there any more, beyond one for each that is.
+const QUEUE_SLACK: usize = 1_000;
 
 /// Where a follower keeps pages beyond its memory.
 pub trait PageShelf {
@@ -62,7 +64,7 @@ struct Inner {
     /// Not written yet; `None`: to be deleted.
     gathered: BTreeMap<Pgno, Option<StoredFrame>>,
     gathered_bytes: usize,
-    /// Pages in the order in which they may be evicted.
+    /// Pages in the order in which they may be evicted; some are not there any more, and some are named twice.
     queue: std::collections::VecDeque<Pgno>,
 }
 
@@ -104,7 +106,7 @@ impl<Q: Sql> HeldPages<Q> {
     /// Writes the position and what was gathered, in one transaction.
     fn write(&self, inner: &mut Inner) -> Result<(), StoreError> {
         let evicted = inner.choose_evicted(self.budget);
-        self.sql.transaction(&mut || {
+        let written = self.sql.transaction(&mut || {
             for pgno in &evicted {
                 self.delete(*pgno)?;
             }
@@ -120,7 +122,11 @@ impl<Q: Sql> HeldPages<Q> {
                 }
             }
             self.write_position(inner.position.as_ref())
-        })?;
+        });
+        if written.is_err() {
+            inner.queue.extend(evicted);
+            return written;
+        }
         for pgno in evicted {
             inner.remove(pgno);
         }
@@ -151,6 +157,10 @@ impl Inner {
             None => self.queue.push_back(pgno),
         }
         self.bytes += bytes;
+        if self.queue.len() > 2 * self.index.len() + QUEUE_SLACK {
+            let mut seen = HashSet::new();
+            self.queue.retain(|pgno| self.index.contains_key(pgno) && seen.insert(*pgno));
+        }
     }
 
     fn remove(&mut self, pgno: Pgno) {
@@ -171,8 +181,8 @@ impl Inner {
     }
 
     /// Pages to let go of, so that the rest is within `budget`: the oldest that were not read since they were last spared.
-    fn choose_evicted(&mut self, budget: usize) -> Vec<Pgno> {
-        let (mut evicted, mut freed) = (Vec::new(), 0);
+    fn choose_evicted(&mut self, budget: usize) -> BTreeSet<Pgno> {
+        let (mut evicted, mut freed) = (BTreeSet::new(), 0);
         let mut looked_at = 0;
         let most = 2 * self.queue.len();
         while self.bytes - freed > budget && looked_at < most {
@@ -183,11 +193,8 @@ impl Inner {
                     entry.used = false;
                     self.queue.push_back(pgno);
                 }
-                Some(entry) => {
-                    freed += entry.bytes;
-                    evicted.push(pgno);
-                }
-                None => {}
+                Some(entry) if evicted.insert(pgno) => freed += entry.bytes,
+                Some(_) | None => {}
             }
         }
         evicted
@@ -289,4 +296,36 @@ fn read_position(values: &HashMap<String, Value>) -> Option<(DatabaseId, State)>
     let (page_count, time_ms) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let checksum = Checksum(u64::from_str_radix(fields.next()?, 16).ok()?);
     Some((database, State { txid, page_size, page_count, time_ms, checksum }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::Frame;
+    use crate::store::{Fault, FaultySql, HostSql};
+
+    #[test]
+    fn the_budget_holds_when_pages_were_dropped_and_came_back_and_when_writing_failed() {
+        let fault = Fault::default();
+        let sql = std::rc::Rc::new(HostSql::in_memory().unwrap());
+        let shelf = HeldPages::open(FaultySql::new(sql.clone(), fault.clone()), 1_500).unwrap();
+        let state = |txid| State { txid: Txid(txid), page_size: PageSize::new(512).unwrap(), page_count: 9, ..State::EMPTY };
+        let frame = |pgno: u32| {
+            let image: Vec<u8> = (0..64).flat_map(|n| Checksum::of_page(Pgno(n), &[pgno as u8]).0.to_be_bytes()).collect();
+            StoredFrame::pack(&Frame::new(Pgno(pgno), image.into()))
+        };
+        let stored = || sql.connection().query_row("SELECT sum(length(image)) FROM held", (), |row| row.get::<_, i64>(0)).unwrap();
+        shelf.restart(DatabaseId(7), &state(1), &[frame(1)]).unwrap();
+        for txid in 2..5_000 {
+            shelf.advance(&[LoggedCommit { state: state(txid), pages: Changed::Numbers(vec![Pgno(1)]) }]).unwrap();
+            shelf.put(&[frame(1)]).unwrap();
+        }
+        assert!(shelf.inner.borrow().queue.len() <= QUEUE_SLACK + 2, "the queue does not grow without end");
+        shelf.put(&[frame(2), frame(3), frame(4), frame(5)]).unwrap();
+        fault.fail_at(2);
+        shelf.flush().unwrap_err();
+        fault.clear();
+        shelf.flush().unwrap();
+        assert_eq!(stored(), 1_024);
+    }
 }

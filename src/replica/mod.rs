@@ -6,7 +6,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`Source`] | answers followers from a page store: the primary |
-//! | `relay` | answers followers from a follower: a replica object, for the isolates behind it |
+//! | [`Follower::relay`] | answers followers from a follower: a replica object, for the isolates behind it |
 //! | [`Follower`] | position, versions of pages, pins; applies what comes |
 //! | [`ReplicaReader`] | pages for SQLite; fetches what is missing, with what is likely to be next |
 //! | [`PageCache`] | versions of pages in memory, of all followers together |
@@ -18,16 +18,20 @@ pub mod btree;
 mod cache;
 mod follower;
 mod held;
+mod pin;
 mod prefetch;
 mod reader;
 mod relay;
+#[cfg(test)]
+pub(crate) mod simulation;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use cache::{PageCache, Version};
-pub use follower::{Applied, Asked, Follower, Pin, SharedFollower};
+pub use follower::{Applied, Asked, Follower, SharedFollower};
 pub use held::{HeldPages, PageShelf};
+pub use pin::Pin;
 pub use reader::{Fetcher, ReplicaReader};
 pub use relay::Relayed;
 pub use source::Source;

@@ -42,21 +42,21 @@ impl Trail {
             }
         }
         let children = btree::children(pgno, image);
+        self.parents.retain(|parent| parent.pgno != pgno);
         if !children.is_empty() {
-            self.parents.retain(|parent| parent.pgno != pgno);
             self.parents.truncate(PARENTS - 1);
             self.parents.push_front(Parent { pgno, children, last: None, window: 0 });
         }
     }
 
-    /// The pages to fetch when `pgno` is missing: itself first.
+    /// The pages to fetch when `pgno` is missing: itself first, and no page that is not there. The trail may be that of another state.
     pub(super) fn window(&mut self, pgno: Pgno, page_count: u32) -> Vec<Pgno> {
         let sibling = self.parents.iter_mut().find_map(|parent| parent.index_of(pgno).map(|index| (parent, index)));
         if let Some((parent, index)) = sibling {
             let in_order = index.checked_sub(1).is_some_and(|elder| parent.last == Some(elder));
             parent.window = if in_order { (parent.window + 1).min(WINDOWS.len() - 1) } else { 0 };
             let end = (index + WINDOWS[parent.window]).min(parent.children.len());
-            return parent.children[index..end].to_vec();
+            return parent.children[index..end].iter().copied().filter(|child| child.0 <= page_count).collect();
         }
         let follows = self.last.is_some_and(|last| last.0 + 1 == pgno.0);
         let window = if follows { WINDOWS[(self.run + 1).min(WINDOWS.len() - 1)] as u32 } else { 1 };
@@ -72,5 +72,32 @@ impl Parent {
             return Some(next);
         }
         self.children.iter().position(|child| *child == pgno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An interior page of a table with these children.
+    fn interior(children: &[u8]) -> Vec<u8> {
+        let (last, cells) = children.split_last().unwrap();
+        let mut image = vec![0; 512];
+        (image[0], image[4], image[11]) = (5, cells.len() as u8, *last);
+        for (cell, child) in cells.iter().enumerate() {
+            image[13 + 2 * cell] = 100 + 4 * cell as u8;
+            image[103 + 4 * cell] = *child;
+        }
+        image
+    }
+
+    #[test]
+    fn pages_that_are_not_there_are_not_fetched() {
+        let mut trail = Trail::default();
+        trail.saw(Pgno(2), &interior(&[3, 4, 0, 5, 6, 7]));
+        trail.saw(Pgno(3), &[0; 512]);
+        assert_eq!(trail.window(Pgno(4), 6), [4, 5, 6].map(Pgno), "neither 0, nor one beyond the end");
+        trail.saw(Pgno(2), &[0; 512]);
+        assert_eq!(trail.window(Pgno(5), 6), [Pgno(5)], "page 2 is no parent any more");
     }
 }

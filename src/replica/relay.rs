@@ -8,27 +8,17 @@
 
 use super::btree;
 use super::follower::Follower;
-use super::source::FEW_CHILDREN;
+use super::source::{ANSWER_BYTES, FEW_CHILDREN};
 use crate::commit::{Frame, State};
 use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
 use crate::page::Pgno;
-use crate::position::Position;
+use crate::position::{DatabaseId, Position};
 use crate::store::StoreError;
 use crate::txid::Txid;
 use std::collections::VecDeque;
 
 /// Bytes of commits that are kept for followers.
-const KEPT_BYTES: usize = 2 << 20;
-
-/// The commits that a replica took last, and what it answers from them.
-#[derive(Default)]
-pub(super) struct Relay {
-    /// Dense, up to the replica's position.
-    recent: VecDeque<LoggedCommit>,
-    /// The state before the first of them.
-    before: Option<Position>,
-    bytes: usize,
-}
+const KEPT_BYTES: usize = if cfg!(test) { 12_000 } else { 2 << 20 };
 
 /// What a relay does with a question.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,48 +33,69 @@ pub enum Relayed {
     PassOn,
 }
 
-impl Relay {
-    /// The replica has taken a commit.
-    pub(super) fn took(&mut self, after: Position, commit: &LoggedCommit) {
-        if self.position() != Some(after) {
-            *self = Relay { before: Some(after), ..Relay::default() };
-        }
+/// The commits that a replica took last, for those behind it: dense, up to its position.
+#[derive(Default)]
+pub(super) struct Recent {
+    commits: VecDeque<LoggedCommit>,
+    /// The state before the first of them.
+    before: Option<Position>,
+    bytes: usize,
+}
+
+impl Recent {
+    /// None yet, after `before`.
+    pub(super) fn begin(before: Option<Position>) -> Recent {
+        Recent { before, ..Recent::default() }
+    }
+
+    /// The next one.
+    pub(super) fn push(&mut self, commit: &LoggedCommit) {
         self.bytes += size(commit);
-        self.recent.push_back(commit.clone());
+        self.commits.push_back(commit.clone());
         while self.bytes > KEPT_BYTES {
-            let Some(oldest) = self.recent.pop_front() else { break };
+            let Some(oldest) = self.commits.pop_front() else { break };
             self.bytes -= size(&oldest);
             self.before = Some(oldest.state.position());
         }
     }
 
-    fn position(&self) -> Option<Position> {
-        self.recent.back().map(|commit| commit.state.position()).or(self.before)
+    /// The commits after a position that is known here.
+    fn after(&self, after: Position) -> Option<impl Iterator<Item = &LoggedCommit>> {
+        let known =
+            if self.before == Some(after) { 0 } else { self.commits.iter().position(|commit| commit.state.position() == after)? + 1 };
+        Some(self.commits.iter().skip(known))
     }
 
-    /// Answers a question, or says what is needed for that. `last_try`: what can be had was had.
-    pub(super) fn answer(&self, follower: &mut Follower, question: &Message, now_ms: u64, last_try: bool) -> Result<Relayed, StoreError> {
-        let Some((database, state)) = follower.state() else { return Ok(Relayed::PassOn) };
-        let foreign = question.database != database && question.database.0 != 0;
+    fn state_at(&self, at: Position) -> Option<State> {
+        self.commits.iter().map(|commit| commit.state).find(|state| state.position() == at)
+    }
+}
+
+impl Follower {
+    /// Answers a question of a follower behind this one, or says what is needed for that. `final_try`: what can be had was had.
+    pub fn relay(&mut self, question: &Message, now_ms: u64, final_try: bool) -> Result<Relayed, StoreError> {
+        let Some((database, state)) = self.state() else { return Ok(Relayed::PassOn) };
+        let foreign = question.database != database && question.database != DatabaseId::NONE;
         match &question.body {
             _ if foreign => Ok(Relayed::PassOn),
-            Body::Pull(pull) => Ok(self.pull(follower, &state, pull, now_ms, last_try)),
-            Body::Fetch(fetch) => self.fetch(follower, fetch, last_try),
+            Body::Pull(pull) => Ok(self.relay_pull(&state, pull, now_ms, final_try)),
+            Body::Fetch(fetch) => self.relay_fetch(&state, fetch, final_try),
             _ => Ok(Relayed::PassOn),
         }
     }
 
-    fn pull(&self, follower: &Follower, state: &State, pull: &Pull, now_ms: u64, last_try: bool) -> Relayed {
+    fn relay_pull(&self, state: &State, pull: &Pull, now_ms: u64, final_try: bool) -> Relayed {
         let Some(after) = pull.after else { return Relayed::PassOn };
         let behind = after.txid.max(pull.wanted) > state.txid;
-        let Some(staleness) = follower.staleness_ms(now_ms) else { return Relayed::PullFirst };
-        if behind && !last_try {
+        let age_ms = self.staleness_ms(now_ms).and_then(|staleness| u32::try_from(staleness).ok());
+        if (behind || age_ms.is_none()) && !final_try {
             return Relayed::PullFirst;
         }
+        let Some(age_ms) = age_ms else { return Relayed::PassOn };
         if after.txid > state.txid {
             return Relayed::PassOn;
         }
-        let Some(commits) = self.after(after, state) else { return Relayed::PassOn };
+        let Some(commits) = self.recent().and_then(|recent| recent.after(after)) else { return Relayed::PassOn };
         let mut bytes = 0;
         let fits = |commit: &&LoggedCommit| {
             let fits = bytes <= pull.max_bytes as usize;
@@ -92,30 +103,21 @@ impl Relay {
             fits
         };
         let commits = commits.take_while(fits).map(|commit| if pull.images { commit.clone() } else { numbers_only(commit) }).collect();
-        let segment = Segment { head: *state, age_ms: u32::try_from(staleness).unwrap_or(u32::MAX), after, commits };
-        Relayed::Say(Message { database: follower.database(), body: Body::Commits(segment) })
+        let segment = Segment { head: *state, age_ms, after, commits };
+        Relayed::Say(Message { database: self.database(), body: Body::Commits(segment) })
     }
 
-    /// The commits after a position that is known here.
-    fn after(&self, after: Position, state: &State) -> Option<impl Iterator<Item = &LoggedCommit>> {
-        let known = if after == state.position() {
-            self.recent.len()
-        } else if self.before == Some(after) {
-            0
-        } else {
-            self.recent.iter().position(|commit| commit.state.position() == after)? + 1
-        };
-        (self.position() == Some(state.position()) || after == state.position()).then(|| self.recent.iter().skip(known))
-    }
-
-    fn fetch(&self, follower: &mut Follower, fetch: &Fetch, last_try: bool) -> Result<Relayed, StoreError> {
-        let Some(state) = self.state_at(follower, fetch.at) else { return Ok(Relayed::PassOn) };
+    fn relay_fetch(&mut self, state: &State, fetch: &Fetch, final_try: bool) -> Result<Relayed, StoreError> {
+        let known = if state.position() == fetch.at { Some(*state) } else { self.recent().and_then(|recent| recent.state_at(fetch.at)) };
+        let Some(state) = known else { return Ok(Relayed::PassOn) };
         let at = state.txid;
-        let (mut frames, mut missing) = (Vec::new(), Vec::new());
+        let (mut frames, mut missing, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut children = Vec::new();
         for pgno in fetch.pages.iter().copied().filter(|pgno| *pgno != state.page_size.lock_page()) {
-            match frame(follower, pgno, at)? {
+            match frame(self, pgno, at)? {
+                Some(_) if bytes > ANSWER_BYTES => break,
                 Some((frame, few)) => {
+                    bytes += frame.stored.len();
                     frames.push(frame);
                     children.extend(few);
                 }
@@ -123,27 +125,18 @@ impl Relay {
             }
         }
         if !missing.is_empty() {
-            if last_try {
+            if final_try {
                 return Ok(Relayed::PassOn);
             }
             let body = Body::Fetch(Fetch { at: fetch.at, pages: missing });
-            return Ok(Relayed::FetchFirst(Message { database: follower.database(), body }));
+            return Ok(Relayed::FetchFirst(Message { database: self.database(), body }));
         }
         for child in children {
-            if follower.holds(child, at) && !fetch.pages.contains(&child) {
-                frames.extend(frame(follower, child, at)?.map(|(frame, _)| frame));
+            if bytes <= ANSWER_BYTES && self.holds(child, at) && !fetch.pages.contains(&child) {
+                frames.extend(frame(self, child, at)?.map(|(frame, _)| frame));
             }
         }
-        Ok(Relayed::Say(Message { database: follower.database(), body: Body::Pages(Pages { state, frames }) }))
-    }
-
-    /// The state at a position, if it is known here.
-    fn state_at(&self, follower: &Follower, at: Position) -> Option<State> {
-        let (_, state) = follower.state()?;
-        if state.position() == at {
-            return Some(state);
-        }
-        self.recent.iter().map(|commit| commit.state).find(|state| state.position() == at)
+        Ok(Relayed::Say(Message { database: self.database(), body: Body::Pages(Pages { state, frames }) }))
     }
 }
 

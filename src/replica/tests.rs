@@ -1,14 +1,18 @@
-//! A follower over a store, call by call. Faults, clocks and sessions are the simulator's (`tests/simulation.rs`).
+//! A follower over a store, call by call. Faults, clocks and sessions are the simulator's (`simulation`).
 
 use super::*;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
-use crate::commit_log::{Body, Message};
+use crate::commit_log::{Body, Changed, LoggedCommit, Message, Segment, StoredFrame};
 use crate::page::{PageSize, Pgno};
-use crate::store::{HostSql, MemoryStore, PageReader, PageStore};
+use crate::position::DatabaseId;
+use crate::store::durable::Sql;
+use crate::store::{Fault, FaultySql, HostSql, MemoryStore, PageReader, PageStore};
 use crate::txid::Txid;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+
+const ID: DatabaseId = DatabaseId(7);
 
 fn append(store: &MemoryStore, pages: &[(u32, u8)], page_count: u32) {
     let base = store.head();
@@ -40,7 +44,7 @@ fn follower() -> SharedFollower {
 
 fn pull(follower: &SharedFollower, store: &MemoryStore, images: bool) -> Result<Applied, ReplicaError> {
     let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, images, 1 << 20);
-    let answer = Source::new(store).answer(&question.encode());
+    let answer = Source::new(store, ID).answer(&question.encode());
     follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap())
 }
 
@@ -52,7 +56,7 @@ struct Direct {
 impl Fetcher for Direct {
     fn fetch(&self, question: &Message) -> Result<Message, crate::store::StoreError> {
         self.fetches.set(self.fetches.get() + 1);
-        Ok(Message::decode(&Source::new(&*self.store).answer(&question.encode())).unwrap())
+        Ok(Message::decode(&Source::new(&*self.store, ID).answer(&question.encode())).unwrap())
     }
 
     fn wait(&self) -> Result<bool, crate::store::StoreError> {
@@ -62,12 +66,18 @@ impl Fetcher for Direct {
     fn wake(&self) {}
 }
 
+/// A follower with a shelf in this storage.
+fn with_shelf(sql: impl Sql + 'static) -> SharedFollower {
+    let cache = Rc::new(RefCell::new(PageCache::new(1 << 20)));
+    Rc::new(RefCell::new(Follower::with_shelf(cache, Box::new(HeldPages::open(sql, 1 << 20).unwrap()))))
+}
+
 /// Reads pages through a follower, fetching what it lacks, and compares each with the store.
 fn read_all(follower: &SharedFollower, store: &Rc<MemoryStore>) -> u32 {
     let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
     let reader = ReplicaReader::new(follower.clone());
     let pin = follower.borrow().pin().unwrap();
-    reader.begin(store.id(), pin.state(), Some(direct.clone()));
+    reader.begin(ID, pin.state(), Some(direct.clone()));
     let at = pin.state().txid;
     for pgno in 1..=pin.state().page_count {
         let (mut image, mut expected) = ([0; 512], [0; 512]);
@@ -124,22 +134,9 @@ fn another_checksum_at_the_same_txid_throws_the_pages_away() {
     let other = MemoryStore::new();
     append(&other, &[(1, 7)], 1);
     append(&other, &[(1, 8)], 1);
-    let (asked, mut question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
-    question.database = other.id();
-    let answer = Message::decode(&Source::new(&other).answer(&question.encode())).unwrap();
-    assert_eq!(follower.borrow_mut().answered(asked, answer), Ok(Applied::Restarted));
+    assert_eq!(pull(&follower, &other, true), Ok(Applied::Restarted));
     assert!(follower.borrow_mut().take_events()[0].contains("another state at its position"));
     read_all(&follower, &Rc::new(other));
-}
-
-#[test]
-fn another_database_of_the_same_name_is_begun_anew() {
-    let (store, other) = (source(), source());
-    let follower = follower();
-    pull(&follower, &store, true).unwrap();
-    assert_eq!(pull(&follower, &other, true), Ok(Applied::Restarted));
-    assert!(follower.borrow_mut().take_events()[0].contains("another database"));
-    read_all(&follower, &other);
 }
 
 #[test]
@@ -149,10 +146,10 @@ fn doubled_and_late_commits_change_nothing_and_a_gap_is_noticed() {
     pull(&follower, &store, true).unwrap();
     let position = follower.borrow().state().unwrap().1.position();
     append(&store, &[(2, 21)], 4);
-    let early = Source::new(&*store).news(position).unwrap().unwrap();
+    let early = Source::new(&*store, ID).news(position).unwrap().unwrap();
     append(&store, &[(2, 22)], 4);
     let middle = store.state(Txid(3)).unwrap().position();
-    let late = Source::new(&*store).news(middle).unwrap().unwrap();
+    let late = Source::new(&*store, ID).news(middle).unwrap().unwrap();
     assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Gap));
     assert_eq!(follower.borrow_mut().told(early.clone()), Ok(Applied::Current));
     assert_eq!(follower.borrow_mut().told(late.clone()), Ok(Applied::Current));
@@ -170,7 +167,7 @@ fn a_forged_checksum_in_a_commit_is_noticed_where_all_its_pages_are_held() {
     read_all(&follower, &store);
     append(&store, &[(2, 21)], 4);
     let position = follower.borrow().state().unwrap().1.position();
-    let mut news = Source::new(&*store).news(position).unwrap().unwrap();
+    let mut news = Source::new(&*store, ID).news(position).unwrap().unwrap();
     if let Body::Commits(segment) = &mut news.body {
         segment.commits[0].state.checksum = Checksum(5);
     }
@@ -182,11 +179,7 @@ fn a_forged_checksum_in_a_commit_is_noticed_where_all_its_pages_are_held() {
 fn a_shelf_survives_a_restart_and_notices_damage() {
     let store = source();
     let sql = Rc::new(HostSql::in_memory().unwrap());
-    let open = || {
-        let cache = Rc::new(RefCell::new(PageCache::new(1 << 20)));
-        let shelf = HeldPages::open(sql.clone(), 1 << 20).unwrap();
-        Rc::new(RefCell::new(Follower::with_shelf(cache, Box::new(shelf))))
-    };
+    let open = || with_shelf(sql.clone());
     let follower = open();
     pull(&follower, &store, true).unwrap();
     read_all(&follower, &store);
@@ -206,4 +199,126 @@ fn a_shelf_survives_a_restart_and_notices_damage() {
     assert!(follower.borrow_mut().take_events()[0].contains("is damaged"));
     assert_eq!(pull(&follower, &store, true), Ok(Applied::Restarted));
     read_all(&follower, &store);
+}
+
+#[test]
+fn a_relay_that_has_not_heard_from_the_primary_passes_on_after_its_last_try() {
+    let store = source();
+    let sql = Rc::new(HostSql::in_memory().unwrap());
+    let follower = with_shelf(sql.clone());
+    pull(&follower, &store, true).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    follower.borrow().flush().unwrap();
+    let again = with_shelf(sql);
+    assert_eq!(again.borrow_mut().relay(&question, 0, false), Ok(Relayed::PullFirst));
+    assert_eq!(again.borrow_mut().relay(&question, 0, true), Ok(Relayed::PassOn));
+}
+
+#[test]
+fn a_query_whose_database_was_replaced_gets_an_error_and_no_page_of_the_new_one() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
+    let reader = ReplicaReader::new(follower.clone());
+    let pin = follower.borrow().pin().unwrap();
+    reader.begin(ID, pin.state(), Some(direct));
+    let other = MemoryStore::new();
+    append(&other, &[(1, 7), (2, 8)], 2);
+    append(&other, &[(1, 9)], 2);
+    append(&other, &[(1, 10)], 2);
+    let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let answer = Source::new(&other, DatabaseId(8)).answer(&question.encode());
+    assert_eq!(follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap()), Ok(Applied::Restarted));
+    let error = reader.read_page(Pgno(1), Txid(2), &mut [0; 512]).unwrap_err();
+    assert!(error.to_string().contains("begun anew"), "{error}");
+    assert_eq!(follower.borrow_mut().read(Pgno(1), Txid(4)), Ok(None), "beyond its position it knows nothing");
+}
+
+#[test]
+fn a_page_that_is_evicted_at_once_is_read_all_the_same() {
+    let store = source();
+    let follower = Rc::new(RefCell::new(Follower::new(Rc::new(RefCell::new(PageCache::new(600))))));
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+}
+
+#[test]
+fn storage_that_fails_never_leaves_the_shelf_ahead_of_the_position() {
+    let store = source();
+    let fault = Fault::default();
+    let follower = with_shelf(FaultySql::new(Rc::new(HostSql::in_memory().unwrap()), fault.clone()));
+    pull(&follower, &store, true).unwrap();
+    let other = MemoryStore::new();
+    append(&other, &[(1, 7), (2, 8)], 2);
+    for operation in 1..8 {
+        fault.stop_at(operation);
+        let (asked, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+        let answer = Source::new(&other, DatabaseId(8)).answer(&question.encode());
+        let restarted = follower.borrow_mut().answered(asked, Message::decode(&answer).unwrap());
+        fault.clear();
+        if restarted.is_ok() {
+            break;
+        }
+        assert_eq!(follower.borrow().state(), None);
+        assert_eq!(follower.borrow_mut().read(Pgno(1), Txid(1)), Ok(None));
+        pull(&follower, &store, true).unwrap();
+        read_all(&follower, &store);
+    }
+}
+
+#[test]
+fn a_restart_that_comes_late_does_not_take_the_position_back() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    append(&store, &[(2, 21)], 4);
+    let late = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let position = follower.borrow().state().unwrap().1.position();
+    store.prune(Txid(3)).unwrap();
+    let restart = Message::decode(&Source::new(&*store, ID).answer(&late.1.encode())).unwrap();
+    assert!(matches!(restart.body, Body::Restart(_)));
+    append(&store, &[(2, 22)], 4);
+    let commits = [Txid(3), Txid(4)].map(|txid| {
+        let frame = Frame::new(Pgno(2), vec![19 + txid.0 as u8 - 1; 512].into());
+        LoggedCommit { state: store.state(txid).unwrap(), pages: Changed::Images(vec![StoredFrame::pack(&frame)]) }
+    });
+    let segment = Segment { head: store.head(), age_ms: 0, after: position, commits: commits.into() };
+    let told = follower.borrow_mut().told(Message { database: ID, body: Body::Commits(segment) });
+    assert_eq!(told, Ok(Applied::Current));
+    assert_eq!(follower.borrow_mut().answered(late.0, restart), Ok(Applied::Behind));
+    assert_eq!(follower.borrow().txid(), Txid(4));
+    read_all(&follower, &store);
+}
+
+#[test]
+fn a_commit_that_is_too_large_for_an_answer_comes_as_page_numbers() {
+    let store = source();
+    let follower = follower();
+    pull(&follower, &store, true).unwrap();
+    let noise: Vec<Frame> = (1..=40)
+        .map(|pgno| {
+            let image: Vec<u8> = (0..64).flat_map(|word| Checksum::of_page(Pgno(word), &[pgno as u8]).0.to_be_bytes()).collect();
+            Frame::new(Pgno(pgno), image.into())
+        })
+        .collect();
+    let checksum = noise.iter().fold(Checksum::EMPTY, |sum, frame| Checksum(sum.0 ^ frame.checksum.0));
+    let state = State { txid: store.head().txid.next(), page_count: 40, checksum, ..store.head() };
+    store.append(&Commit { state, frames: noise }).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let answer = Source::new(&*store, ID).answer(&question.encode());
+    assert!(answer.len() < 1_000, "{} bytes", answer.len());
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Current));
+    read_all(&follower, &store);
+}
+
+#[test]
+fn an_age_that_does_not_fit_is_not_told_as_a_smaller_one() {
+    let store = source();
+    let follower = with_shelf(Rc::new(HostSql::in_memory().unwrap()));
+    pull(&follower, &store, true).unwrap();
+    let (_, question) = follower.borrow().pull(0, Txid::EMPTY, true, 1 << 20);
+    let month = |months: u64| months * 30 * 24 * 60 * 60 * 1_000;
+    assert!(matches!(follower.borrow_mut().relay(&question, month(1), true), Ok(Relayed::Say(_))));
+    assert_eq!(follower.borrow_mut().relay(&question, month(2), true), Ok(Relayed::PassOn));
 }

@@ -16,7 +16,7 @@ pub mod suite;
 pub use durable::DurableStore;
 #[cfg(not(target_arch = "wasm32"))]
 pub use durable::HostSql;
-pub use faulty::{Fault, FaultySql, FaultyStore};
+pub use faulty::{Fault, FaultySql, FaultyStore, INJECTED};
 pub use memory::MemoryStore;
 pub use reader::PageReader;
 

@@ -66,7 +66,7 @@ impl Database {
 
     /// Answers a question of the commit log, whatever it is.
     pub fn follow(&self, question: &[u8]) -> Result<Vec<u8>, JsError> {
-        self.with_engine(|engine| Source::new(&**engine.store()).answer(question)).map_err(js_error)
+        self.with_engine(|engine| source(engine).answer(question)).map_err(js_error)
     }
 
     /// The newest position, as bytes.
@@ -77,7 +77,7 @@ impl Database {
     /// The commits after a position, for a follower that did not ask. Undefined: there are none, or not all of them.
     pub fn news(&self, after: &[u8]) -> Result<Option<Vec<u8>>, JsError> {
         let Ok(after) = after.try_into().map(Position::from_bytes) else { return Ok(None) };
-        let news = self.with_engine(|engine| Source::new(&**engine.store()).news(after)).and_then(|news| news).map_err(js_error)?;
+        let news = self.with_engine(|engine| source(engine).news(after)).and_then(|news| news).map_err(js_error)?;
         Ok(news.map(|news| news.encode()))
     }
 
@@ -154,6 +154,11 @@ impl Database {
         engine.take_if(|engine| engine.store_failed());
         answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
     }
+}
+
+/// What followers ask.
+fn source(engine: &Engine) -> Source<'_> {
+    Source::new(&**engine.store(), engine.store().id())
 }
 
 /// What a thrown value says.
