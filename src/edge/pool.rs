@@ -22,7 +22,7 @@ pub(super) struct Connection {
 /// What the pool gives for a query.
 pub(super) enum Taken {
     /// A connection that is open.
-    Connection(Connection),
+    Connection(Box<Connection>),
     /// One may be opened, with these limits. Opening it reads pages, so it may wait, and nobody holds the pool meanwhile.
     Right(Limits),
     /// Too many are busy.
@@ -37,7 +37,7 @@ impl Connection {
         database: DatabaseId,
         state: State,
         fetcher: Option<Rc<dyn Fetcher>>,
-    ) -> Option<Result<Connection, Error>> {
+    ) -> Option<Result<Box<Connection>, Error>> {
         match taken {
             Taken::None => None,
             Taken::Connection(connection) => {
@@ -49,7 +49,7 @@ impl Connection {
                 let pages = Rc::new(ReplicaReader::new(follower.clone()));
                 pages.begin(database, state, fetcher);
                 let reader = Reader::open(pages.clone(), state, &limits);
-                Some(reader.map(|reader| Connection { reader, pages, follower: follower.clone() }))
+                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone() })))
             }
         }
     }
@@ -57,7 +57,7 @@ impl Connection {
 
 pub(super) struct Pool {
     /// The one used last stands last.
-    idle: VecDeque<Connection>,
+    idle: VecDeque<Box<Connection>>,
     busy: usize,
     budget: Budget,
 }
@@ -81,7 +81,7 @@ impl Pool {
     }
 
     /// Takes a connection back.
-    pub(super) fn put(&mut self, connection: Connection) {
+    pub(super) fn put(&mut self, connection: Box<Connection>) {
         self.busy -= 1;
         self.idle.push_back(connection);
         if self.idle.len() > self.budget.idle_connections {

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 /// Replicas that are remembered; the pages of others are forgotten when their room is needed.
-const REPLICAS: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+const REPLICAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 /// Longer requests are no reads worth looking at twice.
 const LONGEST_REQUEST: usize = 64 << 10;
 /// What a query may spend on missing pages in an isolate.
