@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::crashing::{Step, crash_everywhere, fails, sql};
+use common::crashing::{Setting, Step, crash_everywhere, fails, sql};
 use littoral::engine::Statement;
 
 const STEPS: [(&str, Step); 3] = [
@@ -26,5 +26,5 @@ const STEPS: [(&str, Step); 3] = [
 
 #[test]
 fn after_a_failure_with_a_cache_of_two_pages_exactly_the_acknowledged_commits_are_found() {
-    crash_everywhere(&STEPS, 8 << 10, |_, _| {});
+    crash_everywhere(&STEPS, &Setting { cache_bytes: 8 << 10, ..Setting::default() }, |_, _| {});
 }

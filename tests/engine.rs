@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Fixture, run, run_err, values};
+use common::{Fixture, prune, run, run_err, values};
 use littoral::engine::{Database, Error, Limits, Point, ResultSet, Statement, Value};
 use littoral::store::DurableStore;
 use littoral::store::durable::HostSql;
@@ -179,7 +179,7 @@ fn the_past_is_found_by_time_and_by_bookmark() {
     assert_eq!(seen(Point::Time(9_999)).unwrap(), Value::Integer(3_000));
     let head = db.database.state();
     assert!(db.database.at(Point::Time(999)).unwrap().run::<ResultSet>(&count).unwrap_err().to_string().starts_with("no such table"));
-    let oldest = db.database.store().prune(head.txid).unwrap();
+    let oldest = prune(&**db.database.store(), head.txid);
     assert!(oldest.0 > 1_000);
     let error = db.database.at(Point::Time(1_001)).err().unwrap();
     let oldest = db.database.store().state(oldest).unwrap().bookmark();

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Fixture, assert_sound, noise, plain_message, plain_values};
+use common::{Fixture, assert_sound, noise, plain_message, plain_values, prune};
 use littoral::engine::{Call, CallResult, Error, Limits, ResultSet, Statement, Value};
 use littoral::store::DurableStore;
 use littoral::store::durable::HostSql;
@@ -228,7 +228,7 @@ fn run_both(steps: &[Step]) {
             }
             Step::Reopen => db = open(),
             Step::Prune => {
-                let oldest = db.database.store().prune(db.database.state().txid).unwrap();
+                let oldest = prune(&**db.database.store(), db.database.state().txid);
                 remembered.retain(|(txid, _)| *txid >= oldest);
             }
         }

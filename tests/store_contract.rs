@@ -79,6 +79,37 @@ fn a_newer_schema_is_refused_and_untouched() {
 }
 
 #[test]
+fn storage_of_schema_1_is_brought_forward() {
+    for pruned in [false, true] {
+        let damaged = Damaged::new();
+        let mut db = damaged.open();
+        let head = db.database.state();
+        if pruned {
+            common::prune(&**db.database.store(), head.txid);
+        }
+        run(&mut db, "INSERT INTO b VALUES (6, 'later')", vec![]);
+        let (head, oldest) = (db.database.state(), db.database.store().oldest());
+        let dump = db.database.dump().unwrap();
+        let log = db.database.store().log_after(oldest, 1_000).unwrap();
+        let back = "CREATE TABLE folds_1 (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL); \
+                    INSERT INTO folds_1 SELECT number, txid, bytes FROM folds WHERE number > 0; DROP TABLE folds; \
+                    ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; DELETE FROM littoral WHERE key <> 'schema'; \
+                    UPDATE littoral SET value = 1 WHERE key = 'schema'";
+        damaged.sql.connection().execute_batch(back).unwrap();
+        let mut db = damaged.open();
+        assert_eq!((db.database.state(), db.database.store().oldest()), (head, oldest));
+        assert_eq!(db.database.store().exact_from(), oldest);
+        assert_eq!(db.database.dump().unwrap(), dump);
+        assert!(db.database.store().log_after(oldest, 1_000).unwrap() == log);
+        run(&mut db, "INSERT INTO b VALUES (7, 'newer')", vec![]);
+        let head = db.database.state().txid;
+        assert_eq!(common::prune(&**db.database.store(), head), head);
+        common::assert_sound(&db.database);
+        assert_eq!(damaged.count("SELECT count(*) FROM pages"), i64::from(db.database.state().page_count));
+    }
+}
+
+#[test]
 fn tables_of_the_runtime_are_not_somebody_elses() {
     let sql = HostSql::in_memory().unwrap();
     sql.connection().execute_batch("CREATE TABLE _cf_KV (key, value)").unwrap();

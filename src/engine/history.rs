@@ -1,24 +1,30 @@
-//! How long past states are kept: a step of pruning now and then, and the states that open snapshots hold.
+//! How long past states are kept, how densely, and the states that open snapshots hold.
 //!
-//! **Invariant:** a state that a snapshot reads is kept until the snapshot is dropped.
+//! States are pruned and thinned in small steps: [`History::maintain`] does one, whoever calls it. Writers drop history themselves only
+//! while it is larger than it may be.
 //!
-//! **Not here:** what pruning does (`store`).
+//! **Invariants**
+//! 1. A state that a snapshot reads is kept until the snapshot is dropped.
+//! 2. History beyond its bytes is dropped twice as fast as it grows.
+//!
+//! **Not here:** what pruning and thinning do (`store`).
 
 use super::Limits;
 use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// Commits between two steps. A step drops at most twice as many, so pruning keeps up and never takes long.
-const COMMITS_BETWEEN_STEPS: u64 = 1_024;
+/// Milliseconds between one time of maintenance and the next: being on time is worth less than the wake-ups it takes.
+const PAUSE_MS: u64 = 5 * 60 * 1000;
 
 /// What is kept of a database's past.
 #[derive(Default)]
 pub(super) struct History {
     pinned: Rc<RefCell<BTreeMap<Txid, usize>>>,
-    last_step: Txid,
+    /// Bytes of history when a writer looked last.
+    bytes: Option<u64>,
 }
 
 /// Keeps a state for as long as it lives.
@@ -34,20 +40,37 @@ impl History {
         Pin { txid, pinned: self.pinned.clone() }
     }
 
-    /// Whether a step of pruning is due.
-    pub(super) fn step_is_due(&self, head: Txid) -> bool {
-        head.0 >= self.last_step.0 + COMMITS_BETWEEN_STEPS
+    /// Does a small step of pruning or thinning, if there is one to do. Returns when to call again: at once, if that is not later than
+    /// `now_ms`; `None`: not before the next commit.
+    pub(super) fn maintain(&self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        let head = store.head().txid;
+        let pinned: BTreeSet<Txid> = self.pinned.borrow().keys().copied().collect();
+        let since = |ms: u64| store.txid_at(now_ms.saturating_sub(ms));
+        let expired = if store.history_bytes()? > limits.history_bytes { head } else { since(limits.history_ms)? };
+        let kept = pinned.first().copied().unwrap_or(head);
+        if store.prune(expired.min(kept))? || store.thin(since(limits.history_exact_ms)?, limits.history_step_ms, &pinned)? {
+            return Ok(Some(now_ms));
+        }
+        let pruned = store.next_kept(store.oldest())?.map(|next| next.time_ms.saturating_add(limits.history_ms));
+        let stays_exact_ms = limits.history_exact_ms.saturating_add(limits.history_step_ms);
+        let thinned = store.next_kept(store.exact_from())?.map(|next| next.time_ms.saturating_add(stays_exact_ms));
+        Ok(pruned.into_iter().chain(thinned).min().map(|due| due.max(now_ms + PAUSE_MS)))
     }
 
-    /// Prunes a step.
-    pub(super) fn step(&mut self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<(), StoreError> {
-        let head = store.head().txid;
-        self.last_step = head;
-        let expired = store.txid_at(now_ms.saturating_sub(limits.history_ms))?;
-        let wanted = if store.history_bytes()? > limits.history_bytes { head } else { expired };
-        let pinned = self.pinned.borrow().first_key_value().map_or(head, |(txid, _)| *txid);
-        let step = Txid(store.oldest().0 + 2 * COMMITS_BETWEEN_STEPS);
-        store.prune(wanted.min(pinned).min(step)).map(drop)
+    /// Whether a writer has to drop history.
+    pub(super) fn is_too_large(&self, store: &dyn PageStore, limits: &Limits) -> bool {
+        store.history_bytes().is_ok_and(|bytes| bytes > limits.history_bytes)
+    }
+
+    /// Drops history beyond its bytes, as far as its growth since the last time demands.
+    pub(super) fn shrink(&mut self, store: &dyn PageStore, limits: &Limits) -> Result<(), StoreError> {
+        let bytes = store.history_bytes()?;
+        let grown = bytes - self.bytes.unwrap_or(bytes).min(bytes);
+        let wanted = limits.history_bytes.max(bytes.saturating_sub(2 * grown));
+        let before = self.pinned.borrow().first_key_value().map_or(store.head().txid, |(txid, _)| *txid);
+        while store.history_bytes()? > wanted && store.prune(before)? {}
+        self.bytes = Some(store.history_bytes()?);
+        Ok(())
     }
 }
 

@@ -49,6 +49,10 @@ pub struct Limits {
     pub history_ms: u64,
     /// Bytes that past states may take; the oldest are dropped first.
     pub history_bytes: u64,
+    /// Milliseconds for which every past state is kept. Of those before, the last one of each step stays.
+    pub history_exact_ms: u64,
+    /// Milliseconds of a step.
+    pub history_step_ms: u64,
 }
 
 impl Default for Limits {
@@ -72,6 +76,8 @@ impl Default for Limits {
             cached_statements: 100,
             history_ms: 7 * 24 * 60 * 60 * 1000,
             history_bytes: 1 << 30,
+            history_exact_ms: 60 * 60 * 1000,
+            history_step_ms: 60 * 1000,
         }
     }
 }

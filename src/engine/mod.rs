@@ -146,12 +146,23 @@ impl Database {
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
     /// [`Limits::result_bytes`]. Calls without an answer have not run.
     pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
-        // A step that fails leaves more history than wanted, which harms nobody; the next step tries again.
-        let due = self.history.step_is_due(self.store.head().txid);
-        if due {
-            self.past.forget();
-            let _ = self.history.step(&*self.store, &self.limits, (self.clock)());
+        let before = self.store.head().txid;
+        let results = self.answer::<E>(calls);
+        if self.store.head().txid != before {
+            self.keep_within_bytes();
         }
+        results
+    }
+
+    /// A failure leaves more history than wanted, which harms nobody; the next commit tries again.
+    fn keep_within_bytes(&mut self) {
+        if self.history.is_too_large(&*self.store, &self.limits) {
+            self.past.forget();
+            self.store_failed |= self.history.shrink(&*self.store, &self.limits).is_err();
+        }
+    }
+
+    fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
         self.refill_results();
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
@@ -236,6 +247,15 @@ impl Database {
             self.writer = None;
         }
         result
+    }
+
+    /// Does a small step of what keeps the past within its limits, if there is one to do. Returns the time of the next, in milliseconds
+    /// since 1970: at once, if that is not later than `now_ms`; `None`: nothing will be due before the next commit.
+    pub fn maintain(&mut self, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        self.past.forget();
+        let done = self.history.maintain(&*self.store, &self.limits, now_ms);
+        self.store_failed |= done.is_err();
+        done
     }
 
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.

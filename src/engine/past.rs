@@ -1,8 +1,9 @@
 //! Reading the past: the state that a bookmark names, or the one that was there at a time.
 //!
 //! **Invariants**
-//! 1. A bookmark is answered with exactly the state that it names, or with an error.
-//! 2. Snapshots kept here for the next question do not keep history: they are forgotten before each step of pruning.
+//! 1. A bookmark is answered with exactly the state that it names, or, if that was thinned out, with the kept state before it, or with an
+//!    error. [`Snapshot::state`] tells which it was.
+//! 2. Snapshots kept here for the next question do not keep history: they are forgotten before it is pruned or thinned.
 //!
 //! **Not here:** how long the past is kept (`history`).
 
@@ -51,8 +52,8 @@ impl Database {
 
 fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
     match point {
-        Point::Bookmark(bookmark) => match store.state(bookmark.txid) {
-            Ok(state) if state.bookmark() == bookmark => Ok(bookmark.txid),
+        Point::Bookmark(bookmark) => match store.resolve(bookmark.txid) {
+            Ok(txid) if may_name(store, &bookmark, txid).map_err(Error::store)? => Ok(txid),
             Ok(_) | Err(StoreError::Future { .. }) => Err(Error::UnknownBookmark { bookmark, newest: store.head().bookmark() }),
             Err(StoreError::Pruned { .. }) => Err(too_old(store)),
             Err(error) => Err(Error::store(error)),
@@ -63,6 +64,16 @@ fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
             if state.time_ms > time_ms { Err(too_old(store)) } else { Ok(txid) }
         }
     }
+}
+
+/// Whether the bookmark names the state at `kept`, or may name one that was thinned out after it.
+fn may_name(store: &dyn PageStore, bookmark: &Bookmark, kept: Txid) -> Result<bool, StoreError> {
+    let state = store.state(kept)?;
+    if kept == bookmark.txid {
+        return Ok(state.bookmark() == *bookmark);
+    }
+    let next = store.next_kept(kept)?.map_or(u64::MAX, |next| next.time_ms);
+    Ok((state.time_ms..=next).contains(&bookmark.time_ms))
 }
 
 fn too_old(store: &dyn PageStore) -> Error {

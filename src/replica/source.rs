@@ -171,16 +171,21 @@ impl<'a> Source<'a> {
     fn find(&self, point: Point) -> Result<Body, StoreError> {
         match point {
             Point::Time(time_ms) => self.store.txid_at(time_ms).and_then(|txid| self.store.state(txid)).map(Body::Found),
-            Point::At(position) => Ok(match self.known_state(position)? {
-                Ok(state) => Body::Found(state),
-                Err(refused) => refused,
-            }),
+            Point::At(position) => match self.known_state(position) {
+                Ok(Ok(state)) => Ok(Body::Found(state)),
+                Ok(Err(refused)) => Ok(refused),
+                // The kept state before it stands for it.
+                Err(StoreError::Thinned { asked, .. }) => {
+                    self.store.resolve(asked).and_then(|txid| self.store.state(txid)).map(Body::Found)
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 }
 
 fn is_gone(error: &StoreError) -> bool {
-    matches!(error, StoreError::Pruned { .. })
+    matches!(error, StoreError::Pruned { .. } | StoreError::Thinned { .. })
 }
 
 fn refuse(reason: RefusalReason, text: impl Into<String>) -> Body {
@@ -189,7 +194,7 @@ fn refuse(reason: RefusalReason, text: impl Into<String>) -> Body {
 
 fn refuse_error(error: &StoreError) -> Body {
     let reason = match error {
-        StoreError::Pruned { .. } => RefusalReason::Pruned,
+        StoreError::Pruned { .. } | StoreError::Thinned { .. } => RefusalReason::Pruned,
         StoreError::Future { .. } => RefusalReason::Unknown,
         _ => RefusalReason::Failed,
     };

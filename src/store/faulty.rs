@@ -13,6 +13,7 @@ use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
 use std::cell::Cell as Counter;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// When to fail. Clones share one counter.
@@ -129,8 +130,20 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.store.oldest()
     }
 
+    fn exact_from(&self) -> Txid {
+        self.store.exact_from()
+    }
+
     fn state(&self, txid: Txid) -> Result<State, StoreError> {
         self.fault.run(|| self.store.state(txid))
+    }
+
+    fn resolve(&self, txid: Txid) -> Result<Txid, StoreError> {
+        self.fault.run(|| self.store.resolve(txid))
+    }
+
+    fn next_kept(&self, txid: Txid) -> Result<Option<State>, StoreError> {
+        self.fault.run(|| self.store.next_kept(txid))
     }
 
     fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {
@@ -161,8 +174,12 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.log_after(after, max_frames))
     }
 
-    fn prune(&self, before: Txid) -> Result<Txid, StoreError> {
+    fn prune(&self, before: Txid) -> Result<bool, StoreError> {
         self.fault.run(|| self.store.prune(before))
+    }
+
+    fn thin(&self, before: Txid, step_ms: u64, pinned: &BTreeSet<Txid>) -> Result<bool, StoreError> {
+        self.fault.run(|| self.store.thin(before, step_ms, pinned))
     }
 }
 

@@ -2,14 +2,14 @@
 //!
 //! **Not here:** any attempt to be small or to survive.
 
-use super::{PageStore, StoreError, check_kept};
+use super::{PageStore, StoreError, check_kept, check_whole, same_step};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
@@ -20,6 +20,8 @@ pub struct MemoryStore(RefCell<Inner>);
 struct Inner {
     id: DatabaseId,
     oldest: Txid,
+    exact_from: Txid,
+    /// The commits of the kept states.
     log: BTreeMap<Txid, Commit>,
     versions: BTreeMap<Pgno, BTreeMap<Txid, Version>>,
 }
@@ -33,6 +35,20 @@ struct Version {
 impl Default for MemoryStore {
     fn default() -> MemoryStore {
         MemoryStore::new()
+    }
+}
+
+impl Inner {
+    /// Drops the versions that no kept state needs.
+    fn drop_versions(&mut self) {
+        for versions in self.versions.values_mut() {
+            let txids: Vec<Txid> = versions.keys().copied().collect();
+            for pair in txids.windows(2) {
+                if self.log.range(pair[0]..pair[1]).next().is_none() {
+                    versions.remove(&pair[0]);
+                }
+            }
+        }
     }
 }
 
@@ -70,9 +86,27 @@ impl PageStore for MemoryStore {
         self.0.borrow().oldest
     }
 
+    fn exact_from(&self) -> Txid {
+        self.0.borrow().exact_from
+    }
+
     fn state(&self, txid: Txid) -> Result<State, StoreError> {
         check_kept(txid, self.oldest(), self.head().txid)?;
-        Ok(self.0.borrow().log.get(&txid).map_or(State::EMPTY, |commit| commit.state))
+        let inner = self.0.borrow();
+        match inner.log.get(&txid) {
+            Some(commit) => Ok(commit.state),
+            None if txid == Txid::EMPTY => Ok(State::EMPTY),
+            None => Err(StoreError::Thinned { asked: txid, exact_from: inner.exact_from }),
+        }
+    }
+
+    fn resolve(&self, txid: Txid) -> Result<Txid, StoreError> {
+        check_kept(txid, self.oldest(), self.head().txid)?;
+        Ok(self.0.borrow().log.range(..=txid).next_back().map_or(Txid::EMPTY, |(txid, _)| *txid))
+    }
+
+    fn next_kept(&self, txid: Txid) -> Result<Option<State>, StoreError> {
+        Ok(self.0.borrow().log.range(txid.next()..).next().map(|(_, commit)| commit.state))
     }
 
     fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError> {
@@ -112,7 +146,7 @@ impl PageStore for MemoryStore {
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
-        check_kept(after, self.oldest(), self.head().txid)?;
+        check_whole(after, self.exact_from(), self.head().txid)?;
         let (mut frames, mut first) = (0, true);
         let inner = self.0.borrow();
         let fits = |commit: &&Commit| {
@@ -122,17 +156,32 @@ impl PageStore for MemoryStore {
         Ok(inner.log.range(after.next()..).map(|(_, commit)| commit).take_while(fits).cloned().collect())
     }
 
-    fn prune(&self, before: Txid) -> Result<Txid, StoreError> {
+    fn prune(&self, before: Txid) -> Result<bool, StoreError> {
+        let before = before.min(self.head().txid);
+        if before <= self.oldest() {
+            return Ok(false);
+        }
+        let oldest = self.resolve(before)?;
+        let mut inner = self.0.borrow_mut();
+        let moves = oldest > inner.oldest;
+        inner.oldest = oldest;
+        inner.exact_from = inner.exact_from.max(oldest);
+        inner.log.retain(|txid, _| *txid >= oldest);
+        inner.drop_versions();
+        Ok(moves)
+    }
+
+    fn thin(&self, before: Txid, step_ms: u64, pinned: &BTreeSet<Txid>) -> Result<bool, StoreError> {
         let before = before.min(self.head().txid);
         let mut inner = self.0.borrow_mut();
-        if before > inner.oldest {
-            inner.oldest = before;
-            for versions in inner.versions.values_mut() {
-                let needed = versions.range(..=before).next_back().map(|(txid, _)| *txid);
-                versions.retain(|txid, _| Some(*txid) >= needed);
-            }
-            inner.log.retain(|txid, _| *txid >= before);
-        }
-        Ok(inner.oldest)
+        let states: Vec<State> = inner.log.values().map(|commit| commit.state).collect();
+        let stays = |state: &State| state.txid == inner.oldest || pinned.contains(&state.txid);
+        let pairs = states.windows(2).map(|pair| (&pair[0], &pair[1]));
+        let thinned = pairs.filter(|(state, next)| state.txid < before && same_step(state, next, step_ms) && !stays(state));
+        let thinned: Vec<Txid> = thinned.map(|(state, _)| state.txid).collect();
+        inner.log.retain(|txid, _| thinned.binary_search(txid).is_err());
+        inner.exact_from = inner.exact_from.max(before);
+        inner.drop_versions();
+        Ok(!thinned.is_empty())
     }
 }

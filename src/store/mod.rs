@@ -25,13 +25,15 @@ use crate::commit::{Commit, InvalidCommit, State};
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
+use std::collections::BTreeSet;
 
 /// Versions of pages, by transaction. All calls are synchronous; a store is used from one thread.
 ///
 /// **Invariants**
 /// 1. Txids are dense: after `append` of commit n the head is n, and nothing but `append` moves it.
 /// 2. `append` is atomic: whatever happens in the middle, a reopened store has all of the commit or nothing of it.
-/// 3. Every state from `oldest` to the head can be read, unchanged for as long as it is kept.
+/// 3. The oldest state, some of those after it, and every one from `exact_from` to the head are *kept*: they can be read, unchanged for as
+///    long as they are kept. Only `prune` and `thin` end that.
 /// 4. A failed call leaves the store as it was.
 pub trait PageStore {
     /// Which database this is: drawn at random when it was created.
@@ -43,8 +45,17 @@ pub trait PageStore {
     /// The oldest state that can still be read.
     fn oldest(&self) -> Txid;
 
-    /// The state after the commit `txid`.
+    /// A kept state: from it on every state is kept, and every commit after it is in the log.
+    fn exact_from(&self) -> Txid;
+
+    /// The state after the commit `txid`, if it is kept.
     fn state(&self, txid: Txid) -> Result<State, StoreError>;
+
+    /// The newest kept state that is not newer than `txid`: that one itself, unless it was thinned out.
+    fn resolve(&self, txid: Txid) -> Result<Txid, StoreError>;
+
+    /// The kept state that follows `txid`; `None` after the head.
+    fn next_kept(&self, txid: Txid) -> Result<Option<State>, StoreError>;
 
     /// The newest kept state that is not newer than `time_ms`; the oldest kept if all are newer.
     fn txid_at(&self, time_ms: u64) -> Result<Txid, StoreError>;
@@ -70,10 +81,22 @@ pub trait PageStore {
     fn append(&self, commit: &Commit) -> Result<(), StoreError>;
 
     /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).
+    /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;
 
-    /// Drops versions that only states before `before` need. A store may keep more than it must; the new oldest state is returned.
-    fn prune(&self, before: Txid) -> Result<Txid, StoreError>;
+    /// A step of dropping the states before `before`, from the oldest on. A store may keep more than it must. Returns whether it found
+    /// something to do: then there may be more.
+    fn prune(&self, before: Txid) -> Result<bool, StoreError>;
+
+    /// A step of thinning the states before `before`: of those in each `step_ms` of time the last one stays, and so do the oldest of all and
+    /// those in `pinned`. Returns whether it found something to do: then there may be more.
+    fn thin(&self, before: Txid, step_ms: u64, pinned: &BTreeSet<Txid>) -> Result<bool, StoreError>;
+}
+
+/// Whether two states lie in the same step of time. Of those that do, thinning leaves the last.
+pub(crate) fn same_step(one: &State, other: &State, step_ms: u64) -> bool {
+    let step = |state: &State| state.time_ms / step_ms.max(1);
+    step(one) == step(other)
 }
 
 /// What a store answers when it cannot do as asked. In every case the store is as it was before the call.
@@ -86,6 +109,14 @@ pub enum StoreError {
         asked: Txid,
         /// The oldest kept.
         oldest: Txid,
+    },
+    /// The state was thinned out, or the log is not whole there.
+    #[error("the state at {asked} was thinned out; every state is kept from {exact_from} on")]
+    Thinned {
+        /// The txid asked for.
+        asked: Txid,
+        /// From here on nothing is.
+        exact_from: Txid,
     },
     /// The state does not exist yet.
     #[error("the state at {asked} does not exist; the newest is {head}")]
@@ -142,4 +173,10 @@ pub(crate) fn check_kept(at: Txid, oldest: Txid, head: Txid) -> Result<(), Store
         return Err(StoreError::Pruned { asked: at, oldest });
     }
     Ok(())
+}
+
+/// Checks that the log after `after` is whole.
+pub(crate) fn check_whole(after: Txid, exact_from: Txid, head: Txid) -> Result<(), StoreError> {
+    check_kept(after, Txid::EMPTY, head)?;
+    if after < exact_from { Err(StoreError::Thinned { asked: after, exact_from }) } else { Ok(()) }
 }

@@ -6,17 +6,19 @@
 //! **Invariants** that every case checks, after every reopening:
 //! 1. Every kept state has the pages that were committed, byte for byte.
 //! 2. The checksum of every state is the XOR of the checksums of its pages.
-//! 3. The head, the oldest state and the log after it are those before the store was closed.
+//! 3. The head, the oldest state, the one from which on all are kept and the log after it are those before the store was closed.
 //!
 //! **Not here:** damage and crashes: they need a hand on the storage (`tests/store_contract.rs`, `tests/crash.rs`).
 
 mod history;
+mod thinning;
 
 use super::{PageStore, StoreError};
 use crate::commit::{Commit, Frame, InvalidCommit, State};
 use crate::page::{PageSize, Pgno};
 use crate::txid::Txid;
-use history::{Failed, History, Image, ensure, equal, verify};
+use history::{Failed, History, Image, ensure, equal, prune, verify};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Opens the store of a name: fresh the first time, the same one again afterwards.
@@ -28,7 +30,7 @@ pub type Outcome = Result<(), String>;
 type Reopen<'a> = dyn FnMut() -> Result<Rc<dyn PageStore>, StoreError> + 'a;
 type Case = fn(&mut Reopen<'_>) -> Result<(), Failed>;
 
-const CASES: [(&str, Case); 16] = [
+const CASES: [(&str, Case); 20] = [
     ("an empty store has the empty state and nothing else", an_empty_store_has_the_empty_state),
     ("txids are dense", txids_are_dense),
     ("commits that break an invariant are refused", invalid_commits_are_refused),
@@ -45,6 +47,10 @@ const CASES: [(&str, Case); 16] = [
     ("a commit without frames", a_commit_without_frames),
     ("a state is found by its time", states_are_found_by_time),
     ("what only the past needs is measured", the_past_is_measured),
+    ("thinning leaves the last state of each step of time", thinning::thinning_leaves_the_last_of_each_step),
+    ("what was thinned out resolves to the state before it", thinning::thinned_states_resolve),
+    ("pinned states are not thinned out", thinning::pinned_states_stay),
+    ("thinning and pruning wide commits that shrink and grow", thinning::wide_commits_are_thinned),
 ];
 
 /// The names of the cases, in order.
@@ -70,7 +76,11 @@ fn an_empty_store_has_the_empty_state(open: &mut Reopen<'_>) -> Result<(), Faile
         equal("the oldest state", &store.oldest(), &Txid::EMPTY)?;
         equal("state 0", &store.state(Txid::EMPTY), &Ok(State::EMPTY))?;
         equal("the log", &store.log_after(Txid::EMPTY, 1_000), &Ok(Vec::new()))?;
-        equal("pruning", &store.prune(Txid(5)), &Ok(Txid::EMPTY))?;
+        equal("all states are kept from", &store.exact_from(), &Txid::EMPTY)?;
+        equal("pruning", &store.prune(Txid(5)), &Ok(false))?;
+        equal("thinning", &store.thin(Txid(5), 1, &BTreeSet::new()), &Ok(false))?;
+        equal("the next state", &store.next_kept(Txid::EMPTY), &Ok(None))?;
+        equal("resolving", &store.resolve(Txid::EMPTY), &Ok(Txid::EMPTY))?;
         ensure("page 1 cannot be read", store.read_page(Pgno(1), Txid::EMPTY, &mut [0; 4096]).is_err())?;
         ensure("page 1 has no checksum", store.page_checksum(Pgno(1), Txid::EMPTY).is_err())?;
     }
@@ -173,7 +183,7 @@ fn pruning_keeps_what_is_needed(open: &mut Reopen<'_>) -> Result<(), Failed> {
     }
     let mut oldest = Txid::EMPTY;
     for before in [1, 5, 11, 12, 12, 3, 20, 33] {
-        let pruned = history.store.prune(Txid(before))?;
+        let pruned = prune(&*history.store, Txid(before))?;
         ensure(&format!("pruning before {before} leaves {pruned} as the oldest"), pruned >= oldest && pruned <= oldest.max(Txid(before)))?;
         equal("the oldest state", &history.store.oldest(), &pruned)?;
         oldest = pruned;
@@ -183,12 +193,14 @@ fn pruning_keeps_what_is_needed(open: &mut Reopen<'_>) -> Result<(), Failed> {
             let refused = StoreError::Pruned { asked: Txid(txid), oldest };
             equal("a pruned state", &history.store.state(Txid(txid)), &Err(refused.clone()))?;
             equal("a page of it", &history.store.read_page(Pgno(1), Txid(txid), &mut [0; 512]), &Err(refused.clone()))?;
-            equal("the log after it", &history.store.log_after(Txid(txid), 1), &Err(refused))?;
+            equal("what it resolves to", &history.store.resolve(Txid(txid)), &Err(refused))?;
+            let gap = StoreError::Thinned { asked: Txid(txid), exact_from: history.store.exact_from() };
+            equal("the log after it", &history.store.log_after(Txid(txid), 1), &Err(gap))?;
         }
     }
     ensure("pruning at a state that is complete drops what is older", oldest >= Txid(31))?;
     history.commit(75, &[(1, Image::Noise(9)), (70, Image::Noise(10))])?;
-    ensure("nothing newer than the head is pruned", history.store.prune(Txid(u64::MAX >> 11))? <= history.store.head().txid)?;
+    ensure("nothing newer than the head is pruned", prune(&*history.store, Txid(u64::MAX >> 11))? <= history.store.head().txid)?;
     history.forget_before(history.store.oldest());
     history.check_and_reopen(open)
 }
@@ -202,6 +214,8 @@ fn pruned_and_future_states_are_refused(open: &mut Reopen<'_>) -> Result<(), Fai
         equal("a future state", &history.store.state(asked), &Err(future.clone()))?;
         equal("a page of it", &history.store.read_page(Pgno(1), asked, &mut [0; 4096]), &Err(future.clone()))?;
         equal("a checksum of it", &history.store.page_checksum(Pgno(1), asked), &Err(future.clone()))?;
+        equal("what it resolves to", &history.store.resolve(asked), &Err(future.clone()))?;
+        equal("the state after it", &history.store.next_kept(asked), &Ok(None))?;
         equal("the log after it", &history.store.log_after(asked, 1), &Err(future))?;
     }
     for pgno in [71, 72, 100_000] {
@@ -223,7 +237,7 @@ fn shrinking_and_growing(open: &mut Reopen<'_>) -> Result<(), Failed> {
         ensure("a page cut off cannot be read", history.store.read_page(beyond, history.store.head().txid, &mut [0; 512]).is_err())?;
     }
     history.check_and_reopen(open)?;
-    history.store.prune(Txid(5))?;
+    prune(&*history.store, Txid(5))?;
     history.forget_before(history.store.oldest());
     history.check_and_reopen(open)
 }
@@ -323,7 +337,7 @@ fn states_are_found_by_time(open: &mut Reopen<'_>) -> Result<(), Failed> {
     {
         equal(&format!("the state at {time_ms} ms"), &history.store.txid_at(time_ms)?, &Txid(txid))?;
     }
-    let oldest = history.store.prune(Txid(50))?;
+    let oldest = prune(&*history.store, Txid(50))?;
     for time_ms in [0, 1_000, 20_000] {
         equal("the state at a time that is pruned", &history.store.txid_at(time_ms)?, &oldest)?;
     }
@@ -349,7 +363,7 @@ fn the_past_is_measured(open: &mut Reopen<'_>) -> Result<(), Failed> {
     let past = history.store.history_bytes()?;
     ensure(&format!("{past} bytes are about 3,500 pages"), (2_000 * page..14_000 * page).contains(&past))?;
     let head = history.store.head().txid;
-    history.store.prune(head)?;
+    prune(&*history.store, head)?;
     let left = history.store.history_bytes()?;
     ensure(&format!("pruning leaves {left} bytes of {past}"), left < past / 2)?;
     history.forget_before(history.store.oldest());

@@ -354,6 +354,7 @@ impl DbFile {
             StoreError::Corrupt { .. } | StoreError::Schema(_) => Failure::Corrupt,
             StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,
             StoreError::Pruned { .. }
+            | StoreError::Thinned { .. }
             | StoreError::Future { .. }
             | StoreError::InvalidCommit(_)
             | StoreError::Missing(_)

@@ -9,6 +9,7 @@ import * as wasm from "../../build/index.js";
 import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
+import { Upkeep } from "./upkeep.mjs";
 
 export { Replica } from "./replica.mjs";
 
@@ -27,22 +28,33 @@ export class Database extends DurableObject {
 	#database;
 	#group;
 	#followers;
+	#upkeep;
 
 	constructor(ctx, env) {
 		super(ctx, env);
-		this.#database = new wasm.Database(ctx, env);
-		this.#followers = new Followers({ position: () => this.#database.position(), news: (after) => this.#database.news(after) }, (region) => this.#replica(region));
+		this.#open();
+		const source = { position: () => this.#database.position(), news: (after) => this.#database.news(after) };
+		this.#followers = new Followers(source, (region) => this.#replica(region));
 		this.#group = new Group((requests) => this.#answer(requests), () => ctx.storage.sync());
 	}
 
+	#open() {
+		this.#database = new wasm.Database(this.ctx, this.env);
+		this.#upkeep = new Upkeep(() => this.#database.maintain(), this.ctx.storage);
+	}
+
 	#answer(requests) {
-		const [wrote, ...answers] = this.#database.answer(requests);
+		const [wrote, ...answers] = this.#upkeep.after(this.#database.answer(requests));
 		if (wrote) this.#followers.changed();
 		return [wrote, ...answers.map((answer) => [...answer, wrote])];
 	}
 
 	#replica(region) {
 		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
+	}
+
+	alarm() {
+		return this.#upkeep.run();
 	}
 
 	/** A request of many calls; see `src/wire/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
@@ -78,7 +90,7 @@ export class Database extends DurableObject {
 		await Promise.all(regions.map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();
-		this.#database = new wasm.Database(this.ctx, this.env);
+		this.#open();
 	}
 
 	/** The database file, as a byte stream. */

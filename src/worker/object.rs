@@ -81,6 +81,12 @@ impl Database {
         Ok(news.map(|news| news.encode()))
     }
 
+    /// Does a small step of what keeps the past within its limits. Returns when the next is due, in milliseconds since 1970.
+    pub fn maintain(&self) -> Result<Option<f64>, JsError> {
+        let due = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due| due).map_err(js_error)?;
+        Ok(due.map(|due| due as f64))
+    }
+
     /// The newest state, for a dump: its txid, pages and bytes of a page.
     #[wasm_bindgen(js_name = dumpState)]
     pub fn dump_state(&self) -> Result<Vec<f64>, JsError> {
@@ -95,6 +101,10 @@ impl Database {
         let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
         Ok(js_sys::Uint8Array::from(&*pages))
     }
+}
+
+fn now_ms() -> u64 {
+    js_sys::Date::now() as u64
 }
 
 fn js_error(error: StoreError) -> JsError {
@@ -147,8 +157,9 @@ impl Database {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
             let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
-            let store = DurableStore::open(ObjectSql::new(storage))?;
-            *engine = Some(Engine::open(Rc::new(store), self.limits()?, Rc::new(|| js_sys::Date::now() as u64)));
+            let limits = self.limits()?;
+            let store = DurableStore::open(ObjectSql::new(storage))?.with_step(limits.history_step_ms);
+            *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
         }
         let answer = engine.as_mut().map(ask);
         engine.take_if(|engine| engine.store_failed());

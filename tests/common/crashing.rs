@@ -5,13 +5,13 @@
 //!
 //! **Invariants** after every failure and reopening:
 //! 1. The state is that before the step, or that after it; after it if the step was acknowledged.
-//! 2. The database's checksum is that of its pages, `integrity_check` says ok, and the oldest kept state is still sound.
+//! 2. The database's checksum is that of its pages, `integrity_check` says ok, and the kept states that thinning left are still sound.
 //! 3. Where the storage failed once, the same `Database` serves the next call, and nothing was lost.
 //!
 //! **Not here:** the workloads.
 
 use super::{Fixture, assert_sound, copy_of, plain_values, values};
-use littoral::engine::{Limits, Statement, Value};
+use littoral::engine::{Database, Limits, Statement, Value};
 use littoral::store::durable::HostSql;
 use littoral::store::{DurableStore, Fault, FaultySql, PageStore};
 use littoral::{Checksum, Pgno};
@@ -52,13 +52,31 @@ pub fn storage() -> Rc<HostSql> {
     storage
 }
 
-pub fn open(storage: &Rc<HostSql>, fault: &Fault) -> Result<Fixture, String> {
-    open_with(storage, fault, Limits::default().cache_bytes)
+/// What databases are opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub cache_bytes: usize,
+    /// How far apart the commits of the steps are.
+    pub ms_per_commit: u64,
 }
 
-pub fn open_with(storage: &Rc<HostSql>, fault: &Fault, cache_bytes: usize) -> Result<Fixture, String> {
+impl Default for Setting {
+    fn default() -> Setting {
+        Setting { cache_bytes: Limits::default().cache_bytes, ms_per_commit: 0 }
+    }
+}
+
+pub fn open(storage: &Rc<HostSql>, fault: &Fault) -> Result<Fixture, String> {
+    open_with(storage, fault, &Setting::default())
+}
+
+pub fn open_with(storage: &Rc<HostSql>, fault: &Fault, setting: &Setting) -> Result<Fixture, String> {
     let store = DurableStore::open(FaultySql::new(storage.clone(), fault.clone())).map_err(|error| error.to_string())?;
-    Ok(Fixture::on(Rc::new(store), Limits { cache_bytes, ..Limits::default() }))
+    let (store, ms_per_commit): (Rc<dyn PageStore>, u64) = (Rc::new(store), setting.ms_per_commit);
+    let limits = Limits { cache_bytes: setting.cache_bytes, ..Limits::default() };
+    let of_commits = store.clone();
+    let clock = Rc::new(move || 1_700_000_000_000 + of_commits.head().txid.0 * ms_per_commit);
+    Ok(Fixture { database: Database::open(store, limits, clock) })
 }
 
 pub fn count(storage: &HostSql, sql: &str) -> i64 {
@@ -85,16 +103,19 @@ fn seen(db: &mut Fixture) -> Vec<Vec<Value>> {
     rows
 }
 
-/// Every page of the oldest kept state is readable and the pages are those of that state.
-fn assert_oldest_sound(store: &dyn PageStore) {
-    let state = store.state(store.oldest()).unwrap();
-    let mut sum = Checksum::EMPTY;
-    let mut image = vec![0; state.page_size.bytes()];
-    for pgno in (1..=state.page_count).map(Pgno) {
-        store.read_page(pgno, state.txid, &mut image).unwrap();
-        sum ^= Checksum::of_page(pgno, &image);
+/// Every page of the kept states up to the first that is followed by all others is readable and is the page of that state.
+fn assert_past_sound(store: &dyn PageStore) {
+    let mut next = Some(store.state(store.oldest()).unwrap());
+    while let Some(state) = next.filter(|state| state.txid <= store.exact_from()) {
+        let mut sum = Checksum::EMPTY;
+        let mut image = vec![0; state.page_size.bytes()];
+        for pgno in (1..=state.page_count).map(Pgno) {
+            store.read_page(pgno, state.txid, &mut image).unwrap();
+            sum ^= Checksum::of_page(pgno, &image);
+        }
+        assert_eq!(sum, state.checksum);
+        next = store.next_kept(state.txid).unwrap();
     }
-    assert_eq!(sum, state.checksum);
 }
 
 #[derive(Default, Debug)]
@@ -120,16 +141,16 @@ struct Trial<'a> {
     name: &'a str,
     step: Step,
     before: &'a Rc<HostSql>,
-    cache_bytes: usize,
+    setting: &'a Setting,
     new: Vec<Vec<Value>>,
 }
 
 /// Runs the step on a copy of the storage with a fault armed, and checks what is found afterwards. Returns whether the step came as far as
 /// the fault: what SQLite's cache holds saves an operation now and then, so the number of them is not fixed.
 fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) -> bool {
-    let Trial { name, step, before, cache_bytes, new } = trial;
+    let Trial { name, step, before, setting, new } = trial;
     let (storage, fault) = (copy_of(before), Fault::default());
-    let mut db = open_with(&storage, &fault, *cache_bytes).unwrap();
+    let mut db = open_with(&storage, &fault, setting).unwrap();
     let old = content(&db);
     match way {
         Way::Once => fault.fail_at(n),
@@ -156,22 +177,22 @@ fn crash(trial: &Trial<'_>, n: u64, way: Way, tally: &mut Tally) -> bool {
     let db = open(&storage, &Fault::default()).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = content(&db);
     assert!(&found == new || answer.is_err() && found == old, "{what}: reopened");
-    assert_oldest_sound(&**db.database.store());
+    assert_past_sound(&**db.database.store());
     tally.acknowledged += u64::from(answer.is_ok());
     tally.kept_without_answer += u64::from(answer.is_err() && &found == new && *new != old);
     reached
 }
 
 /// Crashes at every operation of every step.
-pub fn crash_everywhere(steps: &[(&str, Step)], cache_bytes: usize, mut after_step: impl FnMut(&str, &HostSql)) {
+pub fn crash_everywhere(steps: &[(&str, Step)], setting: &Setting, mut after_step: impl FnMut(&str, &HostSql)) {
     let storage = storage();
     let mut total = Tally::default();
     for (name, step) in steps {
         let after = copy_of(&storage);
-        let mut db = open_with(&after, &Fault::default(), cache_bytes).unwrap();
+        let mut db = open_with(&after, &Fault::default(), setting).unwrap();
         step(&mut db).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut tally = Tally::default();
-        let trial = Trial { name, step: *step, before: &storage, cache_bytes, new: content(&db) };
+        let trial = Trial { name, step: *step, before: &storage, setting, new: content(&db) };
         let operations = (1..)
             .take_while(|n| [Way::Once, Way::Stopped, Way::StoppedAfter].map(|way| crash(&trial, *n, way, &mut tally)).contains(&true));
         println!("{name}: {} operations, {tally:?}", operations.count());
@@ -179,7 +200,7 @@ pub fn crash_everywhere(steps: &[(&str, Step)], cache_bytes: usize, mut after_st
         total.kept_without_answer += tally.kept_without_answer;
         drop(db);
         // Go on from the state after the step.
-        step(&mut open(&storage, &Fault::default()).unwrap()).unwrap();
+        step(&mut open_with(&storage, &Fault::default(), setting).unwrap()).unwrap();
         after_step(name, &storage);
     }
     println!("{} crashes; the commit in flight was found after {} of them", total.crashes, total.kept_without_answer);

@@ -7,7 +7,7 @@ pub mod crashing;
 use littoral::engine::{Call, CallResult, Database, Limits, ResultSet, Statement, Value};
 use littoral::store::durable::HostSql;
 use littoral::store::{DurableStore, MemoryStore, PageStore};
-use littoral::{Checksum, Pgno};
+use littoral::{Checksum, Pgno, Txid};
 use rusqlite::backup::Backup;
 use rusqlite::{Batch, Connection};
 use std::path::{Path, PathBuf};
@@ -114,6 +114,12 @@ pub fn assert_sound(database: &Database) -> Connection {
     let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     connection
+}
+
+/// Prunes until there is nothing to do, and returns the oldest state left.
+pub fn prune(store: &dyn PageStore, before: Txid) -> Txid {
+    while store.prune(before).unwrap() {}
+    store.oldest()
 }
 
 /// Runs an SQL text in plain SQLite. It may hold several statements: the last one answers.

@@ -169,6 +169,28 @@ test("limits come from the variable LIMITS, in D1's words, and one that is not u
   }
 });
 
+test("the past is thinned by an alarm, which the first write sets and the next ones leave", async () => {
+  const thin = await start({ LIMITS: { history_exact_ms: 0, history_step_ms: 20 } });
+  const name = "thinned";
+  const states = async () => (await ask(name, "storage", "SELECT count(*) AS states FROM commits", thin))[0].states;
+  try {
+    await run(name, "CREATE TABLE t (v)", thin);
+    const set = await ask(name, "alarmTime", thin);
+    assert.ok(set > Date.now() + 60_000, `the alarm is set for ${set}`);
+    for (let v = 0; v < 300; v++) await run(name, "INSERT INTO t VALUES (?)", v, thin);
+    assert.equal(await ask(name, "alarmTime", thin), set);
+    assert.equal(await states(), 301);
+    await assert.rejects(ask(name, "evict", thin));
+    await ask(name, "ring", thin);
+    for (let waited = 0; (await states()) > 200 && waited < 50; waited++) await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.ok((await states()) < 200, `${await states()} states are left of 301`);
+    assert.deepEqual(column(await run(name, "SELECT count(*), sum(v) FROM t", thin)), [300]);
+    assert.ok((await ask(name, "alarmTime", thin)) > Date.now() + 60_000, "and set again for the next step");
+  } finally {
+    await thin.dispose();
+  }
+});
+
 test("many databases in one isolate stay within one heap, and running out of memory is an error like any other", async () => {
   const small = await start({ LIMITS: { heap_bytes: 16 << 20, cache_bytes: 2 << 20 } });
   try {

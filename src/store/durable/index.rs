@@ -5,8 +5,10 @@
 //! | bytes | content |
 //! |---|---|
 //! | 4 | page number |
-//! | 4 | length of the stored image in `frames`; 0 when the image is in the table `pages` |
+//! | 4 | length of the stored image (0 in lists of wide commits that schema 1 wrote) |
 //! | 8 | checksum of the image |
+//!
+//! The images are in `frames`, in the same order; where `frames` is NULL they are in the table `pages`.
 //!
 //! After the last entry stand 8 bytes more, the *seal*: XXH64 of the entries, seeded by XXH64 of the commit's state. A page number
 //! that storage damaged would otherwise hide the newest version of a page behind an older one, which nothing else notices.
@@ -33,7 +35,6 @@ pub(super) const SEAL_BYTES: usize = 8;
 pub(super) struct Slot {
     pub(super) txid: Txid,
     pub(super) offset: u32,
-    /// 0: the image is in the table `pages`.
     pub(super) length: u32,
     pub(super) checksum: Checksum,
 }
@@ -77,6 +78,16 @@ pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Sl
     Ok(entries.iter().map(decode).collect())
 }
 
+/// The list of these frames, stored with `state`.
+pub(super) fn encode_list(state: &State, frames: impl Iterator<Item = (Pgno, Slot)>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for (pgno, slot) in frames {
+        encode_entry(&mut list, pgno, slot.length as usize, slot.checksum);
+    }
+    seal(&mut list, state);
+    list
+}
+
 /// The frames of a run of commits, by page; for each page in ascending order of txid.
 #[derive(Default)]
 pub(super) struct Index {
@@ -88,7 +99,8 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn add(&mut self, entries: Vec<(Pgno, Slot)>) {
         self.frames += entries.len();
-        self.bytes += entries.iter().map(|(_, slot)| u64::from(slot.length)).sum::<u64>();
+        let images: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
+        self.bytes += images + (entries.len() * ENTRY_BYTES + SEAL_BYTES) as u64;
         for (pgno, slot) in entries {
             self.slots.entry(pgno).or_default().push(slot);
         }
@@ -108,7 +120,7 @@ impl Index {
         newest
     }
 
-    /// Bytes of their images in the log.
+    /// Bytes of their lists and images.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -7,53 +7,70 @@ use crate::txid::Txid;
 pub(super) struct Kept {
     pub(super) head: State,
     pub(super) oldest: Txid,
-    /// The folds that are kept, oldest first.
-    pub(super) folds: Vec<Fold>,
+    /// From here on every state is kept. It is a fold.
+    pub(super) exact_from: Txid,
+    /// The newest fold.
+    pub(super) newest: Fold,
     /// Frames after the newest fold.
     pub(super) recent: Index,
-    /// Frames from the oldest state to the newest fold, read when a state before `folded` is asked for.
-    pub(super) past: Option<Index>,
-    /// The past state that was asked for last: a snapshot asks for its own with every page.
+    /// The stretch of the past that was asked for last: a snapshot asks for its own with every page.
+    pub(super) past: Option<Past>,
+    /// The past state that was asked for last.
     pub(super) last_asked: Option<State>,
+    /// Bytes that only states before the newest fold need; `None` until somebody asks.
+    pub(super) history_bytes: Option<u64>,
 }
 
 /// A state as of which the table `pages` is complete.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fold {
-    pub(super) number: u64,
     pub(super) txid: Txid,
+    pub(super) number: u64,
+}
+
+impl Fold {
+    /// The empty database: no page is missing from the table.
+    pub(super) const EMPTY: Fold = Fold { txid: Txid::EMPTY, number: 0 };
+}
+
+/// The states from a fold to the next.
+pub(super) struct Past {
+    pub(super) fold: Fold,
+    pub(super) next: Txid,
+    /// Frames after the fold and before the next.
+    pub(super) index: Index,
 }
 
 impl Kept {
     pub(super) fn empty() -> Kept {
-        Kept { head: State::EMPTY, oldest: Txid::EMPTY, folds: Vec::new(), recent: Index::default(), past: None, last_asked: None }
-    }
-
-    /// The state of the newest fold.
-    pub(super) fn folded(&self) -> Txid {
-        self.folds.last().map_or(Txid::EMPTY, |fold| fold.txid)
+        Kept {
+            head: State::EMPTY,
+            oldest: Txid::EMPTY,
+            exact_from: Txid::EMPTY,
+            newest: Fold::EMPTY,
+            recent: Index::default(),
+            past: None,
+            last_asked: None,
+            history_bytes: None,
+        }
     }
 
     pub(super) fn next_fold(&self) -> u64 {
-        self.folds.last().map_or(1, |fold| fold.number + 1)
+        self.newest.number + 1
     }
 
-    /// The numbers of the first fold not older than `since` and of the last not newer than `at`; 0 if there is no such.
-    pub(super) fn fold_numbers(&self, since: Txid, at: Txid) -> (u64, u64) {
-        // A page that was not written since the oldest fold is there under a number older still.
-        let first = if since == Txid::EMPTY {
-            0
-        } else {
-            self.folds[..self.folds.partition_point(|fold| fold.txid < since)].last().map_or(0, |fold| fold.number) + 1
-        };
-        let last = self.folds[..self.folds.partition_point(|fold| fold.txid <= at)].last().map_or(0, |fold| fold.number);
-        (first, last)
-    }
-
-    pub(super) fn become_folded(&mut self, head: State) {
+    /// The newest fold is now at `head`; `bytes` are needed by states before it only.
+    pub(super) fn become_folded(&mut self, head: State, bytes: u64) {
+        self.newest = Fold { txid: head.txid, number: self.next_fold() };
         self.head = head;
-        self.folds.push(Fold { number: self.next_fold(), txid: head.txid });
         self.recent = Index::default();
+        self.history_bytes = self.history_bytes.map(|history| history + bytes);
+    }
+
+    /// Forgets what was asked of the past, some of which is dropped.
+    pub(super) fn forget_past(&mut self) {
         self.past = None;
+        self.last_asked = None;
+        self.history_bytes = None;
     }
 }

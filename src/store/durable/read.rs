@@ -1,6 +1,7 @@
 //! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
 
 use super::index::{Index, Slot};
+use super::kept::{Fold, Past};
 use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_entries};
 use super::{Cell, DurableStore, FOLD_BITS, Param, Sql};
 use crate::checksum::Checksum;
@@ -12,10 +13,8 @@ use crate::txid::Txid;
 /// Where a version of a page is.
 pub(super) enum Location {
     Log(Slot),
-    /// In the table, written by a fold that is not older than `since`.
-    Table {
-        since: Txid,
-    },
+    /// In the table: the newest that this fold or an older one wrote.
+    Table(Fold),
     /// It is the lock page.
     Nowhere,
 }
@@ -31,38 +30,54 @@ impl<Q: Sql> DurableStore<Q> {
         if pgno == state.page_size.lock_page() {
             return Ok(Location::Nowhere);
         }
-        if at >= self.kept.borrow().folded() {
-            let slot = self.kept.borrow().recent.newest(pgno, at);
-            return Ok(slot.map_or(Location::Table { since: Txid::EMPTY }, Location::Log));
-        }
-        self.with_past(|past| match past.newest(pgno, at) {
-            // A page of a wide commit is in the table, and so may be the newest version of all.
-            Some(slot) if slot.length > 0 => Location::Log(slot),
-            Some(slot) => Location::Table { since: slot.txid },
-            None => Location::Table { since: Txid::EMPTY },
-        })
+        self.with_index(at, |fold, index| index.newest(pgno, at).map_or(Location::Table(fold), Location::Log))
     }
 
-    pub(super) fn with_past<T>(&self, ask: impl FnOnce(&Index) -> T) -> Result<T, StoreError> {
-        if self.kept.borrow().past.is_none() {
-            let (oldest, folded) = (self.kept.borrow().oldest, self.kept.borrow().folded());
-            let past = self.read_index(oldest, folded)?;
-            self.kept.borrow_mut().past = Some(past);
+    /// Asks the newest fold that is not newer than `at`, and the index of the frames between it and the next.
+    pub(super) fn with_index<T>(&self, at: Txid, ask: impl FnOnce(Fold, &Index) -> T) -> Result<T, StoreError> {
+        if at >= self.kept.borrow().newest.txid {
+            let kept = self.kept.borrow();
+            return Ok(ask(kept.newest, &kept.recent));
         }
-        let kept = self.kept.borrow();
-        Ok(ask(kept.past.as_ref().unwrap_or(&Index::default())))
+        let known = self.kept.borrow_mut().past.take().filter(|past| (past.fold.txid..past.next).contains(&at));
+        let past = known.map_or_else(|| self.read_past(at), Ok)?;
+        let answer = ask(past.fold, &past.index);
+        self.kept.borrow_mut().past = Some(past);
+        Ok(answer)
     }
 
-    /// The newest version in the table `pages` that a fold from `since` to `at` wrote: its checksum and, if `with_image`, its stored image.
-    pub(super) fn table_version(&self, pgno: Pgno, since: Txid, at: Txid, with_image: bool) -> Result<(Checksum, Vec<u8>), StoreError> {
+    fn read_past(&self, at: Txid) -> Result<Past, StoreError> {
+        let missing = || StoreError::Corrupt { what: format!("there is no fold about commit {at}") };
+        let fold = self.fold_before(at.next())?.ok_or_else(missing)?;
+        let next = self.fold_after(at)?.ok_or_else(missing)?.txid;
+        Ok(Past { fold, next, index: self.read_index(fold.txid, Txid(next.0 - 1))? })
+    }
+
+    /// The newest fold before `txid`.
+    pub(super) fn fold_before(&self, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        self.read_fold("SELECT txid, number FROM folds WHERE txid < ?1 ORDER BY txid DESC LIMIT 1", txid)
+    }
+
+    /// The oldest fold after `txid`.
+    pub(super) fn fold_after(&self, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        self.read_fold("SELECT txid, number FROM folds WHERE txid > ?1 ORDER BY txid LIMIT 1", txid)
+    }
+
+    fn read_fold(&self, sql: &str, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        let Some(row) = self.one(sql, &[Param::Int(txid.0)])? else { return Ok(None) };
+        let mut row = RowReader::new(row);
+        Ok(Some(Fold { txid: Txid(row.int()?), number: row.int()? }))
+    }
+
+    /// The newest version in the table `pages` that `fold` or an older one wrote: its checksum and, if `with_image`, its stored image.
+    pub(super) fn table_version(&self, pgno: Pgno, fold: Fold, with_image: bool) -> Result<(Checksum, Vec<u8>), StoreError> {
         let sql = if with_image {
             "SELECT checksum, image FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
         } else {
             "SELECT checksum, x'' FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
         };
-        let (first, last) = self.kept.borrow().fold_numbers(since, at);
-        let row = self.one(sql, &[page_id(pgno, first), page_id(pgno, last)])?;
-        let mut row = RowReader::new(row.ok_or_else(|| StoreError::damaged_page(pgno, at, "missing"))?);
+        let row = self.one(sql, &[page_id(pgno, 0), page_id(pgno, fold.number)])?;
+        let mut row = RowReader::new(row.ok_or_else(|| StoreError::damaged_page(pgno, fold.txid, "missing"))?);
         Ok((read_checksum(&row.blob()?)?, row.blob()?))
     }
 
@@ -75,15 +90,17 @@ impl<Q: Sql> DurableStore<Q> {
     pub(super) fn read_commit(&self, row: Vec<Cell>) -> Result<Commit, StoreError> {
         let mut row = RowReader::new(row);
         let (state, entries) = read_entries(&mut row)?;
-        let stored = row.optional_blob()?.unwrap_or_default();
+        let stored = row.optional_blob()?;
         let mut frames = Vec::with_capacity(entries.len());
         for (pgno, slot) in entries {
             let mut image = vec![0; state.page_size.bytes()].into_boxed_slice();
-            if slot.length > 0 {
-                codec::expand(cut_frame(&stored, pgno, slot)?, &mut image, pgno, state.txid, slot.checksum)?;
-            } else {
-                let (_, stored) = self.table_version(pgno, state.txid, state.txid, true)?;
-                codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
+            match &stored {
+                Some(stored) => codec::expand(cut_frame(stored, pgno, slot)?, &mut image, pgno, state.txid, slot.checksum)?,
+                None => {
+                    let fold = self.with_index(state.txid, |fold, _| fold)?;
+                    let (_, stored) = self.table_version(pgno, fold, true)?;
+                    codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
+                }
             }
             frames.push(Frame { pgno, image, checksum: slot.checksum });
         }
@@ -98,22 +115,25 @@ impl<Q: Sql> DurableStore<Q> {
         images: impl ExactSizeIterator<Item = &'i mut [u8]>,
     ) -> Result<usize, StoreError> {
         let mut wanted = 0;
-        while wanted < images.len() && matches!(self.locate(Pgno(first.0 + wanted as u32), at)?, Location::Table { since: Txid::EMPTY }) {
+        let mut number = 0;
+        while wanted < images.len()
+            && let Location::Table(fold) = self.locate(Pgno(first.0 + wanted as u32), at)?
+        {
+            number = fold.number;
             wanted += 1;
         }
         // One page alone is read as fast in the ordinary way.
         if wanted < 2 {
             return Ok(0);
         }
-        let number = self.kept.borrow().fold_numbers(Txid::EMPTY, at).1;
-        let range = [page_id(first, 0), page_id(Pgno(first.0 + wanted as u32), 0)];
-        // Of the versions of each page the last one not newer than the fold: the images of the others are not touched.
+        // Each page's newest version is looked up by itself: a busy page may have one for each minute of a week.
         let sql = format!(
-            "SELECT id, checksum, image FROM pages WHERE id IN \
-             (SELECT max(id) FROM pages WHERE id >= ?1 AND id < ?2 AND id % {0} <= ?3 GROUP BY id / {0})",
+            "WITH RECURSIVE page (first) AS (SELECT ?1 UNION ALL SELECT first + {0} FROM page WHERE first < ?2) \
+             SELECT id, checksum, image FROM pages WHERE id IN \
+             (SELECT (SELECT max(id) FROM pages WHERE id >= first AND id <= first + ?3) FROM page)",
             1u64 << FOLD_BITS
         );
-        let [from, to] = range;
+        let (from, to) = (page_id(first, 0), page_id(Pgno(first.0 + wanted as u32 - 1), 0));
         let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
         for row in self.sql.rows(&sql, &[from, to, Param::Int(number)])? {
             let mut row = RowReader::new(row);

@@ -4,23 +4,46 @@
 //!
 //! **Not here:** what the columns mean (`durable`).
 
-use super::sql::{Cell, Param, Sql};
+use super::sql::{Cell, Sql};
 use crate::position::DatabaseId;
 use crate::store::StoreError;
 
 /// The version of the tables. A change to a table is a new version, and code here that brings the old one forward.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 
 /// What the names of tables begin with that SQLite, the runtime and its local simulator keep beside ours.
 const PLATFORM: [&str; 3] = ["sqlite_", "_cf_", "__miniflare_"];
 
-const TABLES: [&str; 4] = [
+const FOLDS: &str = "CREATE TABLE folds (txid INTEGER PRIMARY KEY, number INTEGER NOT NULL, bytes INTEGER NOT NULL)";
+const GARBAGE: &str =
+    "CREATE TABLE garbage (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, pages TEXT NOT NULL)";
+const FOLD_0: &str = "INSERT INTO folds (txid, number, bytes) VALUES (0, 0, 0)";
+
+const NEW: [&str; 8] = [
     "CREATE TABLE littoral (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
      time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
     "CREATE TABLE pages (id INTEGER PRIMARY KEY, pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, \
      image BLOB NOT NULL)",
-    "CREATE TABLE folds (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL)",
+    FOLDS,
+    GARBAGE,
+    FOLD_0,
+    "INSERT INTO littoral (key, value) VALUES ('oldest', 0), ('exact_from', 0)",
+    "INSERT INTO littoral (key, value) VALUES ('schema', 2)",
+];
+
+/// From version 1: its log was whole from the oldest state on, and began with commit 1 until it was pruned.
+const FROM_1: [&str; 9] = [
+    "ALTER TABLE folds RENAME TO folds_1",
+    FOLDS,
+    GARBAGE,
+    FOLD_0,
+    "INSERT INTO folds (txid, number, bytes) SELECT txid, number, log_bytes FROM folds_1",
+    "DROP TABLE folds_1",
+    "INSERT INTO littoral (key, value) SELECT column1, (SELECT coalesce(min(txid) * (min(txid) > 1), 0) FROM commits) \
+     FROM (VALUES ('oldest'), ('exact_from'))",
+    "DELETE FROM folds WHERE txid < (SELECT value FROM littoral WHERE key = 'oldest')",
+    "UPDATE littoral SET value = 2 WHERE key = 'schema'",
 ];
 
 /// Creates the tables in empty storage; refuses storage of another version or of somebody else. Returns the database's id.
@@ -42,13 +65,7 @@ fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
     let names = sql.rows("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?.into_iter().flatten().filter_map(text);
     let tables: Vec<String> = names.filter(|name| !PLATFORM.iter().any(|prefix| name.starts_with(prefix))).collect();
     if tables.is_empty() {
-        return sql.transaction(&mut || {
-            for table in TABLES {
-                sql.rows(table, &[])?;
-            }
-            sql.rows("INSERT INTO littoral (key, value) VALUES ('schema', ?1)", &[Param::Int(SCHEMA)])?;
-            Ok(())
-        });
+        return run(sql, &NEW);
     }
     if !tables.iter().any(|name| name == "littoral") {
         let message = format!("it has tables that are not Littoral's ({}); nothing was changed", tables.join(", "));
@@ -57,11 +74,22 @@ fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
     let version = sql.rows("SELECT value FROM littoral WHERE key = 'schema'", &[])?.into_iter().flatten().next();
     match version {
         Some(Cell::Int(SCHEMA)) => Ok(()),
+        Some(Cell::Int(1)) => run(sql, &FROM_1),
         Some(Cell::Int(newer)) if newer > SCHEMA => Err(StoreError::Schema(format!(
             "its schema is version {newer} and this Littoral knows versions up to {SCHEMA}: deploy a newer Littoral; nothing was changed"
         ))),
         other => Err(StoreError::Schema(format!("its schema version is unreadable ({other:?}); nothing was changed"))),
     }
+}
+
+/// Runs statements that belong together.
+fn run(sql: &impl Sql, statements: &[&str]) -> Result<(), StoreError> {
+    sql.transaction(&mut || {
+        for statement in statements {
+            sql.rows(statement, &[])?;
+        }
+        Ok(())
+    })
 }
 
 fn text(cell: Cell) -> Option<String> {

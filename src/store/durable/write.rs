@@ -1,8 +1,10 @@
-//! Appending commits, folding the log into the table `pages`, and pruning.
+//! Appending commits, and folding the log into the table `pages`.
+//!
+//! **Not here:** dropping states (`thin`).
 
-use super::index::{ENTRY_BYTES, Slot, decode_entries, encode_entry, seal};
+use super::index::{ENTRY_BYTES, SEAL_BYTES, Slot, decode_entries, encode_entry, seal};
 use super::row::{RowReader, cut_frame, page_id};
-use super::{DurableStore, INLINE_BYTES, Param, Sql};
+use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql, VERSION_BYTES};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
 use crate::page::Pgno;
@@ -10,42 +12,51 @@ use crate::store::{PageStore, StoreError, codec};
 use crate::txid::Txid;
 
 impl<Q: Sql> DurableStore<Q> {
-    /// Writes the newest image of every page in the log beyond the newest fold to `pages`.
-    /// To be called inside a transaction; `skip` are pages about to be written anyway.
-    pub(super) fn write_fold(&self, skip: &[Frame]) -> Result<(), StoreError> {
+    /// Writes the newest image of every page in the log beyond the newest fold to `pages`, for a fold at `state`. Returns how many bytes
+    /// only older states need from now on. To be called inside a transaction; `skip` are pages about to be written anyway.
+    fn write_fold(&self, state: &State, skip: &[Frame]) -> Result<u64, StoreError> {
         let newest = self.kept.borrow().recent.newest_of_all();
-        let skipped = |pgno: &Pgno| skip.binary_search_by_key(pgno, |frame| frame.pgno).is_ok();
+        let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.binary_search_by_key(pgno, |frame| frame.pgno).is_ok();
         let mut row: Option<(Txid, Vec<u8>)> = None;
-        for (pgno, slot) in newest.into_iter().filter(|(pgno, slot)| slot.length > 0 && !skipped(pgno)) {
+        let mut replaced = 0;
+        for (pgno, slot) in newest.into_iter().filter(|(pgno, _)| !skipped(pgno)) {
             // Ordered by txid: each log row is read once.
             if row.as_ref().is_none_or(|(txid, _)| *txid != slot.txid) {
                 let whole = Slot { offset: 0, length: i32::MAX as u32, ..slot };
                 row = Some((slot.txid, self.log_image(pgno, whole)?));
             }
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
-            self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
+            replaced += self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
         }
+        let folded = self.kept.borrow().newest.txid;
+        let before = self.state(folded)?;
+        let cut = u64::from(before.page_count.saturating_sub(state.page_count)) * before.page_size.bytes() as u64;
+        Ok(self.kept.borrow().recent.bytes() + replaced + cut)
+    }
+
+    /// Makes `folded` a fold. Only states before it need `bytes`.
+    fn write_fold_row(&self, folded: Txid, bytes: u64) -> Result<(), StoreError> {
+        let number = self.kept.borrow().next_fold();
+        if number >= 1 << FOLD_BITS {
+            return Err(StoreError::Full("the table of pages has no number left for another fold".into()));
+        }
+        let params = [Param::Int(folded.0), Param::Int(number), Param::Int(bytes)];
+        self.sql.rows("INSERT INTO folds (txid, number, bytes) VALUES (?1, ?2, ?3)", &params)?;
         Ok(())
     }
 
-    /// Makes `folded` a fold. `replaced` bytes of images were written over older ones, beside those in the log.
-    pub(super) fn write_fold_row(&self, folded: Txid, replaced: usize) -> Result<(), StoreError> {
-        let log_bytes = self.kept.borrow().recent.bytes() + replaced as u64;
-        let params = [Param::Int(self.kept.borrow().next_fold()), Param::Int(folded.0), Param::Int(log_bytes)];
-        self.sql.rows("INSERT INTO folds (number, txid, log_bytes) VALUES (?1, ?2, ?3)", &params)?;
-        Ok(())
-    }
-
-    /// Writes a page as a part of the next fold.
-    pub(super) fn write_page(&self, pgno: Pgno, txid: Txid, checksum: Checksum, stored: &[u8]) -> Result<(), StoreError> {
+    /// Writes a page as a part of the next fold. Returns the bytes of the version that it replaces.
+    fn write_page(&self, pgno: Pgno, txid: Txid, checksum: Checksum, stored: &[u8]) -> Result<u64, StoreError> {
         let id = page_id(pgno, self.kept.borrow().next_fold());
         let checksum = checksum.0.to_le_bytes();
-        let params = [id, Param::Int(u64::from(pgno.0)), Param::Int(txid.0), Param::Blob(&checksum), Param::Blob(stored)];
-        self.sql.rows("INSERT INTO pages (id, pgno, txid, checksum, image) VALUES (?1, ?2, ?3, ?4, ?5)", &params)?;
-        Ok(())
+        let (first, pgno) = (page_id(pgno, 0), Param::Int(u64::from(pgno.0)));
+        let params = [id, pgno, Param::Int(txid.0), Param::Blob(&checksum), Param::Blob(stored), first, Param::Int(VERSION_BYTES)];
+        let sql = "INSERT INTO pages (id, pgno, txid, checksum, image) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING \
+                   coalesce((SELECT length(image) + ?7 FROM pages WHERE id >= ?6 AND id < ?1 ORDER BY id DESC LIMIT 1), 0)";
+        RowReader::new(self.one(sql, &params)?.unwrap_or_default()).int()
     }
 
-    pub(super) fn write_commit(&self, state: &State, pages: &[u8], frames: Option<&[u8]>) -> Result<(), StoreError> {
+    fn write_commit(&self, state: &State, pages: &[u8], frames: Option<&[u8]>) -> Result<(), StoreError> {
         let checksum = state.checksum.0.to_le_bytes();
         let mut params = vec![
             Param::Int(state.txid.0),
@@ -86,65 +97,32 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     pub(super) fn append_wide(&self, commit: &Commit) -> Result<(), StoreError> {
-        let (txid, pages_before) = (commit.state.txid, self.head().page_count);
-        let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES);
-        for frame in &commit.frames {
-            encode_entry(&mut pages, frame.pgno, 0, frame.checksum);
-        }
-        seal(&mut pages, &commit.state);
+        let state = &commit.state;
+        let mut bytes = 0;
         self.sql.transaction(&mut || {
-            self.write_fold(&commit.frames)?;
-            let mut replaced = 0;
+            bytes = self.write_fold(state, &commit.frames)?;
+            let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES + SEAL_BYTES);
             for Frame { pgno, image, checksum } in &commit.frames {
                 let stored = codec::compress(image);
-                replaced += if pgno.0 <= pages_before { stored.len() } else { 0 };
-                self.write_page(*pgno, txid, *checksum, &stored)?;
+                encode_entry(&mut pages, *pgno, stored.len(), *checksum);
+                bytes += self.write_page(*pgno, state.txid, *checksum, &stored)?;
             }
-            self.write_fold_row(txid, replaced)?;
-            self.write_commit(&commit.state, &pages, None)
+            seal(&mut pages, state);
+            self.write_fold_row(state.txid, bytes)?;
+            self.write_commit(state, &pages, None)
         })?;
-        self.kept.borrow_mut().become_folded(commit.state);
+        self.kept.borrow_mut().become_folded(*state, bytes);
         Ok(())
     }
 
     pub(super) fn fold(&self) -> Result<(), StoreError> {
         let head = self.head();
+        let mut bytes = 0;
         self.sql.transaction(&mut || {
-            self.write_fold(&[])?;
-            self.write_fold_row(head.txid, 0)
+            bytes = self.write_fold(&head, &[])?;
+            self.write_fold_row(head.txid, bytes)
         })?;
-        self.kept.borrow_mut().become_folded(head);
+        self.kept.borrow_mut().become_folded(head, bytes);
         Ok(())
-    }
-
-    /// Drops what only states before the newest fold not newer than `before` need. Returns the new oldest state.
-    pub(super) fn drop_before(&self, before: Txid) -> Result<Txid, StoreError> {
-        let before = before.min(self.head().txid);
-        let kept = self.kept.borrow().folds.iter().rposition(|fold| fold.txid <= before);
-        let (oldest, horizon) = (self.oldest(), kept.map_or(Txid::EMPTY, |at| self.kept.borrow().folds[at].txid));
-        // A log that begins with commit 1 is whole (see `load`): dropping the empty state before it would gain nothing.
-        if horizon <= oldest || horizon == Txid(1) {
-            return Ok(oldest);
-        }
-        let number = self.kept.borrow().fold_numbers(Txid::EMPTY, horizon).1;
-        let dropped = self.read_index(oldest, horizon)?.newest_of_all();
-        let at = Param::Int(horizon.0);
-        self.sql.transaction(&mut || {
-            for (pgno, _) in &dropped {
-                let sql = "DELETE FROM pages WHERE id >= ?1 AND id < (SELECT max(id) FROM pages WHERE id >= ?1 AND id <= ?2)";
-                self.sql.rows(sql, &[page_id(*pgno, 0), page_id(*pgno, number)])?;
-            }
-            let largest = self.one("SELECT max(page_count) FROM commits WHERE txid >= ?1", &[at])?.unwrap_or_default();
-            let beyond = Pgno(RowReader::new(largest).int()? as u32 + 1);
-            self.sql.rows("DELETE FROM pages WHERE id >= ?1", &[page_id(beyond, 0)])?;
-            self.sql.rows("DELETE FROM commits WHERE txid < ?1", &[at])?;
-            self.sql.rows("DELETE FROM folds WHERE txid < ?1", &[at])?;
-            Ok(())
-        })?;
-        let mut kept = self.kept.borrow_mut();
-        kept.oldest = horizon;
-        kept.folds.retain(|fold| fold.txid >= horizon);
-        kept.past = None;
-        Ok(horizon)
     }
 }

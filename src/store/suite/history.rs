@@ -77,7 +77,7 @@ type Pages = BTreeMap<Pgno, Rc<Frame>>;
 /// A state with its pages.
 #[derive(Clone)]
 pub(super) struct Version {
-    state: State,
+    pub(super) state: State,
     pages: Pages,
 }
 
@@ -133,6 +133,13 @@ impl History {
         self.versions.retain(|version| version.state.txid >= oldest);
     }
 
+    /// Commits these changes at a time.
+    pub(super) fn commit_at(&mut self, time_ms: u64, page_count: u32, changes: &[(u32, Image)]) -> Result<(), Failed> {
+        let mut commit = self.next(page_count, changes);
+        commit.state.time_ms = time_ms;
+        self.append(commit)
+    }
+
     /// Goes on checking the newest state and one in `n` of the others.
     pub(super) fn keep_one_in(&mut self, n: u64) {
         let head = self.newest().state.txid;
@@ -145,7 +152,9 @@ impl History {
         let reopened = open()?;
         equal("the head after reopening", &reopened.head(), &self.store.head())?;
         equal("the oldest state after reopening", &reopened.oldest(), &self.store.oldest())?;
-        let log = |store: &dyn PageStore| store.log_after(store.oldest(), 1_000);
+        equal("the state after which nothing is thinned, after reopening", &reopened.exact_from(), &self.store.exact_from())?;
+        equal("the kept states after reopening", &kept(&*reopened)?, &kept(&*self.store)?)?;
+        let log = |store: &dyn PageStore| store.log_after(store.exact_from(), 1_000);
         ensure("the log after reopening is the one before", log(&*reopened)? == log(&*self.store)?)?;
         verify(&*reopened, &self.versions)?;
         self.store = reopened;
@@ -168,6 +177,21 @@ fn checksum(pages: &Pages) -> Checksum {
     let mut sum = Checksum::EMPTY;
     pages.values().for_each(|frame| sum ^= frame.checksum);
     sum
+}
+
+/// Prunes until there is nothing to do, and returns the oldest state left.
+pub(super) fn prune(store: &dyn PageStore, before: Txid) -> Result<Txid, StoreError> {
+    while store.prune(before)? {}
+    Ok(store.oldest())
+}
+
+/// The kept states, oldest first.
+pub(super) fn kept(store: &dyn PageStore) -> Result<Vec<State>, StoreError> {
+    let mut states = vec![store.state(store.oldest())?];
+    while let Some(next) = states.last().map_or(Ok(None), |last| store.next_kept(last.txid))? {
+        states.push(next);
+    }
+    Ok(states)
 }
 
 /// Checks that the store has these states, and reads them page by page.

@@ -3,15 +3,32 @@
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../../build-testing/index.js";
 import { Group } from "../../../src/worker/group.mjs";
+import { Upkeep } from "../../../src/worker/upkeep.mjs";
 
 export class Database extends DurableObject {
   #database;
   #group;
+  #upkeep;
 
   constructor(ctx, env) {
     super(ctx, env);
     this.#database = new wasm.Database(ctx, env);
-    this.#group = new Group((requests) => this.#database.answer(requests), () => ctx.storage.sync());
+    this.#upkeep = new Upkeep(() => this.#database.maintain(), ctx.storage);
+    this.#group = new Group((requests) => this.#upkeep.after(this.#database.answer(requests)), () => ctx.storage.sync());
+  }
+
+  alarm() {
+    return this.#upkeep.run();
+  }
+
+  /** When the alarm is set for. */
+  alarmTime() {
+    return this.ctx.storage.getAlarm();
+  }
+
+  /** Sets the alarm for now. */
+  ring() {
+    return this.ctx.storage.setAlarm(Date.now());
   }
 
   async query(...calls) {
