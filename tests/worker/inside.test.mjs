@@ -78,10 +78,11 @@ test("the write connection has the settings of the native one", async () => {
   assert.deepEqual(common(await ask("pragmas", "pragmas")), common(listed("pragmas.txt")));
 });
 
-test("after a trap at any storage operation the acknowledged commits are there, and nothing else", { timeout: 120_000 }, async () => {
+test("after a trap at any storage operation the acknowledged commits are there, and no half of another", { timeout: 120_000 }, async () => {
   const name = "traps";
   await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
   const acknowledged = new Set();
+  const stored = new Set();
   // Wide rows: every tenth insert changes more pages than fit one log row, so folds and transactions are trapped in, too.
   for (let id = 1; id <= 60; id++) {
     const pages = id % 10 === 0 ? 100 : 1;
@@ -94,7 +95,10 @@ test("after a trap at any storage operation the acknowledged commits are there, 
     }
     await ask(name, "trapAt", 0);
     const ids = column(await run(name, "SELECT id FROM t ORDER BY id"));
-    assert.deepEqual(ids, [...acknowledged]);
+    // What trapped after its commit was stored, and not acknowledged.
+    if (ids.at(-1) === id) stored.add(id);
+    assert.deepEqual(ids, [...stored]);
+    assert.ok(stored.has(id) || !acknowledged.has(id), `${id} was acknowledged and is lost`);
   }
   assert.ok(acknowledged.size > 5 && acknowledged.size < 55, `${acknowledged.size} of 60 were acknowledged`);
   assert.deepEqual(column(await run(name, "PRAGMA quick_check")), ["ok"]);
