@@ -33,7 +33,7 @@ impl World {
             10..14 => self.flush(object)?,
             14..16 => {
                 self.note(|_| "the primary forgets some of the past".into());
-                self.primary.prune(&mut self.rng);
+                self.primary.forget(&mut self.rng);
             }
             16 => {
                 self.note(|_| "the primary starts again".into());

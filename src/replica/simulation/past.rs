@@ -26,16 +26,13 @@ impl World {
     /// The state was found, or not.
     pub(super) fn found(&mut self, node: usize, point: Point, answer: Option<Message>) -> Check {
         let Some(Message { database, body: Body::Found(state) }) = answer else { return Ok(()) };
-        let (known, txid) = self.primary.truth.place_of(database, &state)?;
-        let is_right = match point {
-            Point::At(position) => state.position() == position,
-            // If it is later than that, nothing older is kept.
-            Point::Time(time_ms) => {
-                state.time_ms > time_ms
-                    || txid + 1 >= self.primary.truth.length(known)
-                    || self.primary.truth.at((known, txid + 1)).state.time_ms >= time_ms
-            }
+        let (known, _) = self.primary.truth.place_of(database, &state)?;
+        let (until, in_time) = match point {
+            Point::At(position) => (position.txid, state.txid < position.txid || state.position() == position),
+            Point::Time(time_ms) => (self.primary.truth.before(known, time_ms), true),
         };
+        // What is kept now was kept when this was answered. Of a database that is gone it is not known.
+        let is_right = in_time && !(database == self.primary.database && self.primary.keeps_between(state.txid, until));
         if !is_right {
             return Err(format!("{point:?} is not {state:?}"));
         }

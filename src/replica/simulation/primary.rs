@@ -14,7 +14,7 @@ use crate::replica::Source;
 use crate::store::{MemoryStore, PageStore};
 use crate::txid::Txid;
 use fastrand::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
@@ -66,9 +66,16 @@ impl Primary {
         self.subscribers.clear();
     }
 
-    pub(super) fn prune(&self, rng: &mut Rng) {
-        let head = self.head().txid.0;
-        let _ = self.store.prune(Txid(head.saturating_sub(rng.u64(0..12))));
+    /// Forgets the oldest states, or some of those that are not the last of their step of time.
+    pub(super) fn forget(&self, rng: &mut Rng) {
+        let before = Txid(self.head().txid.0.saturating_sub(rng.u64(0..12)));
+        let step_ms = *rng.choice(&[10, 40, 200]).unwrap();
+        let _ = if rng.bool() { self.store.prune(before) } else { self.store.thin(before, step_ms, &BTreeSet::new()) };
+    }
+
+    /// Whether a state after `after`, up to `until`, is kept.
+    pub(super) fn keeps_between(&self, after: Txid, until: Txid) -> bool {
+        self.store.resolve(until.min(self.head().txid)).is_ok_and(|kept| kept > after)
     }
 
     /// Commits something.

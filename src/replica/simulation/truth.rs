@@ -68,8 +68,10 @@ impl Truth {
         &self.databases[database].1[txid as usize]
     }
 
-    pub(super) fn length(&self, database: usize) -> u64 {
-        self.databases[database].1.len() as u64
+    /// The newest state before `time_ms`.
+    pub(super) fn before(&self, database: usize, time_ms: u64) -> Txid {
+        let later = self.databases[database].1.partition_point(|moment| moment.state.time_ms < time_ms);
+        Txid(later.saturating_sub(1) as u64)
     }
 
     pub(super) fn id(&self, database: usize) -> DatabaseId {
