@@ -87,8 +87,10 @@ impl Checked {
         let txid = before.txid.next();
         let grown = before.page_count + 1..=page_count;
         let changed: BTreeSet<u32> = changed.filter(|pgno| *pgno <= page_count).chain(grown).collect();
-        let image = |pgno: u32| match (txid.0 + u64::from(pgno)) % 3 {
+        let image = |pgno: u32| match (txid.0 + u64::from(pgno)) % 8 {
             0 => noise(txid.0 << 20 | u64::from(pgno), 512),
+            // A few bytes differ from the version before: old ones become deltas.
+            1..6 => [noise(u64::from(pgno), 500), noise(txid.0, 12)].concat(),
             _ => format!("page {pgno} of {txid}").into_bytes().into_iter().cycle().take(512).collect(),
         };
         let frames: Vec<Frame> = changed.into_iter().map(|pgno| Frame::new(Pgno(pgno), image(pgno).into())).collect();

@@ -20,6 +20,7 @@ const APART_MS: u64 = 10_000;
 /// A table with a row for each commit, ten seconds apart, and the bookmark of each state.
 struct Past {
     db: Fixture,
+    sql: Rc<HostSql>,
     clock: Rc<Cell<u64>>,
     bookmarks: Vec<Bookmark>,
 }
@@ -29,9 +30,10 @@ impl Past {
         let clock = Rc::new(Cell::new(BEGIN_MS));
         let (now, mut limits) = (clock.clone(), Limits::default());
         change(&mut limits);
-        let store = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
+        let sql = Rc::new(HostSql::in_memory().unwrap());
+        let store = Rc::new(DurableStore::open(sql.clone()).unwrap());
         let db = Fixture { database: Database::open(store, limits, Rc::new(move || now.get())) };
-        let mut past = Past { db, clock, bookmarks: Vec::new() };
+        let mut past = Past { db, sql, clock, bookmarks: Vec::new() };
         run(&mut past.db, "CREATE TABLE t (v)", vec![]);
         past.bookmarks.push(past.db.database.state().bookmark());
         past.write(COMMITS);
@@ -153,6 +155,50 @@ fn what_a_snapshot_reads_is_kept_until_it_is_dropped() {
     drop(late);
     past.maintain(0);
     assert!(past.at(Point::Bookmark(past.bookmarks[203])).is_err());
+}
+
+/// The answer or the error of a count at a point.
+fn rows_or_error(past: &mut Past, point: Point) -> Result<i64, String> {
+    let snapshot = past.db.database.at(point).map_err(|error| error.to_string())?;
+    let counted = snapshot.run::<ResultSet>(&vec![Statement::new("SELECT count(*) FROM t", vec![])]);
+    match counted.map_err(|failure| failure.to_string())?[0].rows[0][0] {
+        Value::Integer(rows) => Ok(rows),
+        ref other => Err(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn damaged_versions_of_the_past_are_reported_and_the_rest_is_kept_in_order() {
+    let mut past = Past::new(|_| {});
+    past.maintain(0);
+    let damaged = past.sql.connection().execute("UPDATE pages SET image = zeroblob(length(image)) WHERE delta = 1", []).unwrap();
+    assert!(damaged > 5, "{damaged} versions are deltas");
+    let whole = "id NOT IN (SELECT max(id) FROM pages GROUP BY pgno) AND delta IS NULL AND id % 3 = 0";
+    past.sql.connection().execute(&format!("UPDATE pages SET image = zeroblob(length(image)) WHERE {whole}"), []).unwrap();
+    let (mut told, mut read) = (0, 0);
+    // Before the first minute is over, the state before is the empty database.
+    for bookmark in past.bookmarks.clone().into_iter().skip(5) {
+        match rows_or_error(&mut past, Point::Bookmark(bookmark)) {
+            Ok(rows) => {
+                assert!((bookmark.txid.0 as i64 - 10..bookmark.txid.0 as i64).contains(&rows), "{rows} rows at {}", bookmark.txid);
+                read += 1;
+            }
+            Err(error) => {
+                assert!(error.contains("damaged"), "{error}");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 10 && read > 10, "{told} were damaged, {read} were not");
+    past.write(COMMITS);
+    past.maintain(HOUR_MS);
+    assert!(
+        past.sql.connection().query_row("SELECT count(*) FROM pages WHERE delta = 1", [], |row| row.get::<_, i64>(0)).unwrap()
+            > damaged as i64
+    );
+    assert_eq!(values(&mut past.db, "SELECT count(*) FROM t"), [[Value::Integer(2 * COMMITS as i64)]]);
+    past.maintain(9 * 24 * HOUR_MS);
+    assert_eq!(past.db.database.store().oldest(), past.db.database.state().txid);
 }
 
 #[test]

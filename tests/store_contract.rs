@@ -93,7 +93,7 @@ fn storage_of_schema_1_is_brought_forward() {
         let log = db.database.store().log_after(oldest, 1_000).unwrap();
         let back = "CREATE TABLE folds_1 (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL); \
                     INSERT INTO folds_1 SELECT number, txid, bytes FROM folds WHERE number > 0; DROP TABLE folds; \
-                    ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; DELETE FROM littoral WHERE key <> 'schema'; \
+                    ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; ALTER TABLE pages DROP COLUMN delta; DELETE FROM littoral WHERE key <> 'schema'; \
                     UPDATE littoral SET value = 1 WHERE key = 'schema'";
         damaged.sql.connection().execute_batch(back).unwrap();
         let mut db = damaged.open();

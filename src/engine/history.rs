@@ -5,7 +5,7 @@
 //!
 //! **Invariants**
 //! 1. A state that a snapshot reads is kept until the snapshot is dropped.
-//! 2. History beyond its bytes is dropped twice as fast as it grows.
+//! 2. History beyond its bytes is dropped twice as fast as it grows, when all thinning that is due was done.
 //!
 //! **Not here:** what pruning and thinning do (`store`).
 
@@ -43,12 +43,9 @@ impl History {
     /// Does a small step of pruning or thinning, if there is one to do. Returns when to call again: at once, if that is not later than
     /// `now_ms`; `None`: not before the next commit.
     pub(super) fn maintain(&self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<Option<u64>, StoreError> {
-        let head = store.head().txid;
-        let pinned: BTreeSet<Txid> = self.pinned.borrow().keys().copied().collect();
-        let since = |ms: u64| store.txid_at(now_ms.saturating_sub(ms));
-        let expired = if store.history_bytes()? > limits.history_bytes { head } else { since(limits.history_ms)? };
-        let kept = pinned.first().copied().unwrap_or(head);
-        if store.prune(expired.min(kept))? || store.thin(since(limits.history_exact_ms)?, limits.history_step_ms, &pinned)? {
+        let expired = store.txid_at(now_ms.saturating_sub(limits.history_ms))?;
+        let free = self.oldest_pinned(store);
+        if store.prune(expired.min(free))? || self.thin(store, limits, now_ms)? || self.is_too_large(store, limits) && store.prune(free)? {
             return Ok(Some(now_ms));
         }
         let pruned = store.next_kept(store.oldest())?.map(|next| next.time_ms.saturating_add(limits.history_ms));
@@ -57,18 +54,34 @@ impl History {
         Ok(pruned.into_iter().chain(thinned).min().map(|due| due.max(now_ms + PAUSE_MS)))
     }
 
+    /// Does a step of the thinning that is due.
+    fn thin(&self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<bool, StoreError> {
+        let pinned: BTreeSet<Txid> = self.pinned.borrow().keys().copied().collect();
+        let exact_from = store.txid_at(now_ms.saturating_sub(limits.history_exact_ms))?;
+        store.thin(exact_from, limits.history_step_ms, &pinned)
+    }
+
+    /// States before this one are read by nobody.
+    fn oldest_pinned(&self, store: &dyn PageStore) -> Txid {
+        self.pinned.borrow().first_key_value().map_or(store.head().txid, |(txid, _)| *txid)
+    }
+
     /// Whether a writer has to drop history.
     pub(super) fn is_too_large(&self, store: &dyn PageStore, limits: &Limits) -> bool {
         store.history_bytes().is_ok_and(|bytes| bytes > limits.history_bytes)
     }
 
-    /// Drops history beyond its bytes, as far as its growth since the last time demands.
-    pub(super) fn shrink(&mut self, store: &dyn PageStore, limits: &Limits) -> Result<(), StoreError> {
+    /// Drops history beyond its bytes, as far as its growth since the last time demands. Thinning that is due comes first: the oldest
+    /// states may then not have to go.
+    pub(super) fn shrink(&mut self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<(), StoreError> {
+        if self.thin(store, limits, now_ms)? {
+            return Ok(());
+        }
         let bytes = store.history_bytes()?;
         let grown = bytes - self.bytes.unwrap_or(bytes).min(bytes);
         let wanted = limits.history_bytes.max(bytes.saturating_sub(2 * grown));
-        let before = self.pinned.borrow().first_key_value().map_or(store.head().txid, |(txid, _)| *txid);
-        while store.history_bytes()? > wanted && store.prune(before)? {}
+        let free = self.oldest_pinned(store);
+        while store.history_bytes()? > wanted && store.prune(free)? {}
         self.bytes = Some(store.history_bytes()?);
         Ok(())
     }

@@ -158,7 +158,7 @@ impl Database {
     fn keep_within_bytes(&mut self) {
         if self.history.is_too_large(&*self.store, &self.limits) {
             self.past.forget();
-            self.store_failed |= self.history.shrink(&*self.store, &self.limits).is_err();
+            self.store_failed |= self.history.shrink(&*self.store, &self.limits, (self.clock)()).is_err();
         }
     }
 

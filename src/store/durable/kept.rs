@@ -2,6 +2,7 @@
 
 use super::index::Index;
 use crate::commit::State;
+use crate::page::Pgno;
 use crate::txid::Txid;
 
 pub(super) struct Kept {
@@ -9,6 +10,8 @@ pub(super) struct Kept {
     pub(super) oldest: Txid,
     /// From here on every state is kept. It is a fold.
     pub(super) exact_from: Txid,
+    /// Versions that this state or an older one replaced are deltas; so are those that the next one replaced, up to this page.
+    pub(super) shrunk: (Txid, Pgno),
     /// The newest fold.
     pub(super) newest: Fold,
     /// Frames after the newest fold.
@@ -47,6 +50,7 @@ impl Kept {
             head: State::EMPTY,
             oldest: Txid::EMPTY,
             exact_from: Txid::EMPTY,
+            shrunk: (Txid::EMPTY, Pgno(0)),
             newest: Fold::EMPTY,
             recent: Index::default(),
             past: None,

@@ -10,9 +10,9 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `littoral` | `key`, `value`: `schema` = 2; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`: txids |
+//! | `littoral` | `key`, `value`: `schema` = 2; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
-//! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that wrote it; `pgno`, `txid`, `checksum`, `image` |
+//! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that wrote it; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
 //! | `folds` | `txid`: the state as of which `pages` is complete; `number`; `bytes`: what only states from the fold before on need: their log, and the versions that were replaced |
 //! | `garbage` | `number`; `pages`: a JSON list of page numbers; of each the newest version from the fold `first` to the fold `last` is needed by nobody |
 //!
@@ -30,6 +30,7 @@
 //!
 //! **Not here:** when to prune and thin (`engine`), and the storage's own SQL (`sql`).
 
+mod delta;
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
 mod index;
@@ -114,9 +115,9 @@ impl<Q: Sql> DurableStore<Q> {
             let value = self.one("SELECT value FROM littoral WHERE key = ?1", &[Param::Text(key)])?;
             RowReader::new(value.unwrap_or_default()).int().map(Txid)
         };
-        let (oldest, exact_from) = (mark("oldest")?, mark("exact_from")?);
+        let (oldest, exact_from, shrunk) = (mark("oldest")?, mark("exact_from")?, (mark("shrunk")?, Pgno(0)));
         let recent = self.read_index(newest.txid, head.txid)?;
-        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, newest, recent, ..Kept::empty() };
+        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, ..Kept::empty() };
         Ok(())
     }
 
@@ -221,7 +222,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         match self.locate(pgno, at)? {
             Location::Log(slot) => codec::expand(&self.log_image(pgno, slot)?, image, pgno, at, slot.checksum),
             Location::Table(fold) => {
-                let (checksum, stored) = self.table_version(pgno, fold, true)?;
+                let (checksum, stored) = self.table_version(pgno, fold, image.len())?;
                 codec::expand(&stored, image, pgno, at, checksum)
             }
             Location::Nowhere => {
@@ -238,7 +239,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
         match self.locate(pgno, at)? {
             Location::Log(slot) => Ok(slot.checksum),
-            Location::Table(fold) => Ok(self.table_version(pgno, fold, false)?.0),
+            Location::Table(fold) => self.table_checksum(pgno, fold),
             Location::Nowhere => Ok(Checksum::EMPTY),
         }
     }

@@ -69,16 +69,22 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(Some(Fold { txid: Txid(row.int()?), number: row.int()? }))
     }
 
-    /// The newest version in the table `pages` that `fold` or an older one wrote: its checksum and, if `with_image`, its stored image.
-    pub(super) fn table_version(&self, pgno: Pgno, fold: Fold, with_image: bool) -> Result<(Checksum, Vec<u8>), StoreError> {
-        let sql = if with_image {
-            "SELECT checksum, image FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
-        } else {
-            "SELECT checksum, x'' FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1"
-        };
-        let row = self.one(sql, &[page_id(pgno, 0), page_id(pgno, fold.number)])?;
-        let mut row = RowReader::new(row.ok_or_else(|| StoreError::damaged_page(pgno, fold.txid, "missing"))?);
-        Ok((read_checksum(&row.blob()?)?, row.blob()?))
+    /// The newest version in the table `pages` that `fold` or an older one wrote: its checksum and its stored image, or the image itself.
+    pub(super) fn table_version(&self, pgno: Pgno, fold: Fold, page_bytes: usize) -> Result<(Checksum, Vec<u8>), StoreError> {
+        let mut row = self.newest_row("checksum, image, id, delta IS NULL", pgno, fold)?;
+        let (checksum, stored, id, is_whole) = (read_checksum(&row.blob()?)?, row.blob()?, row.int()?, row.int()? == 1);
+        Ok((checksum, if is_whole { stored } else { self.expand_delta(pgno, id, page_bytes)? }))
+    }
+
+    /// The checksum of that version.
+    pub(super) fn table_checksum(&self, pgno: Pgno, fold: Fold) -> Result<Checksum, StoreError> {
+        read_checksum(&self.newest_row("checksum", pgno, fold)?.blob()?)
+    }
+
+    fn newest_row(&self, columns: &str, pgno: Pgno, fold: Fold) -> Result<RowReader, StoreError> {
+        let sql = format!("SELECT {columns} FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1");
+        let row = self.one(&sql, &[page_id(pgno, 0), page_id(pgno, fold.number)])?;
+        row.map(RowReader::new).ok_or_else(|| StoreError::damaged_page(pgno, fold.txid, "missing"))
     }
 
     pub(super) fn log_image(&self, pgno: Pgno, slot: Slot) -> Result<Vec<u8>, StoreError> {
@@ -98,7 +104,7 @@ impl<Q: Sql> DurableStore<Q> {
                 Some(stored) => codec::expand(cut_frame(stored, pgno, slot)?, &mut image, pgno, state.txid, slot.checksum)?,
                 None => {
                     let fold = self.with_index(state.txid, |fold, _| fold)?;
-                    let (_, stored) = self.table_version(pgno, fold, true)?;
+                    let (_, stored) = self.table_version(pgno, fold, image.len())?;
                     codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
                 }
             }
@@ -107,7 +113,7 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(Commit { state, frames })
     }
 
-    /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere. Returns how many.
+    /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere, or a delta. Returns how many.
     pub(super) fn read_run<'i>(
         &self,
         first: Pgno,
@@ -129,7 +135,7 @@ impl<Q: Sql> DurableStore<Q> {
         // Each page's newest version is looked up by itself: a busy page may have one for each minute of a week.
         let sql = format!(
             "WITH RECURSIVE page (first) AS (SELECT ?1 UNION ALL SELECT first + {0} FROM page WHERE first < ?2) \
-             SELECT id, checksum, image FROM pages WHERE id IN \
+             SELECT id, checksum, image FROM pages WHERE delta IS NULL AND id IN \
              (SELECT (SELECT max(id) FROM pages WHERE id >= first AND id <= first + ?3) FROM page)",
             1u64 << FOLD_BITS
         );
@@ -145,7 +151,8 @@ impl<Q: Sql> DurableStore<Q> {
         let mut read = 0;
         for (image, row) in images.zip(newest) {
             let pgno = Pgno(first.0 + read as u32);
-            let mut row = row.ok_or_else(|| StoreError::damaged_page(pgno, at, "missing"))?;
+            // It may be a delta; if it is missing, reading it alone will tell.
+            let Some(mut row) = row else { break };
             let (checksum, stored) = (read_checksum(&row.blob()?)?, row.blob()?);
             codec::expand(&stored, image, pgno, at, checksum)?;
             read += 1;

@@ -52,6 +52,11 @@ pub(super) fn page_id(pgno: Pgno, fold: u64) -> Param<'static> {
     Param::Int(u64::from(pgno.0) << FOLD_BITS | fold)
 }
 
+/// The number of the fold that wrote an `id`.
+pub(super) fn number_of_id(id: u64) -> u64 {
+    id & ((1 << FOLD_BITS) - 1)
+}
+
 /// The page of an `id`.
 pub(super) fn page_of_id(id: u64) -> Pgno {
     Pgno((id >> FOLD_BITS) as u32)

@@ -24,16 +24,17 @@ const NEW: [&str; 8] = [
     "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
      time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
     "CREATE TABLE pages (id INTEGER PRIMARY KEY, pgno INTEGER NOT NULL, txid INTEGER NOT NULL, checksum BLOB NOT NULL, \
-     image BLOB NOT NULL)",
+     image BLOB NOT NULL, delta INTEGER)",
     FOLDS,
     GARBAGE,
     FOLD_0,
-    "INSERT INTO littoral (key, value) VALUES ('oldest', 0), ('exact_from', 0)",
+    "INSERT INTO littoral (key, value) VALUES ('oldest', 0), ('exact_from', 0), ('shrunk', 0)",
     "INSERT INTO littoral (key, value) VALUES ('schema', 2)",
 ];
 
 /// From version 1: its log was whole from the oldest state on, and began with commit 1 until it was pruned.
-const FROM_1: [&str; 9] = [
+const FROM_1: [&str; 10] = [
+    "ALTER TABLE pages ADD COLUMN delta INTEGER",
     "ALTER TABLE folds RENAME TO folds_1",
     FOLDS,
     GARBAGE,
@@ -41,7 +42,7 @@ const FROM_1: [&str; 9] = [
     "INSERT INTO folds (txid, number, bytes) SELECT txid, number, log_bytes FROM folds_1",
     "DROP TABLE folds_1",
     "INSERT INTO littoral (key, value) SELECT column1, (SELECT coalesce(min(txid) * (min(txid) > 1), 0) FROM commits) \
-     FROM (VALUES ('oldest'), ('exact_from'))",
+     FROM (VALUES ('oldest'), ('exact_from'), ('shrunk'))",
     "DELETE FROM folds WHERE txid < (SELECT value FROM littoral WHERE key = 'oldest')",
     "UPDATE littoral SET value = 2 WHERE key = 'schema'",
 ];

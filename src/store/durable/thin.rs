@@ -45,7 +45,7 @@ impl<Q: Sql> DurableStore<Q> {
 
     /// Drops the last state but one of those settled, if it is of the same step of time as the last one; else settles another.
     pub(super) fn thin_step(&self, before: Txid, step_ms: u64, pinned: &BTreeSet<Txid>) -> Result<bool, StoreError> {
-        if self.sweep()? {
+        if self.sweep()? || self.shrink()? {
             return Ok(true);
         }
         let exact_from = self.exact_from();
@@ -171,13 +171,13 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     /// A settled state and its list.
-    fn read_list(&self, fold: Fold) -> Result<(State, BTreeMap<Pgno, Slot>), StoreError> {
+    pub(super) fn read_list(&self, fold: Fold) -> Result<(State, BTreeMap<Pgno, Slot>), StoreError> {
         let row = self.one(&format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid = ?1"), &[Param::Int(fold.txid.0)])?;
         let (state, entries) = read_entries(&mut RowReader::new(row.unwrap_or_default()))?;
         Ok((state, entries.into_iter().collect()))
     }
 
-    fn mark(&self, key: &str, txid: Txid) -> Result<(), StoreError> {
+    pub(super) fn mark(&self, key: &str, txid: Txid) -> Result<(), StoreError> {
         self.sql.rows("UPDATE littoral SET value = ?2 WHERE key = ?1", &[Param::Text(key), Param::Int(txid.0)])?;
         Ok(())
     }
