@@ -21,7 +21,7 @@ use crate::txid::Txid;
 use std::ops::Bound;
 
 /// Fold numbers whose versions may hang on each other.
-const GROUP: u64 = 32;
+const GROUP: u64 = 128;
 /// Pages that a step looks at.
 const STEP_PAGES: usize = 250;
 
