@@ -33,8 +33,8 @@ export function tier({ served_by_tier, served_by_region, served_by_colo }) {
   return where === "" ? [name] : [name, " ", element("small", "", where)];
 }
 
-/** Milliseconds, as exact as they are worth saying. */
+/** A time in milliseconds, as exact as it is worth saying. */
 export function ms(value) {
-  if (value >= 10_000) return `${Math.round(value / 1000)} s`;
+  if (value >= 1000) return `${(value / 1000).toFixed(value < 10_000 ? 1 : 0)} s`;
   return `${value < 10 && !Number.isInteger(value) ? value.toFixed(1) : Math.round(value)} ms`;
 }

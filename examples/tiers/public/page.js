@@ -47,6 +47,7 @@ attempt("Not ready", async () => {
 
   const askEverybody = reads($("reads"), places, you);
   $("ask").onclick = askEverybody;
+  for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
   $("write").onsubmit = (event) => {
     event.preventDefault();
     attempt("Not written", () => write(places, remember));

@@ -9,12 +9,12 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** Answers with a function that offers one more bookmark. `you()` names the place that reads. */
 export function past({ moments, then, notes }, you) {
-  async function look(button, bookmark, name) {
+  async function look(button, bookmark) {
     for (const other of moments.children) other.ariaPressed = String(other === button);
     try {
       const { notes: rows, meta } = await ask("past", { place: you(), bookmark });
       then.className = "";
-      then.replaceChildren(`${name}: ${rows.length === 0 ? "no notes yet. " : ""}Answered by `, ...tier(meta), `, txid ${meta.served_at_txid}.`);
+      then.replaceChildren(`The newest notes at txid ${meta.served_at_txid}, answered by `, ...tier(meta), rows.length === 0 ? ": none yet." : ":");
       notes.replaceChildren(...rows.map(row));
     } catch (error) {
       then.className = "wrong";
@@ -27,7 +27,7 @@ export function past({ moments, then, notes }, you) {
     const button = element("button", "", `${meta.served_at_txid}: ${name}`);
     button.type = "button";
     button.ariaPressed = "false";
-    button.onclick = () => look(button, bookmark, button.textContent);
+    button.onclick = () => look(button, bookmark);
     moments.prepend(button);
     while (moments.children.length > OFFERED) moments.lastChild.remove();
   };

@@ -59,7 +59,7 @@ function show(row, { meta, browser_ms, worker_ms }) {
   const behind = newestTxid - meta.served_at_txid;
   row.replaceChildren(
     who,
-    element("td", "time", ms(browser_ms), element("small", "", worker_ms === 0 ? "< 1 ms" : ms(worker_ms))),
+    element("td", "time", ms(browser_ms), " ", element("small", "", `Worker ${worker_ms === 0 ? "< 1 ms" : ms(worker_ms)}`)),
     element("td", "behind", meta.max_staleness_ms === undefined ? "unknown" : ms(meta.max_staleness_ms)),
     element("td", "txid", String(meta.served_at_txid), ...(behind > 0 ? [element("small", "", `${behind} to come`)] : [])),
     element("td", "pages", String(meta.pages_fetched)),
