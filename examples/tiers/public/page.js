@@ -53,9 +53,10 @@ attempt("Not ready", async () => {
     attempt("Not written", () => write(places, remember));
   };
 
+  await askEverybody();
   while (true) {
+    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     if (Date.now() > touched + UNTOUCHED_MS) $("live").checked = false;
     if ($("live").checked && !document.hidden && !racing()) await askEverybody();
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
 });
