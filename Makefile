@@ -1,10 +1,11 @@
 # Littoral's commands. `make dev` and `make test` set up everything they need; see docs/setup.md.
-.PHONY: help setup build dev test simulate bench fmt lint size clean
+.PHONY: help setup build dev test simulate fuzz bench fmt lint size clean
 
 help:
 	@echo 'make dev      set up, build, and serve the example application on 127.0.0.1:8787'
 	@echo 'make test     set up, build, and run every check; "make test STEPS=\"fmt units\"" runs some'
 	@echo 'make simulate replicas in a million simulated worlds; SEEDS=n and FIRST=n choose others'
+	@echo 'make fuzz     look for bytes that make a decoder or the engine panic; SECONDS=n each, TARGETS="message source"'
 	@echo 'make bench    compare with D1 and native Durable Object SQL; writes bench/RESULTS.md'
 	@echo 'make build    build the Worker into build/ and print its size'
 	@echo 'make fmt      format the Rust sources'
@@ -27,6 +28,9 @@ test:
 
 simulate:
 	@LITTORAL_SEEDS=$(or $(SEEDS),1000000) LITTORAL_SEED=$(or $(FIRST),0) cargo test --release --lib simulation::worlds -- --nocapture
+
+fuzz:
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
 
 bench: setup
 	@scripts/build --if-changed

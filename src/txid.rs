@@ -19,6 +19,9 @@ impl Txid {
     /// The state before the first commit: no pages.
     pub const EMPTY: Txid = Txid(0);
 
+    /// No commit has a larger one: JavaScript's integers and those of the storage end here.
+    pub const MAX: Txid = Txid((1 << 53) - 1);
+
     /// The commit after this one.
     pub const fn next(self) -> Txid {
         Txid(self.0 + 1)

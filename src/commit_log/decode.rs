@@ -100,7 +100,7 @@ impl Reader<'_> {
         if flags > 3 {
             return Err(DecodeError::Value("flag"));
         }
-        let wanted = Txid(self.u64("the wanted txid")?);
+        let wanted = self.txid()?;
         let max_bytes = self.u32("the bytes wanted")?;
         Ok(Pull { after: (flags & 1 != 0).then_some(position), images: flags & 2 != 0, wanted, max_bytes })
     }
@@ -141,18 +141,19 @@ impl Reader<'_> {
         Ok(commit)
     }
 
+    fn txid(&mut self) -> Result<Txid, DecodeError> {
+        Some(Txid(self.u64("a txid")?)).filter(|txid| *txid <= Txid::MAX).ok_or(DecodeError::Value("txid"))
+    }
+
     fn position(&mut self) -> Result<Position, DecodeError> {
-        Ok(Position { txid: Txid(self.u64("a txid")?), checksum: Checksum(self.u64("a checksum")?) })
+        Ok(Position { txid: self.txid()?, checksum: Checksum(self.u64("a checksum")?) })
     }
 
     fn state(&mut self) -> Result<State, DecodeError> {
-        let txid = self.u64("a txid")?;
-        if txid == u64::MAX {
-            return Err(DecodeError::Value("txid"));
-        }
+        let txid = self.txid()?;
         let page_size = PageSize::new(self.u32("a page size")?).ok_or(DecodeError::Value("page size"))?;
         let (page_count, time_ms) = (self.u32("a page count")?, self.u64("a time")?);
-        Ok(State { txid: Txid(txid), page_size, page_count, time_ms, checksum: Checksum(self.u64("a checksum")?) })
+        Ok(State { txid, page_size, page_count, time_ms, checksum: Checksum(self.u64("a checksum")?) })
     }
 
     fn numbers(&mut self) -> Result<Vec<Pgno>, DecodeError> {

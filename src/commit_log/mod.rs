@@ -28,7 +28,7 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | position | txid 8, database checksum 8 |
+//! | position | txid 8 (below 2⁵³, as everywhere), database checksum 8 |
 //! | state | txid 8, page size 4, page count 4, time in milliseconds since 1970 8, database checksum 8 |
 //! | commit | state, 1 (0: frames with images, 1: page numbers only), count 4, then frames, or page numbers 4 each |
 //! | frame | page number 4, checksum of the image 8, length 4, stored image: as long as a page, or an LZ4 block |

@@ -104,6 +104,23 @@ fn a_huge_count_is_refused_before_room_is_made() {
     assert_eq!(Message::decode(&sealed(bytes)), Err(DecodeError::Length("the page numbers")));
 }
 
+/// The fuzzer's: the commit after the last possible one.
+#[test]
+fn a_txid_that_no_commit_has_is_refused() {
+    for txid in [Txid(u64::MAX), Txid(Txid::MAX.0 + 1)] {
+        let after = Position { txid, checksum: Checksum(1) };
+        let commit = LoggedCommit { state: state(8, 3), pages: Changed::Numbers(Vec::new()) };
+        for body in [
+            Body::Commits(Segment { head: state(9, 3), age_ms: 0, after, commits: vec![commit] }),
+            Body::Pull(Pull { after: None, images: true, wanted: txid, max_bytes: 0 }),
+            Body::Found(State { txid, ..state(9, 3) }),
+        ] {
+            let bytes = Message { database: DatabaseId(1), body }.encode();
+            assert_eq!(Message::decode(&bytes), Err(DecodeError::Value("txid")));
+        }
+    }
+}
+
 #[test]
 fn a_damaged_image_is_not_expanded() {
     let mut damaged = frame(1, 7);
