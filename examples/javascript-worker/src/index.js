@@ -30,8 +30,9 @@ export default {
       }
       return await follow(db, request, pathname.slice(1));
     } catch (error) {
-      // It may have been the bookmark: one of a database that has been replaced is refused.
-      return session.forget(Response.json({ error: error.message }, { status: 500 }));
+      const answer = Response.json({ error: error.message }, { status: 500 });
+      // A bookmark of a database that has been replaced is refused: the session begins anew.
+      return error.message.includes("bookmark") ? session.forget(answer) : session.save(answer);
     }
   },
 };

@@ -76,8 +76,9 @@ async fn answer(request: &mut Request, parts: &[&str], env: &Env) -> worker::Res
     let session = db.open_session(request, SessionOptions { secure: request.inner().url().starts_with("https:"), ..Default::default() });
     match read_or_write(request, parts, &session).await {
         Ok(response) => session.save(response),
-        // It may have been the bookmark: one of a database that has been replaced is refused.
-        Err(error) => session.forget(refuse(500, &error.to_string())?),
+        // A bookmark of a database that has been replaced is refused: the session begins anew.
+        Err(error) if error.to_string().contains("bookmark") => session.forget(refuse(500, &error.to_string())?),
+        Err(error) => session.save(refuse(500, &error.to_string())?),
     }
 }
 

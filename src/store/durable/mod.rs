@@ -210,12 +210,14 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     }
 
     fn history_bytes(&self) -> Result<u64, StoreError> {
-        if let Some(bytes) = self.kept.borrow().history_bytes {
-            return Ok(bytes);
-        }
-        let bytes = self.int("SELECT coalesce(sum(bytes), 0) FROM folds WHERE txid > ?1", &[Param::Int(self.oldest().0)])?;
+        let known = self.kept.borrow().history_bytes;
+        let bytes = match known {
+            Some(bytes) => bytes,
+            None => self.int("SELECT coalesce(sum(bytes), 0) FROM folds WHERE txid > ?1", &[Param::Int(self.oldest().0)])?,
+        };
         self.kept.borrow_mut().history_bytes = Some(bytes);
-        Ok(bytes)
+        // The nodes of the storage's own trees are not full: measured by tests/week.rs.
+        Ok(bytes * 7 / 5)
     }
 
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
