@@ -5,6 +5,7 @@
 //   D1_x        Miniflare's own D1
 //   DB_x        the runtime's D1Database class in front of Littoral, through the package's plugin
 //   DATABASES   the Littoral Worker's objects, for the package's bind() with the option database
+//   REPLICAS    its replica objects, likewise
 //   LITTORAL_x  a service binding to Littoral, which the Worker wraps with the package's bind()
 // DB_x and LITTORAL_x are different databases, so that the two can be compared step by step.
 // Databases end with the workerd, unless `persist` names a folder.
@@ -90,7 +91,10 @@ async function userWorker(entry, databases, services) {
     compatibilityFlags: ["nodejs_compat"],
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
     serviceBindings,
-    durableObjects: { DATABASES: { className: LITTORAL_OBJECTS.DATABASE, scriptName: "littoral" } },
+    durableObjects: {
+      DATABASES: { className: LITTORAL_OBJECTS.DATABASE, scriptName: "littoral" },
+      REPLICAS: { className: LITTORAL_OBJECTS.REPLICA, scriptName: "littoral" },
+    },
     unsafeBindings,
   };
 }
