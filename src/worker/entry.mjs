@@ -90,6 +90,7 @@ export class Database extends DurableObject {
 		await Promise.all(regions.map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();
+		this.#followers.forget();
 		this.#open();
 	}
 

@@ -55,6 +55,7 @@ export class Replica extends DurableObject {
 	/** The database is no more. */
 	async forget() {
 		this.#replica.forget();
+		this.#alarmIsSet = false;
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();
 	}
