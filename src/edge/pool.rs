@@ -3,6 +3,8 @@
 //! **Invariants**
 //! 1. A connection is used by one query at a time.
 //! 2. No more are open than the budget says.
+//! 3. A connection is not used again after its follower has begun anew: what SQLite remembers (the schema, pages) is of another history, and
+//!    it tells states apart by numbers that both histories have.
 
 use super::Budget;
 use crate::commit::State;
@@ -17,6 +19,8 @@ pub(super) struct Connection {
     pub(super) reader: Reader,
     pub(super) pages: Rc<ReplicaReader>,
     follower: SharedFollower,
+    /// The follower's, when it was opened.
+    epoch: u64,
 }
 
 /// What the pool gives for a query.
@@ -30,6 +34,10 @@ pub(super) enum Taken {
 }
 
 impl Connection {
+    fn is_of_its_time(&self) -> bool {
+        self.epoch == self.follower.borrow().epoch()
+    }
+
     /// Makes a connection read `state`, with `fetcher` for what is missing.
     pub(super) fn begin(
         taken: Taken,
@@ -47,9 +55,10 @@ impl Connection {
             }
             Taken::Right(limits) => {
                 let pages = Rc::new(ReplicaReader::new(follower.clone()));
+                let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
                 let reader = Reader::open(pages.clone(), state, &limits);
-                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone() })))
+                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone(), epoch })))
             }
         }
     }
@@ -73,6 +82,7 @@ impl Pool {
             return Taken::None;
         }
         self.busy += 1;
+        self.idle.retain(|connection| !Rc::ptr_eq(&connection.follower, follower) || connection.is_of_its_time());
         let known = self.idle.iter().rposition(|connection| Rc::ptr_eq(&connection.follower, follower));
         match known.and_then(|at| self.idle.remove(at)) {
             Some(connection) => Taken::Connection(connection),
