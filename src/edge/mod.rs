@@ -110,9 +110,12 @@ impl Edge {
         self.with_follower(Follower::new(self.cache.clone()), ASKING_POLL_MS)
     }
 
-    /// A replica that also keeps pages on a shelf, and that its source tells of news.
-    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>) -> Replica {
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), TOLD_POLL_MS)
+    /// A replica that also keeps pages on a shelf, and that its source tells of news. Where reads may be `max_staleness_ms` old, it keeps
+    /// half of that for the followers behind it: those may have the other half.
+    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, max_staleness_ms: Option<u64>) -> Replica {
+        let half = max_staleness_ms.map(|staleness| staleness / 2);
+        let poll_ms = half.map_or(TOLD_POLL_MS, |half| half.min(TOLD_POLL_MS));
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), poll_ms).with_relayed_age(half)
     }
 
     fn with_follower(&self, follower: Follower, poll_ms: u64) -> Replica {

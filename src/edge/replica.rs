@@ -22,6 +22,8 @@ use std::rc::Rc;
 const PULL_BYTES: u32 = 1 << 20;
 /// Pulls in a row to come to the source's head; what is left then is left to the next read.
 const PULLS: usize = 64;
+/// Beginnings in a row: a source that makes a follower begin again and again knows its own positions no better.
+const RESTARTS: usize = 4;
 /// A pull that takes longer is given up, in milliseconds.
 const PULL_MS: u64 = 3_000;
 
@@ -46,6 +48,8 @@ pub struct Replica {
     pulled_at_ms: Rc<Cell<u64>>,
     /// While it is read, it pulls that often, in milliseconds.
     poll_ms: u64,
+    /// Before it tells followers of an older age, it pulls.
+    relayed_age_ms: Option<u64>,
     passed_on: Rc<Cell<Txid>>,
 }
 
@@ -61,7 +65,12 @@ enum Unanswered {
 
 impl Replica {
     pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, passed_on: Rc::default() }
+        let passed_on = Rc::default();
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, relayed_age_ms: None, passed_on }
+    }
+
+    pub(super) fn with_relayed_age(self, relayed_age_ms: Option<u64>) -> Replica {
+        Replica { relayed_age_ms, ..self }
     }
 
     /// The follower.
@@ -246,6 +255,7 @@ impl Replica {
     async fn pull_to_head(&self, link: &dyn Link, wanted: Txid) -> Result<(), String> {
         // Images while it is near; far behind, most of them would be of pages that nobody reads here.
         let mut images = true;
+        let mut restarts = 0;
         for _ in 0..PULLS {
             let now_ms = link.now_ms();
             let (asked, question) = self.follower.borrow().pull(now_ms, wanted, images, PULL_BYTES);
@@ -258,7 +268,9 @@ impl Replica {
                     return Ok(());
                 }
                 Ok(Applied::Behind) => images = false,
-                Ok(Applied::Restarted | Applied::Gap) => {}
+                Ok(Applied::Gap) => {}
+                Ok(Applied::Restarted) if restarts < RESTARTS => restarts += 1,
+                Ok(Applied::Restarted) => return Err("the source does not stand by its own positions".into()),
                 // It begins anew with the next pull.
                 Err(ReplicaError::Diverged { .. }) => {}
                 Err(error) => return Err(error.to_string()),
@@ -281,6 +293,13 @@ impl Replica {
                 return Ok(Message { database: DatabaseId::NONE, body: Body::Refused(refusal) }.encode());
             }
         };
+        if matches!(message.body, Body::Pull(_)) && self.is_too_old_to_relay(link.now_ms()) {
+            if self.is_pulling(link.now_ms()) {
+                link.wait().await;
+            } else {
+                self.pull(link, Txid::EMPTY).await;
+            }
+        }
         for last_try in [false, true] {
             let relayed = self.follower.borrow_mut().relay(&message, link.now_ms(), last_try);
             match relayed.map_err(|error| LinkError(error.to_string()))? {
@@ -299,6 +318,11 @@ impl Replica {
             }
         }
         link.ask(question.to_vec()).await
+    }
+
+    fn is_too_old_to_relay(&self, now_ms: u64) -> bool {
+        let staleness_ms = self.follower.borrow().staleness_ms(now_ms);
+        self.relayed_age_ms.zip(staleness_ms).is_some_and(|(limit, staleness)| staleness > limit)
     }
 
     /// Takes commits that the source sent unasked. Returns the position; `None`: it has to pull.
