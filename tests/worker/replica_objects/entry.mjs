@@ -25,6 +25,11 @@ const withBackDoors = (Real) =>
       this.ctx.abort("evicted by a test");
     }
 
+    /** The regions that a primary remembers. */
+    regions() {
+      return this.ctx.storage.kv.get("regions") ?? [];
+    }
+
     /** When the alarm is set for. */
     alarmTime() {
       return this.ctx.storage.getAlarm();

@@ -70,6 +70,11 @@ class Lab {
     return this.#run("lag", { primary: this.primary, ...body });
   }
 
+  /** Asks in D1's wire protocol, with any text as the session's token. */
+  wire(token, body) {
+    return this.#run("wire", { token, body });
+  }
+
   /** Writes straight on the primary, past every isolate. */
   write(sql, ...params) {
     return this.ask({ object: { namespace: "DATABASES", name: this.primary }, sql, params, token: "first-primary" });

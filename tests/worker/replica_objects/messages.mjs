@@ -104,8 +104,10 @@ function flipped(bytes, at) {
 export const falsified = {
   /** On the way: the seal is as it was. */
   damaged: (answer) => flipped(answer, Math.floor(answer.length / 2)),
-  /** By a source that has another database at this state: the last byte of the checksum, and the seal is right. */
-  diverged: (answer) => {
+  /** By a source that has another history: the checksum of the newest state, and the seal is right. Beginnings are as they are. */
+  diverged: (answer) => (read(answer).kind === "restart" ? answer : falsified.lies(answer)),
+  /** The same, and beginnings, too. */
+  lies: (answer) => {
     const at = HEADER_BYTES + (read(answer).kind === "restart" ? 1 : 0) + 31;
     return sealed(flipped(answer, at).subarray(0, answer.length - SEAL_BYTES));
   },

@@ -12,19 +12,27 @@ function open({ env, stub, db }, { cf, object, way }) {
 }
 
 /** Asks one statement, or several as a batch: `{ rows, meta, bookmark }`, or `{ error }`. */
-async function ask(context, { token, sql, params = [], batch, ...where }) {
+async function ask(context, { token, at, sql, params = [], batch, ...where }) {
   const database = open(context, where);
-  const asked = token === undefined ? database : database.withSession(token);
   try {
+    const asked = at !== undefined ? database.at(at) : token === undefined ? database : database.withSession(token);
     const results = batch ? await asked.batch(batch.map((text) => asked.prepare(text))) : [await asked.prepare(sql).bind(...params).run()];
     const [{ meta }] = results;
-    return { rows: results.at(-1).results, meta, bookmark: token === undefined ? null : asked.getBookmark() };
+    return { rows: results.at(-1).results, meta, bookmark: asked.getBookmark?.() };
   } catch (error) {
     return { error: error.message };
   }
 }
 
-const fromJson = (arg) => (arg?.hex === undefined ? arg : Uint8Array.from(arg.hex.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+/** Bytes come as hexadecimal digits; `zeros` follow them. */
+function fromJson(arg) {
+  if (arg?.hex === undefined) return arg;
+  const bytes = Uint8Array.from(arg.hex.match(/../g) ?? [], (byte) => parseInt(byte, 16));
+  const all = new Uint8Array(bytes.length + (arg.zeros ?? 0));
+  all.set(bytes);
+  return all;
+}
+
 const toJson = (value) => (value instanceof Uint8Array ? { hex: Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("") } : value);
 
 export default serve({
@@ -35,6 +43,13 @@ export default serve({
 
   /** Calls a method of an object. */
   call: async ({ env, body: { namespace, name, method, args } }) => toJson(await env[namespace].getByName(name)[method](...args.map(fromJson))),
+
+  /** A request of D1's wire protocol with this session token. */
+  wire: async ({ stub, body: { token, body } }) => {
+    const headers = { "content-type": "application/json", "x-cf-d1-session-commit-token": token };
+    const response = await stub.fetch("http://d1/query?resultsFormat=ROWS_AND_COLUMNS", { method: "POST", headers, body });
+    return { ...(await response.json()), status: response.status, token: response.headers.get("x-cf-d1-session-commit-token") };
+  },
 
   /** Writes on the primary, so that this isolate does not know, and asks in unconstrained sessions until it is seen: milliseconds. */
   lag: async ({ env, stub, body: { primary, times, cf, object } }) => {
