@@ -64,6 +64,9 @@ pub trait Link {
     /// Ends the waiting of all.
     fn wake(&self);
 
+    /// Something for others to call, and the waiting for that, of this many milliseconds at most.
+    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>);
+
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
 
@@ -76,7 +79,8 @@ pub trait Link {
 pub struct Budget {
     /// Bytes of the page cache, of all databases together.
     pub cache_bytes: usize,
-    /// Connections that are open at once, of all databases together. A query that finds none goes on to the next tier.
+    /// Connections that are open at once, of all databases together. A query that finds none waits for one, for a moment, and then goes on to
+    /// the next tier.
     pub connections: usize,
     /// Connections that stay open when no query uses them.
     pub idle_connections: usize,

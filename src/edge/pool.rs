@@ -11,6 +11,7 @@ use crate::commit::State;
 use crate::engine::{Error, Limits, Reader};
 use crate::position::DatabaseId;
 use crate::replica::{Fetcher, ReplicaReader, SharedFollower};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -64,16 +65,30 @@ impl Connection {
     }
 }
 
+/// A query's place in the queue for a connection.
+pub(super) struct Turn {
+    /// Says that it has come, and runs nothing. Taken when it came, or when the query has left.
+    call: Cell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Turn {
+    /// Leaves the queue. Returns whether the turn had come.
+    pub(super) fn leave(&self) -> bool {
+        self.call.take().is_none()
+    }
+}
+
 pub(super) struct Pool {
     /// The one used last stands last.
     idle: VecDeque<Box<Connection>>,
     busy: usize,
+    waiting: VecDeque<Rc<Turn>>,
     budget: Budget,
 }
 
 impl Pool {
     pub(super) fn new(budget: Budget) -> Pool {
-        Pool { idle: VecDeque::new(), busy: 0, budget }
+        Pool { idle: VecDeque::new(), busy: 0, waiting: VecDeque::new(), budget }
     }
 
     /// An idle connection of this follower's, or the right to open one.
@@ -97,10 +112,28 @@ impl Pool {
         if self.idle.len() > self.budget.idle_connections {
             self.idle.pop_front();
         }
+        self.call_next();
     }
 
     /// A connection that will not come back: what it met may have left it in any state.
     pub(super) fn lost(&mut self) {
         self.busy -= 1;
+        self.call_next();
+    }
+
+    /// Queues for a connection; `call` is called when one may be free.
+    pub(super) fn queue(&mut self, call: Box<dyn FnOnce()>) -> Rc<Turn> {
+        let turn = Rc::new(Turn { call: Cell::new(Some(call)) });
+        self.waiting.push_back(turn.clone());
+        turn
+    }
+
+    /// Calls the first that still waits.
+    pub(super) fn call_next(&mut self) {
+        while let Some(turn) = self.waiting.pop_front() {
+            if let Some(call) = turn.call.take() {
+                return call();
+            }
+        }
     }
 }

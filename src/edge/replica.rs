@@ -27,6 +27,10 @@ const RESTARTS: usize = 4;
 /// A pull that takes longer is given up, in milliseconds.
 const PULL_MS: u64 = 3_000;
 
+/// How long a query waits for a connection, in milliseconds: long enough for pages that many want to come, and no longer than the primary would
+/// take if all of them went there.
+const BUSY_MS: u64 = 250;
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Outcome {
@@ -57,6 +61,8 @@ pub struct Replica {
 enum Unanswered {
     /// A page is missing, and this stack cannot wait.
     Missing,
+    /// All connections are in use.
+    Busy,
     /// No connection can be opened.
     Unopened(Error),
     /// Anything else.
@@ -120,14 +126,29 @@ impl Replica {
         };
         let Some((database, pin)) = pin else { return Outcome::Primary };
         let served = self.served(served, link.now_ms());
-        match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
-            Ok(answer) => Outcome::Answered(answer),
-            Err(Unanswered::Failed(_)) => Outcome::Primary,
-            Err(Unanswered::Unopened(error)) => {
-                link.log(&format!("a replica cannot open a connection: {error}"));
-                Outcome::Primary
+        let until_ms = link.now_ms() + BUSY_MS;
+        loop {
+            match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
+                Ok(answer) => return Outcome::Answered(answer),
+                Err(Unanswered::Failed(_)) => return Outcome::Primary,
+                Err(Unanswered::Unopened(error)) => {
+                    link.log(&format!("a replica cannot open a connection: {error}"));
+                    return Outcome::Primary;
+                }
+                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, parsed, served, link).await,
+                Err(Unanswered::Busy) if link.now_ms() < until_ms => self.wait_for_connection(&*link, until_ms).await,
+                Err(Unanswered::Busy) => return Outcome::NextTier,
             }
-            Err(Unanswered::Missing) => self.answer_waiting(database, pin, parsed, served, link).await,
+        }
+    }
+
+    async fn wait_for_connection(&self, link: &dyn Link, until_ms: u64) {
+        let (call, waiting) = link.turn(until_ms.saturating_sub(link.now_ms()));
+        let turn = self.pool.borrow_mut().queue(call);
+        waiting.await;
+        // Whoever was called and has no use for the connection calls the next.
+        if turn.leave() && link.now_ms() >= until_ms {
+            self.pool.borrow_mut().call_next();
         }
     }
 
@@ -164,7 +185,7 @@ impl Replica {
     ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(&self.follower);
         let connection = match Connection::begin(taken, &self.follower, database, pin.state(), fetcher) {
-            None => return Err(Unanswered::Missing),
+            None => return Err(Unanswered::Busy),
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 self.pool.borrow_mut().lost();

@@ -35,8 +35,8 @@ const flipped = (hex) => hex.slice(0, -1) + (parseInt(hex.at(-1), 16) ^ 1).toStr
 
 /** It answers by itself again, and from storage after an eviction, without another word. */
 async function hasRecovered(rows = right()) {
-  const told = lab.log.length;
   await until(() => lab.readAt("weur", SUM), ({ meta }) => meta.served_by_tier === "replica", "it does not answer again");
+  const told = lab.log.length;
   await lab.flush("weur");
   await lab.evict("weur");
   const { rows: found, meta } = await lab.readAt("weur", SUM);
@@ -126,6 +126,27 @@ describe("in the primary's storage", () => {
     const { rows, meta } = await lab.readAt("weur", SUM, newer);
     assert.deepEqual([rows, meta.served_by_tier], [right(50), "replica"]);
     await hasRecovered(right(50));
+  });
+
+
+  test("a changed byte in a page is an error for those that need it, and for nobody else", async () => {
+    await lab.write("CREATE TABLE other AS SELECT 1 AS one");
+    const page = "SELECT id, pgno, hex(image) AS image FROM pages ORDER BY pgno DESC LIMIT 1";
+    const [{ id, pgno, image }] = await lab.atPrimary("storage", page);
+    const set = (hex) => lab.atPrimary("storage", `UPDATE pages SET image = x'${hex}' WHERE id = ${id}`);
+    await set(flipped(image));
+    await lab.evict();
+    await lab.at("weur", "storage", "DELETE FROM held WHERE pgno > 2");
+    await lab.evict("weur");
+    for (const ask of [() => lab.readAt("weur", SUM), () => lab.read(LONDON, SUM)]) {
+      await assert.rejects(ask(), new RegExp(`stored data is damaged: page ${pgno} `));
+    }
+    const { rows, meta } = await lab.readAt("weur", "SELECT one FROM other");
+    assert.deepEqual([rows, meta.served_by_tier], [[{ one: 1 }], "replica"]);
+    await set(image);
+    await lab.evict();
+    assert.deepEqual((await lab.readAt("weur", SUM)).rows, right());
+    await hasRecovered();
   });
 });
 

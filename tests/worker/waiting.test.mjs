@@ -2,7 +2,7 @@
 // go away. Every answer is right, each comes within a stated time, and the isolate works afterwards.
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LONDON, TOKYO, openLab } from "./replica_objects/lab.mjs";
 
@@ -10,21 +10,27 @@ import { LONDON, TOKYO, openLab } from "./replica_objects/lab.mjs";
 const ROWS = 1_000;
 const [PULL, FETCH] = [1, 4];
 const NEVER_MS = 60_000;
-/** In each tier a pull is given up after 3 s, and the wait for a page after 2 s; the next tier answers then. */
-const LONGEST_MS = 8_000;
+/** In each tier a pull is given up after 3 s, and the wait for a page after 2 s, and the next tier answers: 7 s in all. */
+const LONGEST_MS = 12_000;
 
 const TOKEN = "first-unconstrained";
 const point = (id) => `SELECT id, substr(b, 1, 5) AS b FROM t WHERE id = ${id}`;
 const answerOf = (id) => [{ id, b: String(id).padStart(5, "0") }];
 const ids = Array.from({ length: ROWS }, (_, index) => index + 1);
 
-let lab;
-beforeEach(async () => {
-  lab = await openLab();
-  await lab.write("CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT)");
-  await lab.write(`INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${ROWS}) SELECT x, printf('%05d', x) || hex(randomblob(1800)) FROM c`);
-});
-afterEach(() => lab.dispose());
+/** Runs a test on a runtime of its own, whose isolate and replica objects hold nothing. */
+function inLab(name, run) {
+  test(name, { timeout: 60_000 }, async (t) => {
+    const lab = await openLab();
+    try {
+      await lab.write("CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT)");
+      await lab.write(`INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${ROWS}) SELECT x, printf('%05d', x) || hex(randomblob(1800)) FROM c`);
+      await run(lab, t);
+    } finally {
+      await lab.dispose();
+    }
+  });
+}
 
 /** Checks answers to questions for these ids; says how many each tier gave. */
 function checked(answers, asked) {
@@ -36,8 +42,8 @@ function checked(answers, asked) {
   return tiers;
 }
 
-const inOneRequest = (asked, cf = LONDON) => lab.askAll(asked.map((id) => ({ cf, token: TOKEN, sql: point(id) })));
-const inManyRequests = (asked, cf = LONDON) => Promise.all(asked.map((id) => lab.read(cf, point(id))));
+const inOneRequest = (lab, asked, cf = LONDON) => lab.askAll(asked.map((id) => ({ cf, token: TOKEN, sql: point(id) })));
+const inManyRequests = (lab, asked, cf = LONDON) => Promise.all(asked.map((id) => lab.read(cf, point(id))));
 
 /** The milliseconds that it took, and what came. */
 async function timed(work) {
@@ -46,10 +52,10 @@ async function timed(work) {
   return [performance.now() - began, value];
 }
 
-async function worksAfterwards() {
+async function worksAfterwards(lab) {
   for (const cf of [LONDON, TOKYO]) {
     const { rows, meta } = await lab.read(cf, point(77));
-    assert.deepEqual([rows, meta.served_by_tier], [answerOf(77), "isolate"]);
+    assert.deepEqual([rows, meta.served_by_tier], [answerOf(77), "isolate"], `${cf.colo}: ${lab.log.join("\n")}`);
   }
   const { bookmark } = await lab.write("UPDATE t SET b = '00077 after' WHERE id = 77");
   const { rows, meta } = await lab.read(LONDON, point(77), bookmark);
@@ -68,59 +74,61 @@ describe("a thousand queries at once, in an isolate that holds nothing", () => {
     ["in a request each, each its own page", inManyRequests, ids, 0],
     ["in a request each, all the same page", inManyRequests, same, 0],
   ]) {
-    test(how, { timeout: 60_000 }, async (t) => {
+    inLab(how, async (lab, t) => {
       if (delay_ms > 0) await lab.at("weur", "fault", { delay_ms });
-      const [took_ms, answers] = await timed(ask(asked));
+      const [took_ms, answers] = await timed(ask(lab, asked));
       const tiers = checked(answers, asked);
       t.diagnostic(`${Math.round(took_ms)} ms, answered by ${JSON.stringify(tiers)}`);
-      assert.ok(tiers.isolate >= 60, JSON.stringify(tiers));
-      const again = checked(await ask(asked.slice(0, 300)), asked.slice(0, 300));
+      // A page that many want is waited for, and fetched once; of many pages some go on to the next tier.
+      assert.ok(tiers.isolate >= (asked === same ? ROWS / 2 : 60), JSON.stringify(tiers));
+      const again = checked(await ask(lab, asked.slice(0, 300)), asked.slice(0, 300));
       t.diagnostic(`again, 300 of them: ${JSON.stringify(again)}`);
       if (asked === same) assert.equal(again.isolate, 300);
-      await worksAfterwards();
+      await worksAfterwards(lab);
     });
   }
 });
 
-describe("a source that fails or never answers", () => {
+describe("a source that fails or never answers", { concurrency: 4 }, () => {
   const FAULTS = [["fails", { fails: "on purpose" }], ["never answers", { delay_ms: NEVER_MS }]];
   for (const [how, fault] of FAULTS) {
     for (const [what, kind] of [["pulls", PULL], ["fetches", FETCH], ["all questions", undefined]]) {
-      test(`the replica object ${how}: ${what}`, { timeout: 60_000 }, async (t) => {
+      inLab(`the replica object ${how}: ${what}`, async (lab, t) => {
         await lab.read(LONDON, point(1));
         await lab.at("weur", "fault", { kind, ...fault });
         // Another region knows nothing yet; this one does, but lacks the page.
         await lab.at("apac-ne", "fault", { kind, ...fault });
         for (const cf of [LONDON, TOKYO]) {
-          const [took_ms, answers] = await timed(inOneRequest(ids.slice(300, 400), cf));
+          const [took_ms, answers] = await timed(inOneRequest(lab, ids.slice(300, 400), cf));
           const tiers = checked(answers, ids.slice(300, 400));
           t.diagnostic(`${cf.colo}: ${Math.round(took_ms)} ms, answered by ${JSON.stringify(tiers)}`);
           assert.ok(took_ms < LONGEST_MS, `${took_ms} ms`);
         }
         await lab.at("weur", "fault", {});
         await lab.at("apac-ne", "fault", {});
-        await worksAfterwards();
+        await worksAfterwards(lab);
       });
     }
 
-    test(`the primary ${how}, as a source`, { timeout: 60_000 }, async (t) => {
+    inLab(`the primary ${how}, as a source`, async (lab, t) => {
       await lab.read(LONDON, point(1));
       await lab.atPrimary("fault", fault);
-      for (const ask of [() => inOneRequest(ids.slice(300, 400)), () => inOneRequest(ids.slice(300, 400), TOKYO), async () => [await lab.readAt("weur", point(301))]]) {
-        const [took_ms, answers] = await timed(ask());
-        const tiers = checked(answers, ids.slice(300, 400));
+      const asked = ids.slice(300, 400);
+      const atObject = async () => [await lab.readAt("weur", point(301))];
+      for (const [took_ms, answers] of await Promise.all([timed(inOneRequest(lab, asked)), timed(inOneRequest(lab, asked, TOKYO)), timed(atObject())])) {
+        const tiers = checked(answers, asked);
         t.diagnostic(`${Math.round(took_ms)} ms, answered by ${JSON.stringify(tiers)}`);
         assert.ok(took_ms < LONGEST_MS, `${took_ms} ms`);
       }
       await lab.atPrimary("fault", {});
-      await worksAfterwards();
+      await worksAfterwards(lab);
     });
   }
 });
 
-describe("a caller that goes away while its query waits", () => {
+describe("a caller that goes away while its query waits", { concurrency: true }, () => {
   for (const [what, kind] of [["a pull", PULL], ["a page", FETCH]]) {
-    test(`leaves nobody waiting who needs the same: ${what}`, { timeout: 60_000 }, async () => {
+    inLab(`leaves nobody waiting who needs the same: ${what}`, async (lab) => {
       if (kind === FETCH) await lab.read(LONDON, point(1));
       await lab.at("weur", "fault", { kind, delay_ms: 700 });
       const gone = await Promise.all(
@@ -132,12 +140,12 @@ describe("a caller that goes away while its query waits", () => {
       );
       assert.deepEqual(gone, ["gone", "gone", "gone"]);
       const asked = ids.map(() => 500).slice(0, 50);
-      const [took_ms, answers] = await timed(inManyRequests(asked));
+      const [took_ms, answers] = await timed(inManyRequests(lab, asked));
       checked(answers, asked);
       assert.ok(took_ms < LONGEST_MS, `${took_ms} ms`);
       await lab.at("weur", "fault", {});
       await sleep(800);
-      await worksAfterwards();
+      await worksAfterwards(lab);
     });
   }
 });

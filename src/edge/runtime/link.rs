@@ -112,6 +112,19 @@ impl Link for StubLink {
         self.wake_all();
     }
 
+    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>) {
+        let mut resolve = None;
+        let came = Promise::new(&mut |resolved, _| resolve = Some(resolved));
+        let call = move || {
+            // The request may be gone.
+            let _ = resolve.map(|resolve: Function| resolve.call0(&JsValue::UNDEFINED));
+        };
+        let waiting = async move {
+            let _ = Deadline::after(longest_ms as f64).wait_for(&came).await;
+        };
+        (Box::new(call), Box::pin(waiting))
+    }
+
     fn now_ms(&self) -> u64 {
         js_sys::Date::now() as u64
     }
