@@ -315,20 +315,15 @@ impl Replica {
             }
         };
         if matches!(message.body, Body::Pull(_)) && self.is_too_old_to_relay(link.now_ms()) {
-            if self.is_pulling(link.now_ms()) {
-                link.wait().await;
-            } else {
-                self.pull(link, Txid::EMPTY).await;
-            }
+            self.pull_or_wait(link).await;
         }
-        for last_try in [false, true] {
+        // A pull that was under way may have begun too early, so there is one more.
+        for last_try in [false, false, true] {
             let relayed = self.follower.borrow_mut().relay(&message, link.now_ms(), last_try);
             match relayed.map_err(|error| LinkError(error.to_string()))? {
                 Relayed::Say(answer) => return Ok(answer.encode()),
                 Relayed::PassOn => break,
-                Relayed::PullFirst => {
-                    self.pull(link, Txid::EMPTY).await;
-                }
+                Relayed::PullFirst => self.pull_or_wait(link).await,
                 Relayed::FetchFirst(question) => {
                     let answer = link.ask(question.encode()).await?;
                     if let Ok(Message { database, body: Body::Pages(pages) }) = Message::decode(&answer) {
@@ -339,6 +334,14 @@ impl Replica {
             }
         }
         link.ask(question.to_vec()).await
+    }
+
+    async fn pull_or_wait(&self, link: &dyn Link) {
+        if self.is_pulling(link.now_ms()) {
+            link.wait().await;
+        } else {
+            self.pull(link, Txid::EMPTY).await;
+        }
     }
 
     fn is_too_old_to_relay(&self, now_ms: u64) -> bool {

@@ -35,6 +35,21 @@ describe("behind the primary, while it is read", () => {
   }
 });
 
+test("a session that is ahead is answered by the isolate, also where the replica object was not read for a while", { timeout: 30_000 }, async () => {
+  const lab = await openClock();
+  try {
+    await lab.read(LONDON, TICKS);
+    for (let ticks = 1; ticks <= 4; ticks++) {
+      await sleep(600);
+      const { bookmark } = await lab.write("UPDATE clock SET ticks = ticks + 1");
+      const { rows, meta } = await lab.read(LONDON, TICKS, bookmark);
+      assert.deepEqual([rows, meta.served_by_tier], [[{ ticks }], "isolate"]);
+    }
+  } finally {
+    await lab.dispose();
+  }
+});
+
 describe("with an allowed staleness, without a session", () => {
   const MAX_STALENESS_MS = 200;
   let lab;
