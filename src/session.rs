@@ -84,13 +84,8 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
         (Freshness::None, Some(state)) => has_passed_on(state) && max_staleness_ms.is_some_and(fresh_within),
         // Having asked once is as fresh as it gets without the primary.
         (Freshness::Anywhere, Some(state)) => has_passed_on(state) && (view.pulled || fresh_within(UNHEARD_MS)),
-        // At the very txid another checksum is another database's: the primary says so.
-        (Freshness::AtLeast(bookmark), Some(state)) if state.txid == bookmark.txid => {
-            if state.bookmark() != bookmark {
-                return Decision::Primary;
-            }
-            has_passed_on(state)
-        }
+        // At the very txid another checksum is that of another database, or of a replica that has diverged: a pull tells.
+        (Freshness::AtLeast(bookmark), Some(state)) if state.txid == bookmark.txid => state.bookmark() == bookmark && has_passed_on(state),
         // A later txid of an earlier time is that of a database which had the name before: times of one database never go back.
         (Freshness::AtLeast(bookmark), Some(state)) => {
             state.txid > bookmark.txid && state.time_ms >= bookmark.time_ms && has_passed_on(state)
@@ -126,7 +121,8 @@ mod tests {
         assert_eq!(decide_at(session, 5, 9_999, false), Decision::Answer);
         assert_eq!(decide_at(session, 6, 9_999, false), Decision::Answer);
         let forged = Bookmark { checksum: 1, ..at(5).bookmark() };
-        assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, false), Decision::Primary);
+        assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, false), Decision::Pull);
+        assert_eq!(decide_at(Freshness::AtLeast(forged), 5, 0, true), Decision::Primary);
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub trait Link {
     /// Ends the waiting of all.
     fn wake(&self);
 
+    /// Something for others to call, and the waiting for that, of this many milliseconds at most.
+    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>);
+
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
 
@@ -76,7 +79,8 @@ pub trait Link {
 pub struct Budget {
     /// Bytes of the page cache, of all databases together.
     pub cache_bytes: usize,
-    /// Connections that are open at once, of all databases together. A query that finds none goes on to the next tier.
+    /// Connections that are open at once, of all databases together. A query that finds none waits for one, for a moment, and then goes on to
+    /// the next tier.
     pub connections: usize,
     /// Connections that stay open when no query uses them.
     pub idle_connections: usize,
@@ -110,9 +114,12 @@ impl Edge {
         self.with_follower(Follower::new(self.cache.clone()), ASKING_POLL_MS)
     }
 
-    /// A replica that also keeps pages on a shelf, and that its source tells of news.
-    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>) -> Replica {
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), TOLD_POLL_MS)
+    /// A replica that also keeps pages on a shelf, and that its source tells of news. Where reads may be `max_staleness_ms` old, it keeps
+    /// half of that for the followers behind it: those may have the other half.
+    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, max_staleness_ms: Option<u64>) -> Replica {
+        let half = max_staleness_ms.map(|staleness| staleness / 2);
+        let poll_ms = half.map_or(TOLD_POLL_MS, |half| half.min(TOLD_POLL_MS));
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), poll_ms).with_relayed_age(half)
     }
 
     fn with_follower(&self, follower: Follower, poll_ms: u64) -> Replica {

@@ -3,12 +3,15 @@
 //! **Invariants**
 //! 1. A connection is used by one query at a time.
 //! 2. No more are open than the budget says.
+//! 3. A connection is not used again after its follower has begun anew: what SQLite remembers (the schema, pages) is of another history, and
+//!    it tells states apart by numbers that both histories have.
 
 use super::Budget;
 use crate::commit::State;
 use crate::engine::{Error, Limits, Reader};
 use crate::position::DatabaseId;
 use crate::replica::{Fetcher, ReplicaReader, SharedFollower};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -17,6 +20,8 @@ pub(super) struct Connection {
     pub(super) reader: Reader,
     pub(super) pages: Rc<ReplicaReader>,
     follower: SharedFollower,
+    /// The follower's, when it was opened.
+    epoch: u64,
 }
 
 /// What the pool gives for a query.
@@ -30,6 +35,10 @@ pub(super) enum Taken {
 }
 
 impl Connection {
+    fn is_of_its_time(&self) -> bool {
+        self.epoch == self.follower.borrow().epoch()
+    }
+
     /// Makes a connection read `state`, with `fetcher` for what is missing.
     pub(super) fn begin(
         taken: Taken,
@@ -47,11 +56,25 @@ impl Connection {
             }
             Taken::Right(limits) => {
                 let pages = Rc::new(ReplicaReader::new(follower.clone()));
+                let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
                 let reader = Reader::open(pages.clone(), state, &limits);
-                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone() })))
+                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone(), epoch })))
             }
         }
+    }
+}
+
+/// A query's place in the queue for a connection.
+pub(super) struct Turn {
+    /// Says that it has come, and runs nothing. Taken when it came, or when the query has left.
+    call: Cell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl Turn {
+    /// Leaves the queue. Returns whether the turn had come.
+    pub(super) fn leave(&self) -> bool {
+        self.call.take().is_none()
     }
 }
 
@@ -59,12 +82,13 @@ pub(super) struct Pool {
     /// The one used last stands last.
     idle: VecDeque<Box<Connection>>,
     busy: usize,
+    waiting: VecDeque<Rc<Turn>>,
     budget: Budget,
 }
 
 impl Pool {
     pub(super) fn new(budget: Budget) -> Pool {
-        Pool { idle: VecDeque::new(), busy: 0, budget }
+        Pool { idle: VecDeque::new(), busy: 0, waiting: VecDeque::new(), budget }
     }
 
     /// An idle connection of this follower's, or the right to open one.
@@ -73,6 +97,7 @@ impl Pool {
             return Taken::None;
         }
         self.busy += 1;
+        self.idle.retain(|connection| !Rc::ptr_eq(&connection.follower, follower) || connection.is_of_its_time());
         let known = self.idle.iter().rposition(|connection| Rc::ptr_eq(&connection.follower, follower));
         match known.and_then(|at| self.idle.remove(at)) {
             Some(connection) => Taken::Connection(connection),
@@ -87,10 +112,28 @@ impl Pool {
         if self.idle.len() > self.budget.idle_connections {
             self.idle.pop_front();
         }
+        self.call_next();
     }
 
     /// A connection that will not come back: what it met may have left it in any state.
     pub(super) fn lost(&mut self) {
         self.busy -= 1;
+        self.call_next();
+    }
+
+    /// Queues for a connection; `call` is called when one may be free.
+    pub(super) fn queue(&mut self, call: Box<dyn FnOnce()>) -> Rc<Turn> {
+        let turn = Rc::new(Turn { call: Cell::new(Some(call)) });
+        self.waiting.push_back(turn.clone());
+        turn
+    }
+
+    /// Calls the first that still waits.
+    pub(super) fn call_next(&mut self) {
+        while let Some(turn) = self.waiting.pop_front() {
+            if let Some(call) = turn.call.take() {
+                return call();
+            }
+        }
     }
 }

@@ -22,8 +22,14 @@ use std::rc::Rc;
 const PULL_BYTES: u32 = 1 << 20;
 /// Pulls in a row to come to the source's head; what is left then is left to the next read.
 const PULLS: usize = 64;
+/// Beginnings in a row: a source that makes a follower begin again and again knows its own positions no better.
+const RESTARTS: usize = 4;
 /// A pull that takes longer is given up, in milliseconds.
 const PULL_MS: u64 = 3_000;
+
+/// How long a query waits for a connection, in milliseconds: long enough for pages that many want to come, and no longer than the primary would
+/// take if all of them went there.
+const BUSY_MS: u64 = 250;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -46,6 +52,8 @@ pub struct Replica {
     pulled_at_ms: Rc<Cell<u64>>,
     /// While it is read, it pulls that often, in milliseconds.
     poll_ms: u64,
+    /// Before it tells followers of an older age, it pulls.
+    relayed_age_ms: Option<u64>,
     passed_on: Rc<Cell<Txid>>,
 }
 
@@ -53,6 +61,8 @@ pub struct Replica {
 enum Unanswered {
     /// A page is missing, and this stack cannot wait.
     Missing,
+    /// All connections are in use.
+    Busy,
     /// No connection can be opened.
     Unopened(Error),
     /// Anything else.
@@ -61,7 +71,12 @@ enum Unanswered {
 
 impl Replica {
     pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, passed_on: Rc::default() }
+        let passed_on = Rc::default();
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, relayed_age_ms: None, passed_on }
+    }
+
+    pub(super) fn with_relayed_age(self, relayed_age_ms: Option<u64>) -> Replica {
+        Replica { relayed_age_ms, ..self }
     }
 
     /// The follower.
@@ -111,14 +126,29 @@ impl Replica {
         };
         let Some((database, pin)) = pin else { return Outcome::Primary };
         let served = self.served(served, link.now_ms());
-        match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
-            Ok(answer) => Outcome::Answered(answer),
-            Err(Unanswered::Failed(_)) => Outcome::Primary,
-            Err(Unanswered::Unopened(error)) => {
-                link.log(&format!("a replica cannot open a connection: {error}"));
-                Outcome::Primary
+        let until_ms = link.now_ms() + BUSY_MS;
+        loop {
+            match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
+                Ok(answer) => return Outcome::Answered(answer),
+                Err(Unanswered::Failed(_)) => return Outcome::Primary,
+                Err(Unanswered::Unopened(error)) => {
+                    link.log(&format!("a replica cannot open a connection: {error}"));
+                    return Outcome::Primary;
+                }
+                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, parsed, served, link).await,
+                Err(Unanswered::Busy) if link.now_ms() < until_ms => self.wait_for_connection(&*link, until_ms).await,
+                Err(Unanswered::Busy) => return Outcome::NextTier,
             }
-            Err(Unanswered::Missing) => self.answer_waiting(database, pin, parsed, served, link).await,
+        }
+    }
+
+    async fn wait_for_connection(&self, link: &dyn Link, until_ms: u64) {
+        let (call, waiting) = link.turn(until_ms.saturating_sub(link.now_ms()));
+        let turn = self.pool.borrow_mut().queue(call);
+        waiting.await;
+        // Whoever was called and has no use for the connection calls the next.
+        if turn.leave() && link.now_ms() >= until_ms {
+            self.pool.borrow_mut().call_next();
         }
     }
 
@@ -155,7 +185,7 @@ impl Replica {
     ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(&self.follower);
         let connection = match Connection::begin(taken, &self.follower, database, pin.state(), fetcher) {
-            None => return Err(Unanswered::Missing),
+            None => return Err(Unanswered::Busy),
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 self.pool.borrow_mut().lost();
@@ -246,6 +276,7 @@ impl Replica {
     async fn pull_to_head(&self, link: &dyn Link, wanted: Txid) -> Result<(), String> {
         // Images while it is near; far behind, most of them would be of pages that nobody reads here.
         let mut images = true;
+        let mut restarts = 0;
         for _ in 0..PULLS {
             let now_ms = link.now_ms();
             let (asked, question) = self.follower.borrow().pull(now_ms, wanted, images, PULL_BYTES);
@@ -258,7 +289,9 @@ impl Replica {
                     return Ok(());
                 }
                 Ok(Applied::Behind) => images = false,
-                Ok(Applied::Restarted | Applied::Gap) => {}
+                Ok(Applied::Gap) => {}
+                Ok(Applied::Restarted) if restarts < RESTARTS => restarts += 1,
+                Ok(Applied::Restarted) => return Err("the source does not stand by its own positions".into()),
                 // It begins anew with the next pull.
                 Err(ReplicaError::Diverged { .. }) => {}
                 Err(error) => return Err(error.to_string()),
@@ -281,14 +314,16 @@ impl Replica {
                 return Ok(Message { database: DatabaseId::NONE, body: Body::Refused(refusal) }.encode());
             }
         };
-        for last_try in [false, true] {
+        if matches!(message.body, Body::Pull(_)) && self.is_too_old_to_relay(link.now_ms()) {
+            self.pull_or_wait(link).await;
+        }
+        // A pull that was under way may have begun too early, so there is one more.
+        for last_try in [false, false, true] {
             let relayed = self.follower.borrow_mut().relay(&message, link.now_ms(), last_try);
             match relayed.map_err(|error| LinkError(error.to_string()))? {
                 Relayed::Say(answer) => return Ok(answer.encode()),
                 Relayed::PassOn => break,
-                Relayed::PullFirst => {
-                    self.pull(link, Txid::EMPTY).await;
-                }
+                Relayed::PullFirst => self.pull_or_wait(link).await,
                 Relayed::FetchFirst(question) => {
                     let answer = link.ask(question.encode()).await?;
                     if let Ok(Message { database, body: Body::Pages(pages) }) = Message::decode(&answer) {
@@ -299,6 +334,19 @@ impl Replica {
             }
         }
         link.ask(question.to_vec()).await
+    }
+
+    async fn pull_or_wait(&self, link: &dyn Link) {
+        if self.is_pulling(link.now_ms()) {
+            link.wait().await;
+        } else {
+            self.pull(link, Txid::EMPTY).await;
+        }
+    }
+
+    fn is_too_old_to_relay(&self, now_ms: u64) -> bool {
+        let staleness_ms = self.follower.borrow().staleness_ms(now_ms);
+        self.relayed_age_ms.zip(staleness_ms).is_some_and(|(limit, staleness)| staleness > limit)
     }
 
     /// Takes commits that the source sent unasked. Returns the position; `None`: it has to pull.

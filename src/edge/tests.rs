@@ -64,6 +64,11 @@ impl Link for Way {
 
     fn wake(&self) {}
 
+    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>) {
+        self.0.now_ms.set(self.0.now_ms.get() + longest_ms);
+        (Box::new(|| {}), Box::pin(std::future::ready(())))
+    }
+
     fn now_ms(&self) -> u64 {
         self.0.now_ms.get()
     }
@@ -213,4 +218,18 @@ fn a_replica_that_began_before_the_first_commit_reads_on() {
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t VALUES (7)");
     assert_eq!(value(&answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"))), 7);
+}
+
+/// SQLite tells schemas by a counter and states by the txid, and two databases have the same ones.
+#[test]
+fn a_database_that_took_the_name_of_another_is_not_read_as_that_one() {
+    let (old, new) = (Primary::new(), Primary::new());
+    old.run("CREATE TABLE t (a, b)");
+    old.run("INSERT INTO t VALUES (1, 2)");
+    let replica = Edge::new(Budget::default()).replica();
+    assert_eq!(value(&answered(ask(&replica, &old, "first-unconstrained", "SELECT b FROM t"))), 2);
+    new.run("CREATE TABLE t (b, a)");
+    new.run("INSERT INTO t VALUES (3, 4)");
+    new.now_ms.set(20_000);
+    assert_eq!(value(&answered(ask(&replica, &new, "first-unconstrained", "SELECT b FROM t"))), 3);
 }

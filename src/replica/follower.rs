@@ -119,6 +119,7 @@ impl Follower {
         follower.known = shelf.position().map(|(database, state)| Known { database, state, current_at_ms: None });
         follower.floor = follower.txid();
         follower.recent = Some(Recent::begin(follower.known.map(|known| known.state.position())));
+        follower.events.extend(shelf.damage().map(|damage| format!("a replica throws its pages away: {damage}")));
         follower.shelf = Some(shelf);
         follower
     }
@@ -200,12 +201,10 @@ impl Follower {
     fn check_meeting(&mut self, segment: &Segment, known: &Known) -> Result<(), ReplicaError> {
         let at = known.state.txid;
         let states = segment.commits.iter().map(|commit| commit.state.position());
-        let met = states.chain([segment.after, segment.head.position()]).find(|position| position.txid == at);
-        match met {
-            Some(met) if met.checksum != known.state.checksum => {
-                Err(self.diverged(&format!("the primary has checksum {} there, not {}", met.checksum, known.state.checksum)))
-            }
-            _ => Ok(()),
+        let mut met = states.chain([segment.after, segment.head.position()]).filter(|position| position.txid == at);
+        match met.find(|met| met.checksum != known.state.checksum) {
+            Some(met) => Err(self.diverged(&format!("the primary has checksum {} there, not {}", met.checksum, known.state.checksum))),
+            None => Ok(()),
         }
     }
 

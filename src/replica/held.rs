@@ -5,7 +5,7 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `replica` | `key`, `value`: `schema` = 1, and the position's `database`, `txid`, `page_size`, `page_count`, `time_ms`, `checksum` |
+//! | `replica` | `key` = `position`, `value`: the database, txid, page size, page count, time, checksum, and the XXH64 of the text before it |
 //! | `held` | `pgno`, `checksum`, `image` (stored as in the commit log) |
 //!
 //! **Invariants**
@@ -34,6 +34,8 @@ const QUEUE_SLACK: usize = 1_000;
 pub trait PageShelf {
     /// The position that it was left at.
     fn position(&self) -> Option<(DatabaseId, State)>;
+    /// What is wrong with the position that it was left at, if that is of no use.
+    fn damage(&self) -> Option<&'static str>;
     /// The page as of the position.
     fn read(&self, pgno: Pgno) -> Result<Option<StoredFrame>, StoreError>;
     /// Keeps pages of the position.
@@ -58,6 +60,7 @@ pub struct HeldPages<Q> {
 #[derive(Default)]
 struct Inner {
     position: Option<(DatabaseId, State)>,
+    damage: Option<&'static str>,
     /// What is stored or gathered: the length of each page's image, and whether it was read since it was last spared.
     index: HashMap<Pgno, Entry>,
     bytes: usize,
@@ -91,8 +94,10 @@ impl<Q: Sql> HeldPages<Q> {
             }
         }
         let mut inner = self.inner.borrow_mut();
-        inner.position = read_position(&values);
+        let Some(position) = values.get("position") else { return Ok(()) };
+        inner.position = read_position(position);
         if inner.position.is_none() {
+            inner.damage = Some("the stored position is damaged");
             return Ok(());
         }
         for row in self.sql.rows("SELECT pgno, length(image) FROM held", &[])? {
@@ -143,8 +148,9 @@ impl<Q: Sql> HeldPages<Q> {
     fn write_position(&self, position: Option<&(DatabaseId, State)>) -> Result<(), StoreError> {
         let Some((database, state)) = position else { return Ok(()) };
         // One value, so one row: text, since integers have 53 bits here.
-        let text =
-            format!("{database} {} {} {} {} {}", state.txid, state.page_size.as_u32(), state.page_count, state.time_ms, state.checksum);
+        let State { txid, page_size, page_count, time_ms, checksum } = state;
+        let text = format!("{database} {txid} {} {page_count} {time_ms} {checksum}", page_size.as_u32());
+        let text = format!("{text} {}", seal(&text));
         self.sql.rows("INSERT OR REPLACE INTO replica (key, value) VALUES ('position', ?1)", &[Param::Text(&text)])?;
         Ok(())
     }
@@ -204,6 +210,10 @@ impl Inner {
 impl<Q: Sql> PageShelf for HeldPages<Q> {
     fn position(&self) -> Option<(DatabaseId, State)> {
         self.inner.borrow().position
+    }
+
+    fn damage(&self) -> Option<&'static str> {
+        self.inner.borrow().damage
     }
 
     fn read(&self, pgno: Pgno) -> Result<Option<StoredFrame>, StoreError> {
@@ -287,8 +297,14 @@ impl<Q: Sql> PageShelf for HeldPages<Q> {
     }
 }
 
-fn read_position(values: &HashMap<String, Value>) -> Option<(DatabaseId, State)> {
-    let Value::Text(text) = values.get("position")? else { return None };
+/// Nothing else would tell a damaged position: its pages are right, each by itself.
+fn seal(text: &str) -> Checksum {
+    Checksum::of_page(Pgno(0), text.as_bytes())
+}
+
+fn read_position(stored: &Value) -> Option<(DatabaseId, State)> {
+    let Value::Text(text) = stored else { return None };
+    let (text, _) = text.rsplit_once(' ').filter(|(text, sealed)| *sealed == seal(text).to_string())?;
     let mut fields = text.split(' ');
     let mut hex = || u64::from_str_radix(fields.next()?, 16).ok();
     let (database, txid) = (DatabaseId(hex()?), Txid(hex()?));
@@ -303,6 +319,22 @@ mod tests {
     use super::*;
     use crate::commit::Frame;
     use crate::store::{Fault, FaultySql, HostSql};
+
+    #[test]
+    fn a_position_with_one_byte_changed_is_no_position() {
+        let sql = std::rc::Rc::new(HostSql::in_memory().unwrap());
+        let state = State { txid: Txid(0x2a), page_size: PageSize::new(512).unwrap(), page_count: 9, ..State::EMPTY };
+        HeldPages::open(sql.clone(), 1_500).unwrap().restart(DatabaseId(7), &state, &[]).unwrap();
+        let text: String = sql.connection().query_row("SELECT value FROM replica", (), |row| row.get(0)).unwrap();
+        assert_eq!(read_position(&Value::Text(text.clone())), Some((DatabaseId(7), state)));
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            sql.connection().execute("UPDATE replica SET value = ?1", [String::from_utf8(bytes).unwrap()]).unwrap();
+            let shelf = HeldPages::open(sql.clone(), 1_500).unwrap();
+            assert_eq!((shelf.position(), shelf.damage()), (None, Some("the stored position is damaged")), "byte {at}");
+        }
+    }
 
     #[test]
     fn the_budget_holds_when_pages_were_dropped_and_came_back_and_when_writing_failed() {

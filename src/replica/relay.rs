@@ -8,7 +8,7 @@
 
 use super::btree;
 use super::follower::Follower;
-use super::source::{ANSWER_BYTES, FEW_CHILDREN};
+use super::source::{ANSWER_BYTES, ASKED_PAGES, FEW_CHILDREN};
 use crate::commit::{Frame, State};
 use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
 use crate::page::Pgno;
@@ -78,6 +78,7 @@ impl Follower {
         let foreign = question.database != database && question.database != DatabaseId::NONE;
         match &question.body {
             _ if foreign => Ok(Relayed::PassOn),
+            Body::Fetch(fetch) if fetch.pages.len() > ASKED_PAGES => Ok(Relayed::PassOn),
             Body::Pull(pull) => Ok(self.relay_pull(&state, pull, now_ms, final_try)),
             Body::Fetch(fetch) => self.relay_fetch(&state, fetch, final_try),
             _ => Ok(Relayed::PassOn),

@@ -22,7 +22,7 @@ pub(super) const ANSWER_BYTES: usize = if cfg!(test) { 6_000 } else { 4 << 20 };
 /// Frames read from the log for one answer.
 const ANSWER_FRAMES: usize = if cfg!(test) { 20 } else { 2_048 };
 /// Pages that one question may name.
-const ASKED_PAGES: usize = 1_024;
+pub(super) const ASKED_PAGES: usize = 1_024;
 /// An interior page with so few children brings them along: the next question would be for one of them.
 pub(super) const FEW_CHILDREN: usize = 8;
 

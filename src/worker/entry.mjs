@@ -9,6 +9,7 @@ import * as wasm from "../../build/index.js";
 import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
+import { bytes, requestParts } from "./incoming.mjs";
 import { Upkeep } from "./upkeep.mjs";
 
 export { Replica } from "./replica.mjs";
@@ -59,7 +60,7 @@ export class Database extends DurableObject {
 
 	/** A request of many calls; see `src/wire/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
 	async query(request) {
-		const [body] = await this.#group.submit([request]);
+		const [body] = await this.#group.submit(requestParts([request]));
 		return body;
 	}
 
@@ -68,13 +69,13 @@ export class Database extends DurableObject {
 	 * `wrote` may also be true where a request that was answered together with this one wrote.
 	 */
 	answer(request) {
-		return this.#group.submit(request);
+		return this.#group.submit(requestParts(request));
 	}
 
 	/** A question of the commit log (`src/commit_log`). A replica object gives its region, and is then told of news. */
 	follow(question, region) {
-		const answer = this.#database.follow(question);
-		if (region !== undefined) this.#subscribe(region);
+		const answer = this.#database.follow(bytes(question));
+		if (typeof region === "string" && this.#database.isRegion(region)) this.#subscribe(region);
 		return answer;
 	}
 
@@ -90,6 +91,7 @@ export class Database extends DurableObject {
 		await Promise.all(regions.map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();
+		this.#followers.forget();
 		this.#open();
 	}
 

@@ -34,6 +34,11 @@ export class Followers {
 		else this.#subscribed.set(region, follower);
 	}
 
+	/** The database is no more: what was known of its followers is of no use to the next one of the name. */
+	forget() {
+		this.#subscribed.clear();
+	}
+
 	/** Something was written. */
 	changed() {
 		if (this.#subscribed.size > 0) this.#timer ??= setTimeout(() => this.#tell(), GATHER_MS);

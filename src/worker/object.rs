@@ -8,6 +8,7 @@
 //!
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
+use crate::edge::region::Region;
 use crate::edge::runtime::isolate::{body_to_js, variable};
 use crate::engine::{Database as Engine, Limits};
 use crate::http::d1::{Answer, Request, answer_together};
@@ -67,6 +68,12 @@ impl Database {
     /// Answers a question of the commit log, whatever it is.
     pub fn follow(&self, question: &[u8]) -> Result<Vec<u8>, JsError> {
         self.with_engine(|engine| source(engine).answer(question)).map_err(js_error)
+    }
+
+    /// Whether a region that a follower says it is of exists.
+    #[wasm_bindgen(js_name = isRegion)]
+    pub fn is_region(&self, hint: &str) -> bool {
+        Region::from_hint(hint).is_some()
     }
 
     /// The newest position, as bytes.

@@ -4,6 +4,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { bytes, requestParts } from "./incoming.mjs";
 
 /** Milliseconds after which what was gathered is written. */
 const FLUSH_MS = 10_000;
@@ -31,7 +32,7 @@ export class Replica extends DurableObject {
 	/** A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer. */
 	answer(request, colo) {
 		this.#flushLater();
-		return this.#replica.answer(this.#primary(), request, colo);
+		return this.#replica.answer(this.#primary(), requestParts(request), typeof colo === "string" ? colo : undefined);
 	}
 
 	/** A request of many calls. */
@@ -43,18 +44,19 @@ export class Replica extends DurableObject {
 	/** A question of the commit log, of a replica in an isolate. */
 	follow(question) {
 		this.#flushLater();
-		return this.#replica.follow(this.#primary(), question);
+		return this.#replica.follow(this.#primary(), bytes(question));
 	}
 
 	/** News of the primary's: answers with the position that it has come to. */
 	told(news) {
 		this.#flushLater();
-		return this.#replica.told(news);
+		return this.#replica.told(bytes(news));
 	}
 
 	/** The database is no more. */
 	async forget() {
 		this.#replica.forget();
+		this.#alarmIsSet = false;
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();
 	}

@@ -9,6 +9,7 @@
 use crate::edge::region::Region;
 use crate::edge::runtime::isolate::{Asked, edge, keep_alive, promise, settings, to_js};
 use crate::edge::runtime::link::{MissBudget, Source, StubLink, Waiting};
+use crate::edge::settings::Replication;
 use crate::edge::{Link, Outcome, Replica as EdgeReplica};
 use crate::replica::HeldPages;
 use crate::store::StoreError;
@@ -28,7 +29,7 @@ const BUDGET: MissBudget = MissBudget { round_trips: 256, ms: 10_000.0 };
 pub struct Replica {
     storage: ObjectStorage,
     region: Region,
-    held_bytes: usize,
+    replication: Replication,
     waiting: Waiting,
     replica: RefCell<Option<EdgeReplica>>,
 }
@@ -40,8 +41,7 @@ impl Replica {
     pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<Replica, JsError> {
         let region = Region::from_hint(hint).ok_or_else(|| JsError::new(&format!("{hint} is no location hint")))?;
         let settings = settings(env).map_err(|error| JsError::new(&format!("{error:?}")))?;
-        let held_bytes = settings.of(database).held_bytes;
-        Ok(Replica { storage, region, held_bytes, waiting: Waiting::default(), replica: RefCell::new(None) })
+        Ok(Replica { storage, region, replication: settings.of(database), waiting: Waiting::default(), replica: RefCell::new(None) })
     }
 
     /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
@@ -55,13 +55,13 @@ impl Replica {
             colo: colo.and_then(|colo| colo.as_bytes().try_into().ok()),
             staleness_ms: None,
         };
-        // Whoever sends a request here has decided that a replica may answer: without a session, too.
-        if let Some(answer) = replica.answer_now(&parsed, served, None, link.now_ms()) {
+        let max_staleness_ms = self.replication.max_staleness_ms;
+        if let Some(answer) = replica.answer_now(&parsed, served, max_staleness_ms, link.now_ms()) {
             self.poll(&replica, link);
             return Ok(to_js(answer));
         }
         let answered = async move {
-            match replica.answer(parsed, served, None, Rc::new(link)).await {
+            match replica.answer(parsed, served, max_staleness_ms, Rc::new(link)).await {
                 Outcome::Answered(answer) => to_js(answer),
                 Outcome::NextTier | Outcome::Primary => JsValue::UNDEFINED,
             }
@@ -111,8 +111,8 @@ impl Replica {
         if let Some(replica) = &*known {
             return Ok(replica.clone());
         }
-        let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), self.held_bytes)?;
-        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf))).clone())
+        let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), self.replication.held_bytes)?;
+        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf), self.replication.max_staleness_ms)).clone())
     }
 
     fn link(&self, primary: Source) -> StubLink {

@@ -5,6 +5,7 @@
 //   D1_x        Miniflare's own D1
 //   DB_x        the runtime's D1Database class in front of Littoral, through the package's plugin
 //   DATABASES   the Littoral Worker's objects, for the package's bind() with the option database
+//   REPLICAS    its replica objects, likewise
 //   LITTORAL_x  a service binding to Littoral, which the Worker wraps with the package's bind()
 // DB_x and LITTORAL_x are different databases, so that the two can be compared step by step.
 // Databases end with the workerd, unless `persist` names a folder.
@@ -30,10 +31,14 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 /** Every kind of binding that a database has. */
 export const BINDINGS = ["D1", "DB", "LITTORAL"];
 
-/** Starts the runtime with the user's Worker `entry` (a file URL), these databases, more bindings of Littoral, name to props, and variables. */
-export async function start({ entry, databases, services = {}, persist, variables }) {
-  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables)];
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
+/**
+ * Starts the runtime with the user's Worker `entry` (a file URL), these databases, more bindings of Littoral, name to props, and variables.
+ * `littoral` is another entry module of the Littoral Worker than the real one; `log` gets what the Workers say, line by line.
+ */
+export async function start({ entry, databases, services = {}, persist, variables, littoral, log }) {
+  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables, littoral)];
+  const handleStructuredLogs = log && (({ message }) => log(message));
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, handleStructuredLogs }));
   await miniflare.ready;
   return new Harness(miniflare);
 }
@@ -90,18 +95,21 @@ async function userWorker(entry, databases, services) {
     compatibilityFlags: ["nodejs_compat"],
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
     serviceBindings,
-    durableObjects: { DATABASES: { className: LITTORAL_OBJECTS.DATABASE, scriptName: "littoral" } },
+    durableObjects: {
+      DATABASES: { className: LITTORAL_OBJECTS.DATABASE, scriptName: "littoral" },
+      REPLICAS: { className: LITTORAL_OBJECTS.REPLICA, scriptName: "littoral" },
+    },
     unsafeBindings,
   };
 }
 
-export async function littoralWorker(variables = {}) {
+export async function littoralWorker(variables = {}, entry = undefined) {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
     // The page at `/`, as `make dev` switches it on.
     bindings: { EXAMPLE_APP: "1", ...variables },
-    modules: await bundle(LITTORAL_ENTRY),
+    modules: await bundle(entry ? fileURLToPath(entry) : LITTORAL_ENTRY),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),
   };

@@ -15,10 +15,14 @@ import { record } from "./history/record.mjs";
 
 const SEED = Number(process.env.LITTORAL_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const OPERATIONS = Number(process.env.LITTORAL_OPERATIONS ?? 2_000);
-/** Of each history with pretended replicas. */
+/** Of the history through the runtime's own D1Database, and of each with pretended replicas, whose answers are to be the primary's past. */
+const D1_OPERATIONS = 600;
 const PRETENDED_OPERATIONS = 600;
+const ONLY_PRIMARY = ["object"];
 const CLIENTS = 14;
-const DATABASES = ["history", "pretended", "forgets", "misnames"];
+const DATABASES = ["history", "d1", "pretended", "forgets", "misnames"];
+/** How clients reach the database (worker.mjs). */
+const WAYS = ["service", "service", "replica", "object"];
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CHECK = ["test", "--quiet", "--test", "histories", "recorded", "--", "--ignored", "--nocapture"];
 
@@ -51,14 +55,24 @@ async function check(name, history) {
 }
 
 /** Records and checks; `expected(verdict)` says whether the verdict is what it must be. */
-async function recordAndCheck(t, name, { operations, pretended }, expected) {
-  const history = await record(harness, { database: name, seed: SEED, operations, clients: CLIENTS, pretended });
+async function recordAndCheck(t, name, { operations, ways, pretended }, expected) {
+  const history = await record(harness, { database: name, ways, seed: SEED, operations, clients: CLIENTS, pretended });
   const verdict = await check(name, history);
   wrong ||= !expected(verdict);
   assert.ok(expected(verdict), `LITTORAL_SEED=${SEED}, the history is kept in ${folder}\n${verdict.text}`);
   t.diagnostic(`LITTORAL_SEED=${SEED}`);
   for (const line of verdict.text.matchAll(/^(\d+ operations.*|definitions: .*|adya: .*)$/gm)) t.diagnostic(line[0]);
   return history;
+}
+
+/** Says for each tier how many of the reads it answered, and sees to it that these tiers answered a good part of them. */
+function assertTiers(t, history, least) {
+  const reads = history.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const good = reads.filter(({ outcome, steps, session }) => outcome === "ok" && session !== null && steps.every((step) => "read" in step));
+  const share = (tier) => good.filter((read) => read.tier === tier).length / good.length;
+  const shares = Object.fromEntries(["isolate", "replica", "primary"].map((tier) => [tier, share(tier)]));
+  t.diagnostic(`reads of sessions, answered by: ${JSON.stringify(shares)}`);
+  for (const [tier, part] of Object.entries(least)) assert.ok(shares[tier] >= part, `${tier} answered ${shares[tier]} of the reads`);
 }
 
 const isGood = ({ definitions, adya }) => definitions === 0 && adya === 0;
@@ -77,21 +91,27 @@ function falsified(history) {
 }
 
 test(`a history of ${OPERATIONS} operations is as promised`, { timeout: 600_000 }, async (t) => {
-  const history = await recordAndCheck(t, "history", { operations: OPERATIONS }, isGood);
+  const history = await recordAndCheck(t, "history", { operations: OPERATIONS, ways: WAYS }, isGood);
+  assertTiers(t, history, { isolate: 0.25, replica: 0.1, primary: 0.1 });
   const { op, history: bad } = falsified(history);
   const { definitions, adya, text } = await check("falsified", bad);
   assert.ok(definitions > 0 && adya > 0 && text.includes(`    op ${op}, `), `a false answer of op ${op} was not noticed\n${text}`);
 });
 
+test("a history through the runtime's own D1Database is as promised", { timeout: 60_000 }, async (t) => {
+  const history = await recordAndCheck(t, "d1", { operations: D1_OPERATIONS, ways: ["d1"] }, isGood);
+  assertTiers(t, history, { isolate: 0.4 });
+});
+
 test("sessions are as promised where replicas lag, pretended by the primary's past", { timeout: 60_000 }, async (t) => {
-  await recordAndCheck(t, "pretended", { operations: PRETENDED_OPERATIONS, pretended: {} }, isGood);
+  await recordAndCheck(t, "pretended", { operations: PRETENDED_OPERATIONS, ways: ONLY_PRIMARY, pretended: {} }, isGood);
 });
 
 test("replicas that forget sessions' bookmarks are found out by both checkers", { timeout: 60_000 }, async (t) => {
   const bad = ({ definitions, adya }) => definitions > 0 && adya > 0;
-  await recordAndCheck(t, "forgets", { operations: PRETENDED_OPERATIONS, pretended: { fault: "forgets" } }, bad);
+  await recordAndCheck(t, "forgets", { operations: PRETENDED_OPERATIONS, ways: ONLY_PRIMARY, pretended: { fault: "forgets" } }, bad);
 });
 
 test("replicas that misname their states are found out by the definitions", { timeout: 60_000 }, async (t) => {
-  await recordAndCheck(t, "misnames", { operations: PRETENDED_OPERATIONS, pretended: { fault: "misnames" } }, ({ definitions }) => definitions > 0);
+  await recordAndCheck(t, "misnames", { operations: PRETENDED_OPERATIONS, ways: ONLY_PRIMARY, pretended: { fault: "misnames" } }, ({ definitions }) => definitions > 0);
 });

@@ -139,6 +139,11 @@ impl Deadline {
         block_on(&self.race(promise)).and_then(|settled| self.in_time(settled))
     }
 
+    /// As [`Deadline::block_on`], but no longer than to the earlier of two deadlines.
+    pub fn block_on_both(&self, other: &Deadline, promise: &Promise) -> Result<JsValue, JsValue> {
+        block_on(&self.race(&other.race(promise))).and_then(|settled| self.in_time(settled)).and_then(|settled| other.in_time(settled))
+    }
+
     /// Waits for `promise` as futures do, no longer than to the deadline; an error then.
     pub async fn wait_for(&self, promise: &Promise) -> Result<JsValue, JsValue> {
         JsFuture::from(self.race(promise)).await.and_then(|settled| self.in_time(settled))

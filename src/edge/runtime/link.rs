@@ -18,7 +18,9 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 /// How long a question may take, in milliseconds.
-const ANSWER_MS: f64 = 5_000.0;
+const ANSWER_MS: f64 = 3_000.0;
+/// How long one for pages may take while a query waits.
+const PAGES_MS: f64 = 2_000.0;
 /// How long another request's fetch is waited for before one's own.
 const OTHERS_MS: f64 = 1_000.0;
 
@@ -110,6 +112,19 @@ impl Link for StubLink {
         self.wake_all();
     }
 
+    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>) {
+        let mut resolve = None;
+        let came = Promise::new(&mut |resolved, _| resolve = Some(resolved));
+        let call = move || {
+            // The request may be gone.
+            let _ = resolve.map(|resolve: Function| resolve.call0(&JsValue::UNDEFINED));
+        };
+        let waiting = async move {
+            let _ = Deadline::after(longest_ms as f64).wait_for(&came).await;
+        };
+        (Box::new(call), Box::pin(waiting))
+    }
+
     fn now_ms(&self) -> u64 {
         js_sys::Date::now() as u64
     }
@@ -140,7 +155,7 @@ impl Fetcher for StubFetcher {
             return Err(StoreError::Io(format!("more than {} questions for missing pages", self.link.budget.round_trips)));
         }
         let asked = self.link.follow(&question.encode()).map_err(io_error)?;
-        let answer = self.deadline().block_on(&asked).map_err(io_error)?;
+        let answer = self.deadline().block_on_both(&Deadline::after(PAGES_MS), &asked).map_err(io_error)?;
         let bytes = bytes(&answer).ok_or_else(|| StoreError::Io("the source did not answer with bytes".into()))?;
         Message::decode(&bytes).map_err(|error| StoreError::Io(error.to_string()))
     }

@@ -105,13 +105,13 @@ class Client {
 }
 
 /**
- * Runs so many operations from so many clients on an empty database; answers the history's text. `pretended` replicas, with a `fault` or
+ * Runs so many operations from so many clients on an empty database, which they reach in these `ways`; answers the history's text. `pretended` replicas, with a `fault` or
  * without, are those of pretended.mjs.
  */
-export async function record(harness, { database, seed, operations, clients, pretended }) {
+export async function record(harness, { database, ways, seed, operations, clients, pretended }) {
   const recorder = new Recorder(harness, database, pretended);
-  await recorder.ask(LOCATIONS[0], { way: "service", create: true });
-  const workload = new Workload({ seed, operations });
+  await recorder.ask(LOCATIONS[0], { way: ways[0], create: true });
+  const workload = new Workload({ seed, operations, ways });
   const all = Array.from({ length: clients }, (_, number) => new Client(recorder, number));
   await Promise.all(all.map((client) => client.run(workload)));
   return recorder.lines.map((line) => `${line}\n`).join("");

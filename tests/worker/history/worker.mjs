@@ -11,17 +11,20 @@ import { PretendedSession } from "./pretended.mjs";
 const TABLE = "CREATE TABLE items (position INTEGER PRIMARY KEY AUTOINCREMENT, list TEXT NOT NULL, value INTEGER NOT NULL CHECK (value > 0))";
 const INDEX = "CREATE INDEX items_by_list ON items (list, position, value)";
 
-/** The database, for a request that arrived where `cf` says. */
-function open(env, way, database, cf) {
-  // The one place that knows the location: the client's option for it, made of `cf`, goes into these two.
-  void cf;
-  if (way === "object") return bind(env.DATABASES, { database: `${database}-rpc` });
-  if (way === "service") return bind(env[`LITTORAL_${database}`]);
-  return env[`DB_${database}`];
-}
+/** The replica object that is asked at each location: two locations of Europe share one. */
+const REGIONS = { FRA: "weur", LHR: "weur", EWR: "enam", SJC: "wnam", NRT: "apac-ne", SYD: "oc", GRU: "sam" };
 
-/** The tier that answered. */
-const tierOf = (meta) => (meta.served_by_primary ? "primary" : meta.served_by);
+/** The database, for a request that arrived where `cf` says. Only the way "d1" leads to another one. */
+const WAYS = {
+  /** Whoever is nearest: the isolate, mostly. */
+  service: (env, database, cf) => bind(env[`LITTORAL_${database}`], { cf }),
+  /** The replica object of the region. */
+  replica: (env, database, cf) => bind(env.REPLICAS, { database: `${REGIONS[cf.colo]}/${database}-rpc` }),
+  /** The primary's object. */
+  object: (env, database) => bind(env.DATABASES, { database: `${database}-rpc` }),
+  /** The runtime's own class, which tells no location. */
+  d1: (env, database) => env[`DB_${database}`],
+};
 
 function statement(db, step) {
   if ("append" in step) return db.prepare("INSERT INTO items (list, value) VALUES (?, ?)").bind(step.list, step.append);
@@ -32,7 +35,7 @@ async function run(db, steps) {
   const statements = steps.map((step) => statement(db, step));
   const results = statements.length === 1 ? [await statements[0].all()] : await db.batch(statements);
   const answered = (step, { results }) => ("append" in step ? step : { ...step, read: results.map(({ value }) => value) });
-  return { outcome: "ok", tier: tierOf(results[0].meta), steps: steps.map((step, index) => answered(step, results[index])) };
+  return { outcome: "ok", tier: results[0].meta.served_by_tier, steps: steps.map((step, index) => answered(step, results[index])) };
 }
 
 /** Whom to ask without a session. */
@@ -56,7 +59,7 @@ async function answer(asked, steps) {
 export default {
   async fetch(request, env) {
     const { way, database, token, calls, create, pretended } = await request.json();
-    const db = open(env, way, database, request.cf);
+    const db = WAYS[way](env, database, request.cf);
     if (create) return Response.json(await db.batch([db.prepare(TABLE), db.prepare(INDEX)]));
     const colo = request.cf?.colo;
     if (token === null) return Response.json({ colo, answers: await Promise.all(calls.map((steps) => answer(sessionless(db), steps))) });

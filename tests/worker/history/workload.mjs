@@ -34,10 +34,13 @@ export class Workload {
   #left;
   #planned = 0;
   #value = 0;
+  #ways;
 
-  constructor({ seed, operations }) {
+  /** `ways` are those of worker.mjs; a way that is named twice is taken twice as often. */
+  constructor({ seed, operations, ways }) {
     this.#number = numbers(seed);
     this.#left = operations;
+    this.#ways = ways;
   }
 
   #below(count) {
@@ -57,7 +60,7 @@ export class Workload {
     return {
       // Users travel, and their cookies with them.
       location: this.#number() < 0.2 ? this.#pick(LOCATIONS) : home,
-      way: this.#pick(["service", "object"]),
+      way: this.#pick(this.#ways),
       // A session ends and a new one begins, from nothing or from the bookmark of another client; or it goes on.
       begin: !sessions ? "none" : chance < 0.04 ? "first-primary" : chance < 0.08 ? "first-unconstrained" : chance < 0.2 ? "handed" : "go on",
       from: this.#number(),
