@@ -11,6 +11,8 @@ const ROWS = 100;
 const COUNT = "SELECT count(*) AS n FROM t";
 const RIGHT = [{ n: ROWS }];
 const U64 = (1n << 64n) - 1n;
+/** The last txid that a commit can have. */
+const LAST = (1n << 53n) - 1n;
 
 let lab;
 let head;
@@ -95,14 +97,15 @@ describe("questions", () => {
 
   test("positions of the future and of another history, and other databases, are sent back to the beginning", async () => {
     const { txid, checksum } = head.position;
-    const wrong = [{ txid: txid + 1n, checksum }, { txid: U64, checksum }, { txid, checksum: checksum ^ 1n }, { txid: 1n, checksum: 0n }];
+    const wrong = [{ txid: txid + 1n, checksum }, { txid: LAST, checksum }, { txid, checksum: checksum ^ 1n }, { txid: 1n, checksum: 0n }];
     for (const after of wrong) {
-      for (const answer of await askBoth(message("pull", head.database, pull({ after, wanted: U64, max_bytes: 0xffffffff })))) {
+      for (const answer of await askBoth(message("pull", head.database, pull({ after, wanted: LAST, max_bytes: 0xffffffff })))) {
         assert.deepEqual([answer.kind, answer.position], ["restart", head.position], String(after.txid));
       }
       await bothRefuse(message("fetch", head.database, fetch({ at: after, pages: [1] })), /no state|newer|future|not/, String(after.txid));
       await bothRefuse(message("find", head.database, find({ at: after })), /no state|newer|future|not/, String(after.txid));
     }
+    await bothRefuse(message("pull", head.database, pull({ after: { txid: U64, checksum } })), /txid/, "a txid that no commit can have");
     const foreign = head.database ^ 1n;
     for (const answer of await askBoth(message("pull", foreign, pull({ after: head.position })))) assert.equal(answer.kind, "restart");
     await bothRefuse(message("fetch", foreign, fetch({ at: head.position, pages: [1] })), /this is database/, "a foreign fetch");
