@@ -115,7 +115,7 @@ describe("questions", () => {
     }
   });
 
-  test("what is not even bytes is refused, by whatever method", async () => {
+  test("what is not even bytes is refused, by whatever method", { timeout: 30_000 }, async () => {
     const nothings = [null, undefined, 7, "text", {}, { length: 1e9 }, { length: -1 }, [], [[]], true];
     for (const nothing of nothings) {
       for (const call of [(...args) => lab.atPrimary(...args), (...args) => lab.at("weur", ...args)]) {
