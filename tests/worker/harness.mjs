@@ -95,13 +95,14 @@ async function userWorker(entry, databases, services) {
   };
 }
 
-export async function littoralWorker(variables = {}) {
+/** The Littoral Worker. `entry` may be another module that exports what its own does. */
+export async function littoralWorker(variables = {}, entry = LITTORAL_ENTRY) {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
     // The page at `/`, as `make dev` switches it on.
     bindings: { EXAMPLE_APP: "1", ...variables },
-    modules: await bundle(LITTORAL_ENTRY),
+    modules: await bundle(entry),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),
   };
