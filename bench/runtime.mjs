@@ -20,9 +20,9 @@ export async function start({ databases, persist }) {
 }
 
 /** Starts a workerd with these Workers, the user's first. */
-export async function launch(workers, persist) {
+export async function launch(workers, persist, inspectorPort) {
   const before = children();
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, inspectorPort }));
   await miniflare.ready;
   const pid = children().find((child) => !before.includes(child) && nameOf(child) === "workerd");
   return new Runtime(miniflare, pid);

@@ -56,8 +56,9 @@ export async function warm({ persist, log }, { warm_sizes, rounds, round_ms }) {
 async function ofSize(runtime, place, { megabytes, rounds, round_ms }) {
   const subjects = Object.entries(SYSTEMS).map(([system, run]) => ({ system, run, each_us: [] }));
   for (const subject of subjects) {
-    // Every page once, in memory wherever there is a cache; then how many reads take a round's time.
+    // Every page once, wherever there is a cache; then how many reads take a round's time.
     if (["edge", "memory"].includes(subject.system)) await subject.run(runtime, place, { from: 0, times: place.modulus });
+    if (subject.system === "littoral-session") await runtime.ask({ do: "warm", database: place.database, rows: place.modulus, cf: CF });
     await subject.run(runtime, place, { from: 0, times: 200 });
     const { ms } = await subject.run(runtime, place, { from: 0, times: 400 });
     subject.times = Math.max(20, Math.min(200_000, Math.round(400 * round_ms / ms)));

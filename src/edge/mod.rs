@@ -106,16 +106,17 @@ impl Edge {
     }
 
     /// A replica in memory only. Nobody tells it of news: it asks.
-    pub fn replica(&self) -> Replica {
-        self.with_follower(Follower::new(self.cache.clone()), ASKING_POLL_MS)
+    pub fn replica(&self, prefetch_pages: usize) -> Replica {
+        self.with_follower(Follower::new(self.cache.clone()), prefetch_pages, ASKING_POLL_MS)
     }
 
     /// A replica that also keeps pages on a shelf, and that its source tells of news.
-    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>) -> Replica {
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), TOLD_POLL_MS)
+    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, prefetch_pages: usize) -> Replica {
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), prefetch_pages, TOLD_POLL_MS)
     }
 
-    fn with_follower(&self, follower: Follower, poll_ms: u64) -> Replica {
+    fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64) -> Replica {
+        follower.prefetch_at_most(prefetch_pages);
         Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone(), poll_ms)
     }
 

@@ -44,6 +44,8 @@ pub struct Replica {
     /// When the pull began that is under way.
     pulling: Rc<Cell<Option<u64>>>,
     pulled_at_ms: Rc<Cell<u64>>,
+    /// When somebody was last told to pull.
+    polled_at_ms: Rc<Cell<u64>>,
     /// While it is read, it pulls that often, in milliseconds.
     poll_ms: u64,
     passed_on: Rc<Cell<Txid>>,
@@ -61,7 +63,8 @@ enum Unanswered {
 
 impl Replica {
     pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, passed_on: Rc::default() }
+        let (pulled_at_ms, polled_at_ms) = Default::default();
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms, polled_at_ms, poll_ms, passed_on: Rc::default() }
     }
 
     /// The follower.
@@ -84,11 +87,11 @@ impl Replica {
     pub fn answer_statement(
         &self,
         statement: &StatementNow<'_>,
+        freshness: Freshness,
         served: Served,
         max_staleness_ms: Option<u64>,
         now_ms: u64,
     ) -> Option<(D1Result, Bookmark)> {
-        let freshness = Freshness::of(statement.session)?;
         if decide(freshness, max_staleness_ms, self.view(now_ms, false)) != Decision::Answer {
             return None;
         }
@@ -308,9 +311,15 @@ impl Replica {
         matches!(applied, Ok(Applied::Current | Applied::Behind)).then(|| self.state().map(|state| state.position()))?
     }
 
-    /// Whether a replica that has just been read should pull, for the reads to come.
+    /// Whether a replica that has just been read should pull, for the reads to come. Says so once: until the pull begins, which may be
+    /// long after, nobody else is told to.
     pub fn should_poll(&self, now_ms: u64) -> bool {
-        !self.is_pulling(now_ms) && now_ms >= self.pulled_at_ms.get() + self.poll_ms
+        let is_due = now_ms >= self.pulled_at_ms.get().max(self.polled_at_ms.get()) + self.poll_ms;
+        let should = is_due && !self.is_pulling(now_ms);
+        if should {
+            self.polled_at_ms.set(now_ms);
+        }
+        should
     }
 
     fn view(&self, now_ms: u64, pulled: bool) -> View {

@@ -49,6 +49,8 @@ pub struct Follower {
     fetching: HashSet<(Pgno, Txid)>,
     /// For followers behind this one.
     recent: Option<Recent>,
+    /// Pages that one question may name.
+    pub(super) most_asked: usize,
     events: Vec<String>,
 }
 
@@ -109,6 +111,7 @@ impl Follower {
             pins: Pins::default(),
             fetching: HashSet::new(),
             recent: None,
+            most_asked: usize::MAX,
             events: Vec::new(),
         }
     }
@@ -121,6 +124,11 @@ impl Follower {
         follower.recent = Some(Recent::begin(follower.known.map(|known| known.state.position())));
         follower.shelf = Some(shelf);
         follower
+    }
+
+    /// From now on no more than so many pages are fetched with a missing one, that one among them.
+    pub fn prefetch_at_most(&mut self, pages: usize) {
+        self.most_asked = pages.max(1);
     }
 
     /// The database and the position; `None` before the first answer.

@@ -9,6 +9,7 @@
 use crate::edge::region::Region;
 use crate::edge::runtime::isolate::{Asked, edge, keep_alive, promise, settings, to_js};
 use crate::edge::runtime::link::{MissBudget, Source, StubLink, Waiting};
+use crate::edge::settings::Replication;
 use crate::edge::{Link, Outcome, Replica as EdgeReplica};
 use crate::replica::HeldPages;
 use crate::store::StoreError;
@@ -29,6 +30,7 @@ pub struct Replica {
     storage: ObjectStorage,
     region: Region,
     held_bytes: usize,
+    prefetch_pages: usize,
     waiting: Waiting,
     replica: RefCell<Option<EdgeReplica>>,
 }
@@ -40,8 +42,8 @@ impl Replica {
     pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<Replica, JsError> {
         let region = Region::from_hint(hint).ok_or_else(|| JsError::new(&format!("{hint} is no location hint")))?;
         let settings = settings(env).map_err(|error| JsError::new(&format!("{error:?}")))?;
-        let held_bytes = settings.of(database).held_bytes;
-        Ok(Replica { storage, region, held_bytes, waiting: Waiting::default(), replica: RefCell::new(None) })
+        let Replication { held_bytes, prefetch_pages, .. } = settings.of(database);
+        Ok(Replica { storage, region, held_bytes, prefetch_pages, waiting: Waiting::default(), replica: RefCell::new(None) })
     }
 
     /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
@@ -112,7 +114,7 @@ impl Replica {
             return Ok(replica.clone());
         }
         let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), self.held_bytes)?;
-        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf))).clone())
+        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf), self.prefetch_pages)).clone())
     }
 
     fn link(&self, primary: Source) -> StubLink {
