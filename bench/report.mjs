@@ -95,7 +95,7 @@ function storageTable(storage) {
 const kilobytes = (bytes) => `${Math.round(bytes / 1_000).toLocaleString("en")} kB`;
 const figure = (value) => (value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
 
-function table(heads, rows) {
+export function table(heads, rows) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }

@@ -27,14 +27,14 @@ const OBJECTS = { DATABASES: { className: "Database", scriptName: "littoral" }, 
 
 let modules;
 
-/** `edges`: how many Rust Workers; `direct`: they follow the primary itself; `replication`: the variable REPLICATION of all. */
-export async function start({ databases, persist, edges = 0, direct = false, replication = {}, inspectorPort }) {
+/** `edges`: how many Rust Workers; `direct`: which of them follow the primary itself; `replication`: the variable REPLICATION of all. */
+export async function start({ databases, persist, edges = 0, direct = [], replication = {}, inspectorPort }) {
   const variables = { REPLICATION: replication };
   modules ??= { user: await bundle(local("caller.mjs")), littoral: await littoralWorker({}, local("littoral.mjs")), edge: await bundle(local("edge.mjs")) };
   const user = userWorker(databases, modules.user);
   user.durableObjects = { ...user.durableObjects, ...OBJECTS };
   const littoral = { ...modules.littoral, bindings: { ...modules.littoral.bindings, ...variables } };
-  const workers = [user, littoral, ...Array.from({ length: edges }, (_, index) => edgeWorker(index, direct, variables))];
+  const workers = [user, littoral, ...Array.from({ length: edges }, (_, index) => edgeWorker(index, direct.includes(index), variables))];
   const runtime = await launch(workers, persist, inspectorPort);
   return Object.assign(runtime, { edge: (...task) => edge(runtime, ...task), object: (task) => runtime.ask({ do: "object", ...task }) });
 }
