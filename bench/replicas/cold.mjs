@@ -64,7 +64,7 @@ async function askOnce(runtime, index, { database, query }) {
   if (wrong) throw new Error(`${query.name}: ${JSON.stringify(wrong)}`);
   const [near, behind] = [await take(region), await take()];
   return {
-    tier: answer.tier, ms: Math.round(ms), pages: answer.pages_fetched, trips: near.asked, bytes: near.question_bytes + near.answer_bytes,
+    tier: answer.tier, ms: Math.round(ms), pages: near.pages, trips: near.asked, bytes: near.question_bytes + near.answer_bytes,
     trips_behind: behind.asked, bytes_behind: behind.question_bytes + behind.answer_bytes,
   };
 }

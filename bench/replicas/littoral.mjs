@@ -6,7 +6,7 @@ import { Database as PlainDatabase, Replica as PlainReplica } from "../../src/wo
 export { default } from "../../src/worker/entry.mjs";
 
 /** Questions of followers and their answers, and news. */
-const NOTHING = { asked: 0, question_bytes: 0, answer_bytes: 0, told: 0, told_bytes: 0 };
+const NOTHING = { asked: 0, question_bytes: 0, answer_bytes: 0, pages: 0, told: 0, told_bytes: 0 };
 
 export class Database extends PlainDatabase {
   #counts = { ...NOTHING };
@@ -64,4 +64,13 @@ function count(counts, question, answer) {
   counts.asked += 1;
   counts.question_bytes += question.byteLength;
   counts.answer_bytes += answer?.byteLength ?? 0;
+  counts.pages += pagesIn(answer);
+}
+
+/** Where messages of a kind say how many pages they bring: see src/commit_log/mod.rs. */
+const PAGE_COUNT_AT = { 3: 14 + 1 + 32 + 4, 5: 14 + 32 };
+
+function pagesIn(answer) {
+  const at = answer && PAGE_COUNT_AT[answer[5]];
+  return at === undefined ? 0 : new DataView(answer.buffer, answer.byteOffset).getUint32(at);
 }

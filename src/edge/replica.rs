@@ -261,7 +261,12 @@ impl Replica {
                     return Ok(());
                 }
                 Ok(Applied::Behind) => images = false,
-                Ok(Applied::Restarted | Applied::Gap) => {}
+                // Only the primary says so, and it says where it is now.
+                Ok(Applied::Restarted) => {
+                    self.pulled_at_ms.set(now_ms);
+                    return Ok(());
+                }
+                Ok(Applied::Gap) => {}
                 // It begins anew with the next pull.
                 Err(ReplicaError::Diverged { .. }) => {}
                 Err(error) => return Err(error.to_string()),

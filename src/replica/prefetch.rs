@@ -59,7 +59,7 @@ impl Trail {
             return parent.children[index..end].iter().copied().filter(|child| child.0 <= page_count).collect();
         }
         let follows = self.last.is_some_and(|last| last.0 + 1 == pgno.0);
-        let window = if follows { WINDOWS[(self.run + 1).min(WINDOWS.len() - 1)] as u32 } else { 1 };
+        let window = if follows { WINDOWS[self.run.min(WINDOWS.len() - 1)] as u32 } else { 1 };
         (pgno.0..=page_count.min(pgno.0 + window - 1)).map(Pgno).collect()
     }
 }

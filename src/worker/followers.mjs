@@ -42,15 +42,22 @@ export class Followers {
 	#tell() {
 		this.#timer = undefined;
 		const now = Date.now();
+		// Most followers are at the same position.
+		const known = new Map();
+		const newsAfter = (position) => {
+			const key = position.join();
+			if (!known.has(key)) known.set(key, this.#source.news(position));
+			return known.get(key);
+		};
 		for (const [region, follower] of this.#subscribed) {
 			if (follower.until < now) this.#subscribed.delete(region);
-			else if (!follower.busy) this.#send(region, follower);
+			else if (!follower.busy) this.#send(region, follower, newsAfter);
 		}
 	}
 
-	async #send(region, follower) {
+	async #send(region, follower, newsAfter) {
 		try {
-			const news = this.#source.news(follower.position);
+			const news = newsAfter(follower.position);
 			if (news === undefined) return;
 			follower.busy = true;
 			const position = await this.#stubOf(region).told(news);
