@@ -289,11 +289,13 @@ impl Replica {
                 return Ok(Message { database: DatabaseId::NONE, body: Body::Refused(refusal) }.encode());
             }
         };
-        for last_try in [false, true] {
+        for last_try in [false, false, true] {
             let relayed = self.follower.borrow_mut().relay(&message, link.now_ms(), last_try);
             match relayed.map_err(|error| LinkError(error.to_string()))? {
                 Relayed::Say(answer) => return Ok(answer.encode()),
                 Relayed::PassOn => break,
+                // What another request's pull brings may be enough.
+                Relayed::PullFirst if self.is_pulling(link.now_ms()) => link.wait().await,
                 Relayed::PullFirst => {
                     self.pull(link, Txid::EMPTY).await;
                 }

@@ -8,8 +8,8 @@
 // 2. Nothing here is needed for a right answer: a follower that hears nothing asks.
 // Not here: what news are (Rust); that they leave after the write is durable (the runtime holds them back).
 
-/** Milliseconds for which writes are gathered. */
-const GATHER_MS = 20;
+/** Milliseconds for which writes are gathered after a message. */
+const GATHER_MS = 50;
 /** Milliseconds for which a follower is told after it asked. */
 const LEASE_MS = 30_000;
 
@@ -19,6 +19,7 @@ export class Followers {
 	/** By region: `{ position, until, busy }`. */
 	#subscribed = new Map();
 	#timer;
+	#toldAt = 0;
 
 	/** `source` has `position()` and `news(position)`; `stubOf(region)` is a replica object's stub. */
 	constructor(source, stubOf) {
@@ -36,12 +37,17 @@ export class Followers {
 
 	/** Something was written. */
 	changed() {
-		if (this.#subscribed.size > 0) this.#timer ??= setTimeout(() => this.#tell(), GATHER_MS);
+		if (this.#subscribed.size === 0) return;
+		const wait = this.#toldAt + GATHER_MS - Date.now();
+		if (wait <= 0) this.#tell();
+		else this.#timer ??= setTimeout(() => this.#tell(), wait);
 	}
 
 	#tell() {
+		clearTimeout(this.#timer);
 		this.#timer = undefined;
 		const now = Date.now();
+		this.#toldAt = now;
 		// Most followers are at the same position.
 		const known = new Map();
 		const newsAfter = (position) => {
