@@ -66,7 +66,7 @@ async function follow(runtime, commits, log) {
     const bytesOf = (counts) => counts.question_bytes + counts.answer_bytes;
     behind.push({ who, ms: Math.round(asked.ms), trips: far.asked, bytes: bytesOf(far), ...(near ? { trips_near: near.asked, bytes_near: bytesOf(near) } : {}) });
   }
-  const txid = (bookmark) => parseInt(bookmark.slice(0, 8), 16);
+  const txid = (bookmark) => parseInt(bookmark.slice(0, 8) + bookmark.slice(9, 17), 16);
   return { commits: txid(head) - txid(begin), first: txid(begin) + 1, last: txid(head), written_ms, told, told_bytes, behind };
 }
 

@@ -8,7 +8,7 @@ import { SCHEMA } from "../workload.mjs";
 import { PLACES, start } from "./runtime.mjs";
 
 const DATABASES = ["alone", "followed", "elsewhere"];
-const SHAPES = [{ concurrency: 1, rows: 2_000 }, { concurrency: 50, rows: 20_000 }];
+const SHAPES = [{ concurrency: 1, rows: 1_000 }, { concurrency: 50, rows: 20_000 }];
 const COUNT = "SELECT count(*) AS id, '' AS name FROM w";
 
 /** Answers `{ concurrency, alone_us, followed_us, elsewhere_us, messages, bytes_per_insert }` for inserts one at a time and 50 at once. */
