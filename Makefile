@@ -6,7 +6,7 @@ help:
 	@echo 'make test     set up, build, and run every check; "make test STEPS=\"fmt units\"" runs some'
 	@echo 'make simulate replicas in a million simulated worlds; SEEDS=n and FIRST=n choose others'
 	@echo 'make fuzz     look for bytes that make a decoder or the engine panic; SECONDS=n each, TARGETS="message source"'
-	@echo 'make bench    compare with D1 and native Durable Object SQL; writes bench/RESULTS.md'
+	@echo 'make bench    compare with D1 and native Durable Object SQL; writes bench/RESULTS.md and bench/REPLICAS.md'
 	@echo 'make build    build the Worker into build/ and print its size'
 	@echo 'make fmt      format the Rust sources'
 	@echo 'make lint     check formatting, clippy on both targets, and the scripts'
@@ -34,6 +34,7 @@ fuzz:
 
 bench: setup
 	@scripts/build --if-changed
+	@scripts/build --if-changed bench/edge-worker
 	@scripts/with-tools node bench/run.mjs
 
 fmt:
@@ -46,4 +47,4 @@ size: setup
 	@scripts/size
 
 clean:
-	@rm -rf build build-testing examples/rust-worker/build target .wrangler/bundle .wrangler/tmp
+	@rm -rf build build-testing examples/rust-worker/build bench/edge-worker/build target .wrangler/bundle .wrangler/tmp

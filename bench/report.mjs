@@ -38,7 +38,7 @@ export function report(found, { date, seconds, isFull }) {
       "medians below are right, p99 is uncertain by 1 ms.",
     "## Targets",
     table(["", "target", "measured"], targets(found).map(({ target, measured, reached }) => [reached ? "reached" : "**missed**", target, measured])),
-    `Several figures are for ${found.plan.sizes.join(", ")} MB.`,
+    `Several figures are for ${found.plan.sizes.join(", ")} MB. Replicas are in [REPLICAS.md](REPLICAS.md).`,
   ];
   const names = [...new Set(results.map(({ bench }) => bench.replace(/-requests$/, "")))];
   for (const name of names) parts.push(`## ${name}`, `${WORDS[name] ?? ""}`, benchTable(name, results));
@@ -95,7 +95,7 @@ function storageTable(storage) {
 const kilobytes = (bytes) => `${Math.round(bytes / 1_000).toLocaleString("en")} kB`;
 const figure = (value) => (value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
 
-function table(heads, rows) {
+export function table(heads, rows) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(heads), line(heads.map(() => "---")), ...rows.map(line)].join("\n");
 }

@@ -1,9 +1,10 @@
-// The bench: Littoral by its two ways in, Miniflare's D1 and a plain Durable Object, side by side in one workerd.
+// The bench: Littoral by its two ways in, Miniflare's D1 and a plain Durable Object, side by side in one workerd; then replicas.
 //
 //   node bench/run.mjs [--quick] [--only point-select,insert] [--sizes 1,100,1000] [--rebuild]
 //
-// A full run writes bench/RESULTS.md and bench/results.json; any other writes the same two files to .wrangler/bench/. Databases are
-// built once for each build of Littoral and kept in .wrangler/bench/ (BENCH_FOLDER names another place).
+// A full run writes bench/RESULTS.md and bench/results.json; any other writes the same two files to .wrangler/bench/. Benches of replicas
+// (--only replicas for all of them) have bench/REPLICAS.md and bench/replicas.json, and each that runs in full takes its old figures' place
+// there. Databases are built once for each build of Littoral and kept in .wrangler/bench/ (BENCH_FOLDER names another place).
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -14,6 +15,7 @@ import { BUILT, build, databaseOf } from "./build.mjs";
 import { COLD_DATABASES, coldStart } from "./cold.mjs";
 import { engine } from "./engine.mjs";
 import { memory } from "./memory.mjs";
+import { REPLICA_BENCHES, replicas } from "./replicas.mjs";
 import { report, wasmSize } from "./report.mjs";
 import { SHAPES, measure } from "./rounds.mjs";
 import { start } from "./runtime.mjs";
@@ -25,8 +27,8 @@ process.removeAllListeners("warning"); // node:sqlite says at every start that i
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
 const EXTRA = ["engine", "cold-start", "memory", "storage"];
-const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000 };
-const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500 };
+const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000, warm_sizes: [1, 16], cold_megabytes: 1_000, commits: 10_000, databases: 1_000 };
+const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500, warm_sizes: [1], cold_megabytes: 20, commits: 300, databases: 30 };
 /** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
 const LONG = { "batch-insert": [3, 1], scan: [2, 0] };
 /** Rounds of one operation, and only one at once: these read the whole database. */
@@ -37,10 +39,14 @@ const { values: args } = parseArgs({
 });
 const plan = args.quick ? { ...QUICK } : { ...FULL };
 if (args.sizes) plan.sizes = args.sizes.split(",").map(Number);
-const benches = args.only?.split(",") ?? [...Object.keys(OPERATIONS), ...EXTRA];
-for (const bench of benches) {
-  if (!(bench in OPERATIONS) && !EXTRA.includes(bench)) throw new Error(`no bench is named ${bench}; there are ${[...Object.keys(OPERATIONS), ...EXTRA].join(", ")}`);
+plan.is_quick = Boolean(args.quick);
+const KNOWN = [...Object.keys(OPERATIONS), ...EXTRA, ...REPLICA_BENCHES];
+const asked = args.only?.split(",").flatMap((name) => (name === "replicas" ? REPLICA_BENCHES : [name])) ?? KNOWN;
+for (const bench of asked) {
+  if (!KNOWN.includes(bench)) throw new Error(`no bench is named ${bench}; there are ${KNOWN.join(", ")}, and replicas for all that begin so`);
 }
+const benches = asked.filter((bench) => !REPLICA_BENCHES.includes(bench));
+const ofReplicas = asked.filter((bench) => REPLICA_BENCHES.includes(bench));
 const isFull = !args.quick && !args.only && !args.sizes;
 
 const began = Date.now();
@@ -60,7 +66,13 @@ if (benches.includes("storage")) {
   log("storage of single-row inserts");
   found.storage = await storage(startRuntime, join(FOLDER, "storage"), plan);
 }
-write();
+if (benches.length > 0) write();
+if (ofReplicas.length > 0) {
+  const folder = args.quick ? FOLDER : local(".");
+  const { text, failed } = await replicas(ofReplicas, plan, { databases: join(persist, "replicas"), folder, log });
+  console.log(`\n${text}`);
+  if (failed) process.exitCode = 1;
+}
 
 async function onDatabases() {
   const runtime = await startRuntime();
@@ -130,7 +142,7 @@ function roundsOf(bench, { concurrency }) {
 /** Where databases are kept that this build made as this workload wants them: what another build stored may mean something else. */
 function databasesKey() {
   const hash = createHash("sha256");
-  for (const path of ["workload.mjs", "../build/index_bg.wasm"]) hash.update(readFileSync(local(path)));
+  for (const path of ["workload.mjs", "replicas/workload.mjs", "../build/index_bg.wasm"]) hash.update(readFileSync(local(path)));
   return hash.digest("hex").slice(0, 12);
 }
 

@@ -15,10 +15,14 @@ const PLUGIN = fileURLToPath(new URL("../js/src/plugin.js", import.meta.url));
 let modules;
 
 export async function start({ databases, persist }) {
-  const before = children();
   modules ??= { user: await bundle(ENTRY), littoral: await littoralWorker() };
-  const workers = [userWorker(databases), modules.littoral];
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist }));
+  return launch([userWorker(databases, modules.user), modules.littoral], persist);
+}
+
+/** Starts a workerd with these Workers, the user's first. */
+export async function launch(workers, persist, inspectorPort) {
+  const before = children();
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, inspectorPort }));
   await miniflare.ready;
   const pid = children().find((child) => !before.includes(child) && nameOf(child) === "workerd");
   return new Runtime(miniflare, pid);
@@ -57,7 +61,8 @@ class Runtime {
   }
 }
 
-function userWorker(databases) {
+/** The Worker that makes the calls, bound to these databases. */
+export function userWorker(databases, modules) {
   const serviceBindings = { SELF: { name: "user" } };
   const unsafeBindings = [];
   for (const database of databases) {
@@ -72,7 +77,7 @@ function userWorker(databases) {
   }
   return {
     name: "user",
-    modules: modules.user,
+    modules,
     compatibilityDate: COMPATIBILITY_DATE,
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
     durableObjects: {

@@ -43,7 +43,7 @@ export function targets({ results, storage, engine, plan, failures }) {
   return list.filter(({ reached }) => reached !== undefined);
 }
 
-function judged(target, figures, good, unit = "x") {
+export function judged(target, figures, good, unit = "x") {
   const known = figures.filter((figure) => figure !== undefined);
   return {
     target,

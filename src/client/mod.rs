@@ -53,7 +53,7 @@ pub trait Transport {
     /// Sends a request of many calls.
     fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
     /// Answers one statement, if that needs no waiting, with its result and the bookmark of the state that was read.
-    fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<(D1Result, String)> {
+    fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<(D1Result, Rc<str>)> {
         None
     }
     /// Asks for the database file.
@@ -152,12 +152,12 @@ struct Session(Option<Rc<RefCell<SessionState>>>);
 
 struct SessionState {
     start: Start,
-    bookmark: Option<String>,
+    bookmark: Option<Rc<str>>,
 }
 
 enum Start {
     /// A bookmark or a constraint.
-    Token(String),
+    Token(Rc<str>),
     Past(Point),
 }
 
@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// What the next call carries: the newest bookmark or the constraint, or else the point of the past.
-    fn token(&self) -> (Option<String>, Option<Point>) {
+    fn token(&self) -> (Option<Rc<str>>, Option<Point>) {
         let Some(state) = &self.0 else { return (None, None) };
         let state = state.borrow();
         match (&state.start, &state.bookmark) {
@@ -191,7 +191,7 @@ impl Session {
         }
     }
 
-    fn advance(&self, bookmark: String) {
+    fn advance(&self, bookmark: Rc<str>) {
         let Some(state) = &self.0 else { return };
         let mut state = state.borrow_mut();
         if state.bookmark.as_ref().is_none_or(|known| *known < bookmark) {
@@ -224,15 +224,15 @@ impl D1DatabaseSession {
 
     /// The newest bookmark this session has seen; `None` before its first answer.
     pub fn get_bookmark(&self) -> Option<String> {
-        self.session.0.as_ref().and_then(|state| state.borrow().bookmark.clone())
+        self.session.0.as_ref().and_then(|state| state.borrow().bookmark.as_deref().map(String::from))
     }
 
     async fn send(&self, call: &impl Serialize) -> Result<Responses, Error> {
         let (bookmark, at) = self.session.token();
-        let request = RequestBody { bookmark, at, calls: [call] };
+        let request = RequestBody { bookmark: bookmark.as_deref(), at, calls: [call] };
         let request = serde_json::to_string(&request).map_err(Error::encoding)?;
         let responses = Responses::parse(&self.transport.query(request).await?)?;
-        self.session.advance(responses.bookmark.clone());
+        self.session.advance(responses.bookmark.as_str().into());
         Ok(responses)
     }
 }
@@ -240,7 +240,7 @@ impl D1DatabaseSession {
 #[derive(Serialize)]
 struct RequestBody<'a, C: Serialize> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    bookmark: Option<String>,
+    bookmark: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Point>,
     calls: [&'a C; 1],

@@ -110,19 +110,20 @@ impl Edge {
     }
 
     /// A replica in memory only. Nobody tells it of news: it asks.
-    pub fn replica(&self) -> Replica {
-        self.with_follower(Follower::new(self.cache.clone()), ASKING_POLL_MS)
+    pub fn replica(&self, prefetch_pages: usize) -> Replica {
+        self.with_follower(Follower::new(self.cache.clone()), prefetch_pages, ASKING_POLL_MS)
     }
 
     /// A replica that also keeps pages on a shelf, and that its source tells of news. Where reads may be `max_staleness_ms` old, it keeps
     /// half of that for the followers behind it: those may have the other half.
-    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, max_staleness_ms: Option<u64>) -> Replica {
+    pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, prefetch_pages: usize, max_staleness_ms: Option<u64>) -> Replica {
         let half = max_staleness_ms.map(|staleness| staleness / 2);
         let poll_ms = half.map_or(TOLD_POLL_MS, |half| half.min(TOLD_POLL_MS));
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), poll_ms).with_relayed_age(half)
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), prefetch_pages, poll_ms).with_relayed_age(half)
     }
 
-    fn with_follower(&self, follower: Follower, poll_ms: u64) -> Replica {
+    fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64) -> Replica {
+        follower.prefetch_at_most(prefetch_pages);
         Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone(), poll_ms)
     }
 

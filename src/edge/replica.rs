@@ -22,8 +22,6 @@ use std::rc::Rc;
 const PULL_BYTES: u32 = 1 << 20;
 /// Pulls in a row to come to the source's head; what is left then is left to the next read.
 const PULLS: usize = 64;
-/// Beginnings in a row: a source that makes a follower begin again and again knows its own positions no better.
-const RESTARTS: usize = 4;
 /// A pull that takes longer is given up, in milliseconds.
 const PULL_MS: u64 = 3_000;
 
@@ -50,6 +48,8 @@ pub struct Replica {
     /// When the pull began that is under way.
     pulling: Rc<Cell<Option<u64>>>,
     pulled_at_ms: Rc<Cell<u64>>,
+    /// When somebody was last told to pull.
+    polled_at_ms: Rc<Cell<u64>>,
     /// While it is read, it pulls that often, in milliseconds.
     poll_ms: u64,
     /// Before it tells followers of an older age, it pulls.
@@ -71,8 +71,9 @@ enum Unanswered {
 
 impl Replica {
     pub(super) fn new(follower: SharedFollower, pool: Rc<RefCell<Pool>>, poll_ms: u64) -> Replica {
+        let (pulled_at_ms, polled_at_ms) = Default::default();
         let passed_on = Rc::default();
-        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms: Rc::default(), poll_ms, relayed_age_ms: None, passed_on }
+        Replica { follower, pool, pulling: Rc::default(), pulled_at_ms, polled_at_ms, poll_ms, relayed_age_ms: None, passed_on }
     }
 
     pub(super) fn with_relayed_age(self, relayed_age_ms: Option<u64>) -> Replica {
@@ -99,11 +100,11 @@ impl Replica {
     pub fn answer_statement(
         &self,
         statement: &StatementNow<'_>,
+        freshness: Freshness,
         served: Served,
         max_staleness_ms: Option<u64>,
         now_ms: u64,
     ) -> Option<(D1Result, Bookmark)> {
-        let freshness = Freshness::of(statement.session)?;
         if decide(freshness, max_staleness_ms, self.view(now_ms, false)) != Decision::Answer {
             return None;
         }
@@ -276,7 +277,6 @@ impl Replica {
     async fn pull_to_head(&self, link: &dyn Link, wanted: Txid) -> Result<(), String> {
         // Images while it is near; far behind, most of them would be of pages that nobody reads here.
         let mut images = true;
-        let mut restarts = 0;
         for _ in 0..PULLS {
             let now_ms = link.now_ms();
             let (asked, question) = self.follower.borrow().pull(now_ms, wanted, images, PULL_BYTES);
@@ -289,9 +289,12 @@ impl Replica {
                     return Ok(());
                 }
                 Ok(Applied::Behind) => images = false,
+                // Only the primary says so, and it says where it is now.
+                Ok(Applied::Restarted) => {
+                    self.pulled_at_ms.set(now_ms);
+                    return Ok(());
+                }
                 Ok(Applied::Gap) => {}
-                Ok(Applied::Restarted) if restarts < RESTARTS => restarts += 1,
-                Ok(Applied::Restarted) => return Err("the source does not stand by its own positions".into()),
                 // It begins anew with the next pull.
                 Err(ReplicaError::Diverged { .. }) => {}
                 Err(error) => return Err(error.to_string()),
@@ -356,9 +359,15 @@ impl Replica {
         matches!(applied, Ok(Applied::Current | Applied::Behind)).then(|| self.state().map(|state| state.position()))?
     }
 
-    /// Whether a replica that has just been read should pull, for the reads to come.
+    /// Whether a replica that has just been read should pull, for the reads to come. Says so once: until the pull begins, which may be
+    /// long after, nobody else is told to.
     pub fn should_poll(&self, now_ms: u64) -> bool {
-        !self.is_pulling(now_ms) && now_ms >= self.pulled_at_ms.get() + self.poll_ms
+        let is_due = now_ms >= self.pulled_at_ms.get().max(self.polled_at_ms.get()) + self.poll_ms;
+        let should = is_due && !self.is_pulling(now_ms);
+        if should {
+            self.polled_at_ms.set(now_ms);
+        }
+        should
     }
 
     fn view(&self, now_ms: u64, pulled: bool) -> View {

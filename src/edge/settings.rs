@@ -9,6 +9,7 @@
 //! | `regions` | `"auto"`: a replica in every region that reads; `"off"`: none, not even in isolates; a list of location hints | `"auto"` |
 //! | `max_staleness_ms` | reads without a session may be that old; without it, the primary answers them | none |
 //! | `held_bytes` | bytes of pages that a replica object keeps | 256 MB |
+//! | `prefetch_pages` | pages that a scan fetches at once, at most; 1: only those that are missing | 64 |
 //! | `databases` | the same fields for single databases; they stand before the others | |
 
 use super::region::Region;
@@ -27,6 +28,8 @@ pub struct Replication {
     pub max_staleness_ms: Option<u64>,
     /// Bytes of pages that a replica object keeps.
     pub held_bytes: usize,
+    /// Pages that are fetched with a missing one at most, that one among them.
+    pub prefetch_pages: usize,
 }
 
 /// The variable's value.
@@ -36,6 +39,7 @@ pub struct Settings {
     regions: Option<Regions>,
     max_staleness_ms: Option<u64>,
     held_bytes: Option<usize>,
+    prefetch_pages: Option<usize>,
     databases: HashMap<String, Fields>,
 }
 
@@ -45,6 +49,7 @@ struct Fields {
     regions: Option<Regions>,
     max_staleness_ms: Option<u64>,
     held_bytes: Option<usize>,
+    prefetch_pages: Option<usize>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -74,6 +79,7 @@ impl Settings {
             regions,
             max_staleness_ms: own.max_staleness_ms.or(self.max_staleness_ms),
             held_bytes: own.held_bytes.or(self.held_bytes).unwrap_or(256 << 20),
+            prefetch_pages: own.prefetch_pages.or(self.prefetch_pages).unwrap_or(64),
         }
     }
 }

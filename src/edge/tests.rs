@@ -114,7 +114,7 @@ fn a_cold_replica_answers_then_a_warm_one_without_asking() {
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t SELECT value FROM generate_series(1, 1000)");
     primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO t SELECT i FROM n");
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     let first = answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"));
     assert_eq!(value(&first), 1000);
     let meta = &first["responses"][0]["meta"];
@@ -132,7 +132,7 @@ fn a_session_that_is_ahead_is_answered_after_a_pull() {
     let primary = Primary::new();
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t VALUES (1)");
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", "SELECT sum(a) FROM t"))), 1);
     primary.run("INSERT INTO t VALUES (2)");
     let stale = answered(ask(&replica, &primary, "first-unconstrained", "SELECT sum(a) FROM t"));
@@ -147,7 +147,7 @@ fn a_session_that_is_ahead_is_answered_after_a_pull() {
 fn what_is_no_good_read_goes_to_the_primary() {
     let primary = Primary::new();
     primary.run("CREATE TABLE t (a)");
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     for (token, sql) in [
         ("first-unconstrained", "INSERT INTO t VALUES (1)"),
         ("first-unconstrained", "SELECT nothing"),
@@ -165,7 +165,7 @@ fn schema_changes_and_vacuum_arrive() {
     let primary = Primary::new();
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t VALUES (1)");
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     answered(ask(&replica, &primary, "first-unconstrained", "SELECT * FROM t"));
     for (write, sum) in
         [("ALTER TABLE t ADD COLUMN b DEFAULT 5", 6), ("INSERT INTO t VALUES (2, 7)", 15), ("VACUUM", 15), ("DELETE FROM t", 0)]
@@ -182,7 +182,7 @@ fn the_past_is_read_on_a_replica() {
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t VALUES (1)");
     let then = primary.bookmark();
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     for _ in 0..3 {
         primary.run("UPDATE t SET a = a + 1");
         answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"));
@@ -204,16 +204,16 @@ fn a_tiny_cache_and_no_connection_are_no_error() {
     let primary = Primary::new();
     primary.run("CREATE TABLE t (a)");
     primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i FROM n");
-    let replica = Edge::new(Budget { cache_bytes: 5_000, ..Budget::default() }).replica();
+    let replica = Edge::new(Budget { cache_bytes: 5_000, ..Budget::default() }).replica(64);
     assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(a) FROM t"))), 5000);
-    let none = Edge::new(Budget { connections: 0, ..Budget::default() }).replica();
+    let none = Edge::new(Budget { connections: 0, ..Budget::default() }).replica(64);
     assert!(matches!(ask(&none, &primary, "first-unconstrained", "SELECT 1"), Outcome::NextTier));
 }
 
 #[test]
 fn a_replica_that_began_before_the_first_commit_reads_on() {
     let primary = Primary::new();
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     assert!(matches!(ask(&replica, &primary, "first-unconstrained", "SELECT a FROM t"), Outcome::Primary));
     primary.run("CREATE TABLE t (a)");
     primary.run("INSERT INTO t VALUES (7)");
@@ -226,10 +226,21 @@ fn a_database_that_took_the_name_of_another_is_not_read_as_that_one() {
     let (old, new) = (Primary::new(), Primary::new());
     old.run("CREATE TABLE t (a, b)");
     old.run("INSERT INTO t VALUES (1, 2)");
-    let replica = Edge::new(Budget::default()).replica();
+    let replica = Edge::new(Budget::default()).replica(64);
     assert_eq!(value(&answered(ask(&replica, &old, "first-unconstrained", "SELECT b FROM t"))), 2);
     new.run("CREATE TABLE t (b, a)");
     new.run("INSERT INTO t VALUES (3, 4)");
     new.now_ms.set(20_000);
     assert_eq!(value(&answered(ask(&replica, &new, "first-unconstrained", "SELECT b FROM t"))), 3);
+}
+
+#[test]
+fn many_reads_before_the_pull_begins_ask_for_one_pull() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    let replica = Edge::new(Budget::default()).replica(64);
+    answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"));
+    let now_ms = primary.now_ms.get() + ASKING_POLL_MS;
+    assert_eq!((0..1000).filter(|_| replica.should_poll(now_ms)).count(), 1);
+    assert!(replica.should_poll(now_ms + ASKING_POLL_MS), "a pull that never began is asked for again");
 }

@@ -11,6 +11,8 @@
 //!
 //! **Not here:** when to ask (`session`, the owner), what pages mean.
 
+mod apply;
+
 use super::ReplicaError;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
@@ -19,7 +21,7 @@ use super::relay::Recent;
 use crate::bookmark::Bookmark;
 use crate::checksum::Checksum;
 use crate::commit::State;
-use crate::commit_log::{Body, Changed, LoggedCommit, Message, Pages, Pull, Restart, RestartReason, Segment, StoredFrame};
+use crate::commit_log::{Body, Message, Pages, Pull, Restart, RestartReason, Segment, StoredFrame};
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::store::StoreError;
@@ -49,6 +51,8 @@ pub struct Follower {
     fetching: HashSet<(Pgno, Txid)>,
     /// For followers behind this one.
     recent: Option<Recent>,
+    /// Pages that one question may name.
+    pub(super) most_asked: usize,
     events: Vec<String>,
 }
 
@@ -109,6 +113,7 @@ impl Follower {
             pins: Pins::default(),
             fetching: HashSet::new(),
             recent: None,
+            most_asked: usize::MAX,
             events: Vec::new(),
         }
     }
@@ -122,6 +127,11 @@ impl Follower {
         follower.events.extend(shelf.damage().map(|damage| format!("a replica throws its pages away: {damage}")));
         follower.shelf = Some(shelf);
         follower
+    }
+
+    /// From now on no more than so many pages are fetched with a missing one, that one among them.
+    pub fn prefetch_at_most(&mut self, pages: usize) {
+        self.most_asked = pages.max(1);
     }
 
     /// The database and the position; `None` before the first answer.
@@ -205,71 +215,6 @@ impl Follower {
         match met.find(|met| met.checksum != known.state.checksum) {
             Some(met) => Err(self.diverged(&format!("the primary has checksum {} there, not {}", met.checksum, known.state.checksum))),
             None => Ok(()),
-        }
-    }
-
-    fn apply(&mut self, before: &State, commits: &[LoggedCommit]) -> Result<(), ReplicaError> {
-        if commits.is_empty() {
-            return Ok(());
-        }
-        // Nothing is changed before all images are checked and on the shelf.
-        let images: Vec<_> = commits.iter().map(images_of).collect::<Result<_, _>>()?;
-        let shelved = self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.advance(commits));
-        shelved.map_err(|error| self.lost_shelf(error))?;
-        let mut before = *before;
-        for (commit, images) in commits.iter().zip(images) {
-            if let Err(what) = self.check_sum(&before, commit) {
-                return Err(self.diverged(&what));
-            }
-            self.apply_one(&before, commit, images);
-            before = commit.state;
-        }
-        Ok(())
-    }
-
-    /// The checksum after a commit follows from the one before it, where all of its pages are held.
-    fn check_sum(&self, before: &State, commit: &LoggedCommit) -> Result<(), String> {
-        let Changed::Images(frames) = &commit.pages else { return Ok(()) };
-        if before.page_size != commit.state.page_size || commit.state.page_count < before.page_count {
-            return Ok(());
-        }
-        let cache = self.cache.borrow();
-        let mut sum = before.checksum;
-        for frame in frames {
-            if frame.pgno.0 <= before.page_count {
-                let Some(held) = cache.newest(self.owner, frame.pgno) else { return Ok(()) };
-                sum ^= held.checksum;
-            }
-            sum ^= frame.checksum;
-        }
-        if sum == commit.state.checksum { Ok(()) } else { Err(format!("commit {} leads to checksum {sum} here", commit.state.txid)) }
-    }
-
-    fn apply_one(&mut self, before: &State, commit: &LoggedCommit, images: Vec<(Pgno, Checksum, Rc<[u8]>)>) {
-        let State { txid, page_count, .. } = commit.state;
-        let pgnos = commit.pgnos();
-        #[cfg(test)]
-        let pgnos = super::simulation::planted::changed(pgnos, !images.is_empty());
-        let cut = (page_count + 1..=before.page_count).map(Pgno);
-        let shared = self.cache.clone();
-        let mut cache = shared.borrow_mut();
-        let mut held = HashSet::new();
-        for pgno in pgnos.iter().copied().chain(cut) {
-            if cache.newest(self.owner, pgno).is_some() {
-                held.insert(pgno);
-                cache.end_newest(self.owner, pgno, txid, |since, until| self.pins.any_within(since, until));
-            }
-        }
-        for (pgno, checksum, image) in images.into_iter().filter(|(pgno, ..)| held.contains(pgno)) {
-            cache.insert(self.owner, pgno, Version { since: txid, until: None, image, checksum });
-        }
-        self.changes.push_back(Change { txid, pgnos, page_count });
-        self.forget_changes();
-        if let Some(known) = &mut self.known {
-            known.state = commit.state;
-        }
-        if let Some(recent) = &mut self.recent {
-            recent.push(commit);
         }
     }
 
@@ -450,13 +395,6 @@ type Image = (Pgno, Checksum, Rc<[u8]>);
 fn expand_all(state: &State, frames: &[StoredFrame]) -> Result<Vec<Image>, ReplicaError> {
     let expand = |frame: &StoredFrame| Ok((frame.pgno, frame.checksum, frame.expand(state.page_size)?.into()));
     frames.iter().map(expand).collect()
-}
-
-fn images_of(commit: &LoggedCommit) -> Result<Vec<Image>, ReplicaError> {
-    match &commit.pages {
-        Changed::Images(frames) => expand_all(&commit.state, frames),
-        Changed::Numbers(_) => Ok(Vec::new()),
-    }
 }
 
 fn reason_text(reason: RestartReason) -> &'static str {

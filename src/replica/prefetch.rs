@@ -19,6 +19,8 @@ const WINDOWS: [usize; 3] = [1, 8, 64];
 #[derive(Default)]
 pub(super) struct Trail {
     parents: VecDeque<Parent>,
+    /// The window of a scan that has come to the end of its parent: it goes on under another.
+    at_end: Option<usize>,
     last: Option<Pgno>,
     /// Steps to the next page of the file, in a row.
     run: usize,
@@ -38,7 +40,11 @@ impl Trail {
         self.last = Some(pgno);
         for parent in &mut self.parents {
             if let Some(index) = parent.index_of(pgno) {
+                let in_order = index.checked_sub(1).is_some_and(|elder| parent.last == Some(elder));
                 parent.last = Some(index);
+                if in_order && index + 1 == parent.children.len() {
+                    self.at_end = Some(parent.window);
+                }
             }
         }
         let children = btree::children(pgno, image);
@@ -54,12 +60,14 @@ impl Trail {
         let sibling = self.parents.iter_mut().find_map(|parent| parent.index_of(pgno).map(|index| (parent, index)));
         if let Some((parent, index)) = sibling {
             let in_order = index.checked_sub(1).is_some_and(|elder| parent.last == Some(elder));
-            parent.window = if in_order { (parent.window + 1).min(WINDOWS.len() - 1) } else { 0 };
+            let goes_on = if index == 0 { self.at_end } else { Some(parent.window).filter(|_| in_order) };
+            parent.window = goes_on.map_or(0, |window| (window + 1).min(WINDOWS.len() - 1));
+            self.at_end = None;
             let end = (index + WINDOWS[parent.window]).min(parent.children.len());
             return parent.children[index..end].iter().copied().filter(|child| child.0 <= page_count).collect();
         }
         let follows = self.last.is_some_and(|last| last.0 + 1 == pgno.0);
-        let window = if follows { WINDOWS[(self.run + 1).min(WINDOWS.len() - 1)] as u32 } else { 1 };
+        let window = if follows { WINDOWS[self.run.min(WINDOWS.len() - 1)] as u32 } else { 1 };
         (pgno.0..=page_count.min(pgno.0 + window - 1)).map(Pgno).collect()
     }
 }
@@ -89,6 +97,20 @@ mod tests {
             image[103 + 4 * cell] = *child;
         }
         image
+    }
+
+    #[test]
+    fn a_scan_keeps_its_window_under_the_next_parent() {
+        let mut trail = Trail::default();
+        trail.saw(Pgno(2), &interior(&[10, 11, 12]));
+        for leaf in 10..=12 {
+            trail.window(Pgno(leaf), 99);
+            trail.saw(Pgno(leaf), &[0; 512]);
+        }
+        trail.saw(Pgno(3), &interior(&[20, 21, 22, 23]));
+        assert_eq!(trail.window(Pgno(20), 99), [20, 21, 22, 23].map(Pgno));
+        trail.saw(Pgno(4), &interior(&[30, 31, 32, 33]));
+        assert_eq!(trail.window(Pgno(30), 99), [Pgno(30)], "the one before did not come to its end");
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl ReplicaReader {
         }
         let mut pages = self.trail.borrow_mut().window(pgno, state.page_count);
         let mut follower = self.follower.borrow_mut();
+        pages.truncate(follower.most_asked);
         pages.retain(|page| (*page == pgno || !follower.holds(*page, at)) && follower.claim(*page, at));
         let question = Message { database, body: Body::Fetch(Fetch { at: state.position(), pages: pages.clone() }) };
         Ok(Some(AskedPages { question, database, state, pgno, pages }))

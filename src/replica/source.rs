@@ -23,6 +23,8 @@ pub(super) const ANSWER_BYTES: usize = if cfg!(test) { 6_000 } else { 4 << 20 };
 const ANSWER_FRAMES: usize = if cfg!(test) { 20 } else { 2_048 };
 /// Pages that one question may name.
 pub(super) const ASKED_PAGES: usize = 1_024;
+/// Pages that come with a new beginning: for a small schema, all roots and some of their children.
+const FIRST_PAGES: usize = 8;
 /// An interior page with so few children brings them along: the next question would be for one of them.
 pub(super) const FEW_CHILDREN: usize = 8;
 
@@ -115,9 +117,17 @@ impl<'a> Source<'a> {
         Ok(Body::Commits(Segment { head, age_ms: 0, after, commits }))
     }
 
+    /// With the pages that a reader of any table or index needs first: the schema, and where they begin.
     fn restart(&self, reason: RestartReason) -> Result<Body, StoreError> {
         let state = self.store.head();
-        let pages = if state.page_count > 0 { self.read(&state, &[Pgno::FIRST])? } else { Vec::new() };
+        let mut pages = Vec::new();
+        if state.page_count > 0 {
+            let mut first = vec![0; state.page_size.bytes()];
+            self.store.read_page(Pgno::FIRST, state.txid, &mut first)?;
+            let roots = btree::roots(&first).into_iter().filter(|root| root.0 > 1 && root.0 <= state.page_count);
+            let wanted: Vec<Pgno> = std::iter::once(Pgno::FIRST).chain(roots).take(FIRST_PAGES).collect();
+            pages = self.read(&state, &wanted, FIRST_PAGES)?;
+        }
         Ok(Body::Restart(Restart { reason, state, age_ms: 0, pages }))
     }
 
@@ -132,7 +142,7 @@ impl<'a> Source<'a> {
         if let Some(beyond) = fetch.pages.iter().find(|pgno| pgno.0 > state.page_count) {
             return Ok(refuse(RefusalReason::Malformed, format!("page {beyond} is beyond the {} pages", state.page_count)));
         }
-        Ok(Body::Pages(Pages { frames: self.read(&state, &fetch.pages)?, state }))
+        Ok(Body::Pages(Pages { frames: self.read(&state, &fetch.pages, usize::MAX)?, state }))
     }
 
     /// The state at a position, or the refusal: another state is there.
@@ -144,13 +154,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The pages that are asked for, and children of interior pages that have few. The lock page has no image.
-    fn read(&self, state: &State, pgnos: &[Pgno]) -> Result<Vec<StoredFrame>, StoreError> {
+    /// The pages that are asked for, and children of interior pages that have few, `most` in all. The lock page has no image.
+    fn read(&self, state: &State, pgnos: &[Pgno], most: usize) -> Result<Vec<StoredFrame>, StoreError> {
         let mut frames: Vec<StoredFrame> = Vec::with_capacity(pgnos.len());
         let mut wanted = pgnos.to_vec();
         let mut bytes = 0;
         let mut next = 0;
-        while let Some(pgno) = wanted.get(next).copied().filter(|_| bytes < ANSWER_BYTES) {
+        while let Some(pgno) = wanted.get(next).copied().filter(|_| bytes < ANSWER_BYTES && frames.len() < most) {
             next += 1;
             if pgno == state.page_size.lock_page() || pgno.0 > state.page_count {
                 continue;

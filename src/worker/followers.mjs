@@ -8,8 +8,8 @@
 // 2. Nothing here is needed for a right answer: a follower that hears nothing asks.
 // Not here: what news are (Rust); that they leave after the write is durable (the runtime holds them back).
 
-/** Milliseconds for which writes are gathered. */
-const GATHER_MS = 20;
+/** Milliseconds for which writes are gathered after a message. */
+const GATHER_MS = 50;
 /** Milliseconds for which a follower is told after it asked. */
 const LEASE_MS = 30_000;
 
@@ -19,6 +19,7 @@ export class Followers {
 	/** By region: `{ position, until, busy }`. */
 	#subscribed = new Map();
 	#timer;
+	#toldAt = 0;
 
 	/** `source` has `position()` and `news(position)`; `stubOf(region)` is a replica object's stub. */
 	constructor(source, stubOf) {
@@ -41,21 +42,33 @@ export class Followers {
 
 	/** Something was written. */
 	changed() {
-		if (this.#subscribed.size > 0) this.#timer ??= setTimeout(() => this.#tell(), GATHER_MS);
+		if (this.#subscribed.size === 0) return;
+		const wait = this.#toldAt + GATHER_MS - Date.now();
+		if (wait <= 0) this.#tell();
+		else this.#timer ??= setTimeout(() => this.#tell(), wait);
 	}
 
 	#tell() {
+		clearTimeout(this.#timer);
 		this.#timer = undefined;
 		const now = Date.now();
+		this.#toldAt = now;
+		// Most followers are at the same position.
+		const known = new Map();
+		const newsAfter = (position) => {
+			const key = position.join();
+			if (!known.has(key)) known.set(key, this.#source.news(position));
+			return known.get(key);
+		};
 		for (const [region, follower] of this.#subscribed) {
 			if (follower.until < now) this.#subscribed.delete(region);
-			else if (!follower.busy) this.#send(region, follower);
+			else if (!follower.busy) this.#send(region, follower, newsAfter);
 		}
 	}
 
-	async #send(region, follower) {
+	async #send(region, follower, newsAfter) {
 		try {
-			const news = this.#source.news(follower.position);
+			const news = newsAfter(follower.position);
 			if (news === undefined) return;
 			follower.busy = true;
 			const position = await this.#stubOf(region).told(news);

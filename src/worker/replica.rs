@@ -111,8 +111,9 @@ impl Replica {
         if let Some(replica) = &*known {
             return Ok(replica.clone());
         }
-        let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), self.replication.held_bytes)?;
-        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf), self.replication.max_staleness_ms)).clone())
+        let Replication { held_bytes, prefetch_pages, max_staleness_ms, .. } = self.replication;
+        let shelf = HeldPages::open(ObjectSql::new(self.storage.clone()), held_bytes)?;
+        Ok(known.insert(edge().replica_with_shelf(Box::new(shelf), prefetch_pages, max_staleness_ms)).clone())
     }
 
     fn link(&self, primary: Source) -> StubLink {

@@ -36,7 +36,7 @@ export const BINDINGS = ["D1", "DB", "LITTORAL"];
  * `littoral` is another entry module of the Littoral Worker than the real one; `log` gets what the Workers say, line by line.
  */
 export async function start({ entry, databases, services = {}, persist, variables, littoral, log }) {
-  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables, littoral)];
+  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables, littoral && fileURLToPath(littoral))];
   const handleStructuredLogs = log && (({ message }) => log(message));
   const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, handleStructuredLogs }));
   await miniflare.ready;
@@ -103,13 +103,14 @@ async function userWorker(entry, databases, services) {
   };
 }
 
-export async function littoralWorker(variables = {}, entry = undefined) {
+/** The Littoral Worker. `entry` may be another module that exports what its own does. */
+export async function littoralWorker(variables = {}, entry = LITTORAL_ENTRY) {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
     // The page at `/`, as `make dev` switches it on.
     bindings: { EXAMPLE_APP: "1", ...variables },
-    modules: await bundle(entry ? fileURLToPath(entry) : LITTORAL_ENTRY),
+    modules: await bundle(entry),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),
   };

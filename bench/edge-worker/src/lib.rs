@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use worker::{Context, Env, Request, Response, event};
 
+/// Steps from one id to the next, so that neighbours are not read one after the other.
+const STRIDE: u64 = 7_919;
+
 #[derive(Deserialize)]
 struct Run {
     #[serde(default)]
@@ -18,9 +21,11 @@ struct Run {
     #[serde(default)]
     session: Option<String>,
     sql: String,
-    /// The k-th run binds `k % modulus + 1`, unless it is 0.
+    /// The k-th run, from `from` on, binds `k * STRIDE % modulus + 1` and is to find one row of that id; if it is 0, nothing is bound.
     #[serde(default)]
     modulus: u64,
+    #[serde(default)]
+    from: u64,
     times: u64,
     /// For `/memory`.
     #[serde(default)]
@@ -42,6 +47,20 @@ struct Ran {
     bookmark: Option<String>,
 }
 
+impl Run {
+    fn id(&self, k: u64) -> Option<i64> {
+        (self.modulus > 0).then(|| (k * STRIDE % self.modulus + 1) as i64)
+    }
+}
+
+fn check(rows: &[Row], id: Option<i64>) -> Result<(), String> {
+    match (rows, id) {
+        (_, None) => Ok(()),
+        ([row], Some(id)) if row.id == id && row.name.ends_with(&id.to_string()) => Ok(()),
+        (_, Some(id)) => Err(format!("{} rows of another id than {id}", rows.len())),
+    }
+}
+
 thread_local! {
     static MEMORY: OnceCell<rusqlite::Connection> = const { OnceCell::new() };
 }
@@ -51,7 +70,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
     let run: Run = request.json().await?;
     let ran = match request.path().as_str() {
         "/edge" => edge(&env, &request, &run).await.map_err(|error| error.to_string()),
-        "/memory" => memory(&run).map_err(|error| error.to_string()),
+        "/memory" => memory(&run),
         other => Err(format!("there is no {other}")),
     };
     match ran {
@@ -66,9 +85,11 @@ async fn edge(env: &Env, request: &Request, run: &Run) -> Result<Ran, Error> {
     let mut last: Option<D1Result> = None;
     let mut pages_fetched = 0;
     let mut rows: Vec<Row> = Vec::new();
-    for k in 0..run.times {
-        let result = if run.modulus == 0 { statement.all().await? } else { statement.bind((k % run.modulus + 1,))?.all().await? };
+    for k in run.from..run.from + run.times {
+        let id = run.id(k);
+        let result = if let Some(id) = id { statement.bind((id,))?.all().await? } else { statement.all().await? };
         rows = result.results()?;
+        check(&rows, id).map_err(|message| Error::Sql { message, place: None })?;
         pages_fetched += result.meta().pages_fetched.unwrap_or(0);
         last = Some(result);
     }
@@ -82,22 +103,32 @@ async fn edge(env: &Env, request: &Request, run: &Run) -> Result<Ran, Error> {
     })
 }
 
-fn memory(run: &Run) -> rusqlite::Result<Ran> {
+fn memory(run: &Run) -> Result<Ran, String> {
     MEMORY.with(|memory| {
         let connection = match memory.get() {
             Some(connection) => connection,
             None => {
-                let connection = rusqlite::Connection::open_in_memory()?;
-                connection.execute_batch(&run.setup)?;
+                let connection = fill(&run.setup).map_err(|error| error.to_string())?;
                 memory.get_or_init(|| connection)
             }
         };
         let mut rows: Vec<Row> = Vec::new();
-        for k in 0..run.times {
-            let mut statement = connection.prepare_cached(&run.sql)?;
-            let read = |row: &rusqlite::Row<'_>| Ok(Row { id: row.get(0)?, name: row.get(1)? });
-            rows = statement.query_map([(k % run.modulus.max(1) + 1) as i64], read)?.collect::<rusqlite::Result<_>>()?;
+        for k in run.from..run.from + run.times {
+            let id = run.id(k).unwrap_or(1);
+            rows = read(connection, &run.sql, id).map_err(|error| error.to_string())?;
+            check(&rows, Some(id))?;
         }
         Ok(Ran { rows, tier: None, txid: None, pages_fetched: 0, bookmark: None })
     })
+}
+
+fn fill(setup: &str) -> rusqlite::Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open_in_memory()?;
+    connection.execute_batch(setup)?;
+    Ok(connection)
+}
+
+fn read(connection: &rusqlite::Connection, sql: &str, id: i64) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map([id], |row| Ok(Row { id: row.get(0)?, name: row.get(1)? }))?.collect()
 }

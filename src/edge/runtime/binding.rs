@@ -25,8 +25,11 @@
 //! The variable `REPLICATION` is this Worker's own.
 
 use super::isolate::{Asked, Kept, Place, Reply};
+use crate::bookmark::Bookmark;
 use crate::client::{D1Result, Database, Error, ServiceBinding, StatementNow, Transport, lost};
+use crate::session::Freshness;
 use js_sys::{Array, Reflect, Uint8Array};
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -63,7 +66,7 @@ pub fn open_in(env: &Env, request: &Request, namespaces: Namespaces<'_>, name: &
         Some(place) => {
             let kept = place.kept();
             let primary = place.primary().map_err(lost)?.into();
-            Ok(Database::new(EdgeBinding(Rc::new(Inner { place, kept, primary: ServiceBinding::new(primary) }))))
+            Ok(Database::new(EdgeBinding(Rc::new(Inner { place, kept, primary: ServiceBinding::new(primary), told: RefCell::default() }))))
         }
     }
 }
@@ -74,6 +77,25 @@ struct Inner {
     place: Rc<Place>,
     kept: Kept,
     primary: ServiceBinding,
+    /// The bookmark that was told last, and its text: a session brings it back with its next statement.
+    told: RefCell<Option<(Bookmark, Rc<str>)>>,
+}
+
+impl Inner {
+    fn freshness(&self, token: Option<&str>) -> Option<Freshness> {
+        match &*self.told.borrow() {
+            Some((bookmark, text)) if token == Some(&**text) => Some(Freshness::AtLeast(*bookmark)),
+            _ => Freshness::of(token),
+        }
+    }
+
+    fn text(&self, bookmark: Bookmark) -> Rc<str> {
+        let mut told = self.told.borrow_mut();
+        match &*told {
+            Some((known, text)) if *known == bookmark => text.clone(),
+            _ => told.insert((bookmark, bookmark.to_string().into())).1.clone(),
+        }
+    }
 }
 
 impl Transport for EdgeBinding {
@@ -94,10 +116,11 @@ impl Transport for EdgeBinding {
         })
     }
 
-    fn answer_now(&self, statement: &StatementNow<'_>) -> Option<(D1Result, String)> {
+    fn answer_now(&self, statement: &StatementNow<'_>) -> Option<(D1Result, Rc<str>)> {
         let Inner { place, kept, .. } = &*self.0;
-        let (result, bookmark) = place.answer_statement(kept, statement)?;
-        Some((result, bookmark.to_string()))
+        let freshness = self.0.freshness(statement.session)?;
+        let (result, bookmark) = place.answer_statement(kept, statement, freshness)?;
+        Some((result, self.0.text(bookmark)))
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {

@@ -15,6 +15,7 @@ use crate::edge::region::{Location, Region};
 use crate::edge::settings::{REPLICATION, Replication, Settings};
 use crate::edge::{Budget, Edge, Later, Outcome, Replica};
 use crate::http::d1::{Answer, Parsed, Request};
+use crate::session::Freshness;
 use crate::txid::Txid;
 use crate::wire::d1::{Served, Tier};
 use js_sys::futures::{JsFuture, future_to_promise};
@@ -176,7 +177,9 @@ impl Place {
         let key = (self.database.clone(), self.region.filter(|_| self.replicas.is_some()));
         ISOLATE.with(|isolate| {
             let mut replicas = isolate.replicas.borrow_mut();
-            replicas.get_or_insert(key, || Kept { replica: isolate.edge.replica(), waiting: Waiting::default() }).clone()
+            replicas
+                .get_or_insert(key, || Kept { replica: isolate.edge.replica(self.replication.prefetch_pages), waiting: Waiting::default() })
+                .clone()
         })
     }
 
@@ -216,9 +219,9 @@ impl Place {
     }
 
     /// Answers a statement of a Rust caller, if that needs no waiting.
-    pub(crate) fn answer_statement(&self, kept: &Kept, statement: &StatementNow<'_>) -> Option<(D1Result, Bookmark)> {
+    pub(crate) fn answer_statement(&self, kept: &Kept, statement: &StatementNow<'_>, freshness: Freshness) -> Option<(D1Result, Bookmark)> {
         let now_ms = js_sys::Date::now() as u64;
-        let answer = kept.replica.answer_statement(statement, self.served, self.replication.max_staleness_ms, now_ms)?;
+        let answer = kept.replica.answer_statement(statement, freshness, self.served, self.replication.max_staleness_ms, now_ms)?;
         self.poll(kept, now_ms);
         Some(answer)
     }
