@@ -13,6 +13,12 @@ const HEADER_BYTES: usize = 100;
 const INTERIOR_INDEX: u8 = 2;
 const INTERIOR_TABLE: u8 = 5;
 
+/// Whether a page looks like an interior one.
+pub fn is_interior(pgno: Pgno, image: &[u8]) -> bool {
+    let start = if pgno == Pgno::FIRST { HEADER_BYTES } else { 0 };
+    image.get(start).is_some_and(|kind| matches!(*kind, INTERIOR_INDEX | INTERIOR_TABLE))
+}
+
 /// The children of an interior page from left to right; empty for any other page. A page that only looks like one names anything.
 pub fn children(pgno: Pgno, image: &[u8]) -> Vec<Pgno> {
     let start = if pgno == Pgno::FIRST { HEADER_BYTES } else { 0 };

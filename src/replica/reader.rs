@@ -167,7 +167,7 @@ impl PageReader for ReplicaReader {
                 return Err(StoreError::damaged_page(pgno, at, "it has another page size"));
             }
             image.copy_from_slice(&found);
-            self.trail.borrow_mut().saw(pgno, image);
+            self.trail.borrow_mut().saw(pgno, &found);
             return Ok(());
         }
         Err(StoreError::Io(format!("page {pgno} is fetched by others, again and again")))
