@@ -35,9 +35,9 @@ export class Replica extends DurableObject {
 		return this.#replica.answer(this.#primary(), requestParts(request), typeof colo === "string" ? colo : undefined);
 	}
 
-	/** A request of many calls. */
-	async query(request) {
-		const [body] = (await this.answer([request])) ?? [await this.#primary().query(request)];
+	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */
+	async query(request, cf) {
+		const [body] = (await this.answer([request], cf?.colo)) ?? [await this.#primary().query(request)];
 		return body;
 	}
 
