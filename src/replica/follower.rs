@@ -162,7 +162,8 @@ impl Follower {
     /// The question that moves the follower forward.
     pub fn pull(&self, now_ms: u64, wanted: Txid, images: bool, max_bytes: u32) -> (Asked, Message) {
         let after = self.known.map(|known| known.state.position());
-        let body = Body::Pull(Pull { after, images, wanted, max_bytes });
+        // What a client's bookmark names may be nothing that can be.
+        let body = Body::Pull(Pull { after, images, wanted: wanted.min(Txid::MAX), max_bytes });
         (Asked { epoch: self.epoch, txid: self.txid(), at_ms: now_ms }, Message { database: self.database(), body })
     }
 
