@@ -63,7 +63,8 @@ function cold(results) {
     "A Rust Worker's isolate that knows nothing asks the replica object of its region. Round trips are questions of the isolate, among them the one for the position; pages are " +
       "those that came to it, bytes all questions and answers. First where the object has what an isolate asked for before:",
     table(heads, lines((r) => r.window === "default" && r.object === "warm")),
-    "Where the object knows nothing either, and has to ask the primary in its turn:",
+    "Where the object knows nothing either, and has to ask the primary in its turn. Each question of the isolate leads to one of the object's; its own first question, for the position, goes " +
+      "out beside the first one that it passes on:",
     table(heads, lines((r) => r.window === "default" && r.object === "cold")),
     "## Prefetch",
     "The same queries with `prefetch_pages` 1, where only what is missing is fetched (and what the source sends of its own accord), against the default. An isolate that would have to ask " +

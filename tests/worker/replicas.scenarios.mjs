@@ -40,6 +40,7 @@ export default serve({
     equal(first.results, [{ n: 1, top: 1 }], "rows");
     const { meta } = first;
     equal([meta.served_by_tier, meta.served_by_primary, meta.served_by_region, meta.served_by_colo], ["isolate", false, "WEUR", "LHR"], "who");
+    equal(meta.pages_fetched, 0, "the database's two pages came with its position");
     equal(meta.served_at_txid, 2, "txid");
     const again = await count(session);
     equal([again.meta.served_by_tier, again.meta.pages_fetched], ["isolate", 0], "a warm read");
