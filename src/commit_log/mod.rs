@@ -48,7 +48,7 @@ pub(crate) mod image;
 mod tests;
 
 use crate::checksum::Checksum;
-use crate::commit::{Frame, State};
+use crate::commit::{Commit, Frame, State};
 use crate::page::{PageSize, Pgno};
 use crate::position::{DatabaseId, Position};
 use crate::txid::Txid;
@@ -263,7 +263,32 @@ impl StoredFrame {
     }
 }
 
+impl Changed {
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Changed::Images(frames) => frames.iter().map(|frame| frame.stored.len() + 16).sum(),
+            Changed::Numbers(pgnos) => 4 * pgnos.len(),
+        }
+    }
+}
+
 impl LoggedCommit {
+    /// Packs a commit with its images.
+    pub fn pack(commit: &Commit) -> LoggedCommit {
+        LoggedCommit { state: commit.state, pages: Changed::Images(commit.frames.iter().map(StoredFrame::pack).collect()) }
+    }
+
+    /// The same with page numbers only, if the images have more bytes than that.
+    pub fn within(self, image_bytes: usize) -> LoggedCommit {
+        match &self.pages {
+            Changed::Images(frames) if frames.iter().map(|frame| frame.stored.len()).sum::<usize>() > image_bytes => {
+                LoggedCommit { state: self.state, pages: Changed::Numbers(self.pgnos()) }
+            }
+            Changed::Images(_) | Changed::Numbers(_) => self,
+        }
+    }
+
     /// The numbers of the pages that it changed.
     pub fn pgnos(&self) -> Vec<Pgno> {
         match &self.pages {

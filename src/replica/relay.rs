@@ -156,8 +156,5 @@ fn numbers_only(commit: &LoggedCommit) -> LoggedCommit {
 }
 
 fn size(commit: &LoggedCommit) -> usize {
-    match &commit.pages {
-        Changed::Images(frames) => 64 + frames.iter().map(|frame| frame.stored.len() + 16).sum::<usize>(),
-        Changed::Numbers(pgnos) => 64 + 4 * pgnos.len(),
-    }
+    64 + commit.pages.bytes()
 }

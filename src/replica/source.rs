@@ -10,7 +10,7 @@
 use super::btree;
 use crate::commit::{Frame, State};
 use crate::commit_log::{
-    Body, Changed, Fetch, LoggedCommit, Message, Pages, Point, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, StoredFrame,
+    Body, Fetch, LoggedCommit, Message, Pages, Point, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, StoredFrame,
 };
 use crate::page::Pgno;
 use crate::position::{DatabaseId, Position};
@@ -90,30 +90,20 @@ impl<'a> Source<'a> {
             Err(error) if is_gone(&error) => return self.restart(RestartReason::Pruned),
             Err(error) => return Err(error),
         }
-        let log = match self.store.log_after(after.txid, ANSWER_FRAMES) {
+        // A message has an end, and a follower could never come past a commit that does not fit into one: that comes as numbers.
+        let log = match self.store.logged_after(after.txid, ANSWER_FRAMES, if pull.images { ANSWER_BYTES } else { 0 }) {
             Ok(log) => log,
             Err(error) if is_gone(&error) => return self.restart(RestartReason::Pruned),
             Err(error) => return Err(error),
         };
         let limit = (pull.max_bytes as usize).min(ANSWER_BYTES);
-        let (mut commits, mut bytes) = (Vec::new(), 0);
-        for commit in log {
-            if bytes > limit {
-                break;
-            }
-            let mut pages = Changed::Numbers(commit.frames.iter().map(|frame| frame.pgno).collect());
-            let mut length = 4 * commit.frames.len();
-            if pull.images {
-                let frames: Vec<_> = commit.frames.iter().map(StoredFrame::pack).collect();
-                let images = frames.iter().map(|frame| frame.stored.len()).sum();
-                // A message has an end, and a follower could never come past a commit that does not fit into one.
-                if images <= ANSWER_BYTES {
-                    (pages, length) = (Changed::Images(frames), images);
-                }
-            }
-            bytes += length;
-            commits.push(LoggedCommit { state: commit.state, pages });
-        }
+        let mut bytes = 0;
+        let fits = |commit: &LoggedCommit| {
+            let fits = bytes <= limit;
+            bytes += commit.pages.bytes();
+            fits
+        };
+        let commits = log.into_iter().take_while(fits).collect();
         Ok(Body::Commits(Segment { head, age_ms: 0, after, commits }))
     }
 

@@ -9,6 +9,7 @@ use super::durable::{Cell, Param, Sql, SqlError};
 use super::{PageStore, StoreError};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
+use crate::commit_log::LoggedCommit;
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
@@ -172,6 +173,10 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         self.fault.run(|| self.store.log_after(after, max_frames))
+    }
+
+    fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
+        self.fault.run(|| self.store.logged_after(after, max_frames, image_bytes))
     }
 
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {

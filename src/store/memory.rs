@@ -5,6 +5,7 @@
 use super::{PageStore, StoreError, check_kept, check_whole, same_step};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
+use crate::commit_log::LoggedCommit;
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
@@ -154,6 +155,11 @@ impl PageStore for MemoryStore {
             std::mem::take(&mut first) || frames <= max_frames
         };
         Ok(inner.log.range(after.next()..).map(|(_, commit)| commit).take_while(fits).cloned().collect())
+    }
+
+    fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
+        let pack = |commit: Commit| LoggedCommit::pack(&commit).within(image_bytes);
+        Ok(self.log_after(after, max_frames)?.into_iter().map(pack).collect())
     }
 
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {

@@ -22,6 +22,7 @@ pub use reader::PageReader;
 
 use crate::checksum::Checksum;
 use crate::commit::{Commit, InvalidCommit, State};
+use crate::commit_log::LoggedCommit;
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
@@ -83,6 +84,10 @@ pub trait PageStore {
     /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).
     /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;
+
+    /// The same commits, as they are stored and sent. Images are not looked at: each is checked when it is expanded. Of a commit with more
+    /// than `image_bytes` of them there are the page numbers only; of all commits, if that is 0.
+    fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError>;
 
     /// A step of dropping the states before `before`, from the oldest on. A store may keep more than it must. Returns whether it found
     /// something to do: then there may be more.

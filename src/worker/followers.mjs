@@ -9,7 +9,7 @@
 // Not here: what news are (Rust); that they leave after the write is durable (the runtime holds them back).
 
 /** Milliseconds for which writes are gathered after a message. */
-const GATHER_MS = 100;
+const GATHER_MS = 50;
 /** Milliseconds for which a follower is told after it asked. */
 const LEASE_MS = 30_000;
 

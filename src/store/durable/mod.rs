@@ -51,12 +51,13 @@ pub use sql::{Cell, MAX_VALUE_BYTES, Param, Sql, SqlError};
 use super::{PageStore, StoreError, check_kept, check_whole, codec, same_step};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, State};
+use crate::commit_log::LoggedCommit;
 use crate::page::Pgno;
 use crate::position::DatabaseId;
 use crate::txid::Txid;
 use index::{ENTRY_BYTES, Index, SEAL_BYTES};
 use kept::{Fold, Kept};
-use read::Location;
+use read::{Location, expand_commit};
 use row::{RowReader, read_entries, read_state};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -266,19 +267,22 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
+        let logged = self.logged_after(after, max_frames, usize::MAX)?;
+        logged.iter().map(expand_commit).collect()
+    }
+
+    fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
         check_whole(after, self.exact_from(), self.head().txid)?;
-        let mut commits = Vec::new();
-        let mut frames = 0;
-        let mut after = after;
-        loop {
-            let sql = format!("SELECT {STATE_COLUMNS}, pages, frames FROM commits WHERE txid = ?1");
-            let Some(row) = self.one(&sql, &[Param::Int(after.next().0)])? else { break };
-            let commit = self.read_commit(row)?;
-            frames += commit.frames.len();
+        let frames_column = if image_bytes > 0 { "frames" } else { "NULL" };
+        let sql = format!("SELECT {STATE_COLUMNS}, pages, {frames_column} FROM commits WHERE txid = ?1");
+        let (mut commits, mut frames) = (Vec::new(), 0);
+        for txid in after.0 + 1.. {
+            let Some(row) = self.one(&sql, &[Param::Int(txid)])? else { break };
+            let commit = self.read_logged(row, image_bytes)?;
+            frames += commit.pgnos().len();
             if frames > max_frames && !commits.is_empty() {
                 break;
             }
-            after = commit.state.txid;
             commits.push(commit);
         }
         Ok(commits)

@@ -6,6 +6,7 @@ use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_
 use super::{Cell, DurableStore, FOLD_BITS, Param, Sql};
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame};
+use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::page::Pgno;
 use crate::store::{PageStore, StoreError, codec};
 use crate::txid::Txid;
@@ -93,24 +94,28 @@ impl<Q: Sql> DurableStore<Q> {
         row.map_or_else(|| Err(StoreError::damaged_page(pgno, slot.txid, "its commit is missing")), |row| RowReader::new(row).blob())
     }
 
-    pub(super) fn read_commit(&self, row: Vec<Cell>) -> Result<Commit, StoreError> {
+    /// A commit from its row, whose last column is `frames`.
+    pub(super) fn read_logged(&self, row: Vec<Cell>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let mut row = RowReader::new(row);
         let (state, entries) = read_entries(&mut row)?;
-        let stored = row.optional_blob()?;
+        let bytes: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
+        if image_bytes == 0 || bytes > image_bytes as u64 {
+            return Ok(LoggedCommit { state, pages: Changed::Numbers(entries.into_iter().map(|(pgno, _)| pgno).collect()) });
+        }
+        let inline = row.optional_blob()?;
         let mut frames = Vec::with_capacity(entries.len());
         for (pgno, slot) in entries {
-            let mut image = vec![0; state.page_size.bytes()].into_boxed_slice();
-            match &stored {
-                Some(stored) => codec::expand(cut_frame(stored, pgno, slot)?, &mut image, pgno, state.txid, slot.checksum)?,
+            let stored = match &inline {
+                Some(inline) => cut_frame(inline, pgno, slot)?.into(),
                 None => {
                     let fold = self.with_index(state.txid, |fold, _| fold)?;
-                    let (_, stored) = self.table_version(pgno, fold, image.len())?;
-                    codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
+                    self.table_version(pgno, fold, state.page_size.bytes())?.1.into()
                 }
-            }
-            frames.push(Frame { pgno, image, checksum: slot.checksum });
+            };
+            frames.push(StoredFrame { pgno, checksum: slot.checksum, stored });
         }
-        Ok(Commit { state, frames })
+        // Lists that schema 1 wrote do not tell the lengths.
+        Ok(LoggedCommit { state, pages: Changed::Images(frames) }.within(image_bytes))
     }
 
     /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere, or a delta. Returns how many.
@@ -159,4 +164,16 @@ impl<Q: Sql> DurableStore<Q> {
         }
         Ok(read)
     }
+}
+
+/// The commit with its images, checked.
+pub(super) fn expand_commit(logged: &LoggedCommit) -> Result<Commit, StoreError> {
+    let state = logged.state;
+    let Changed::Images(stored) = &logged.pages else { return Ok(Commit { state, frames: Vec::new() }) };
+    let expand = |frame: &StoredFrame| {
+        let mut image = vec![0; state.page_size.bytes()].into_boxed_slice();
+        codec::expand(&frame.stored, &mut image, frame.pgno, state.txid, frame.checksum)?;
+        Ok(Frame { pgno: frame.pgno, image, checksum: frame.checksum })
+    };
+    Ok(Commit { state, frames: stored.iter().map(expand).collect::<Result<_, StoreError>>()? })
 }
