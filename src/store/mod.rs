@@ -85,8 +85,8 @@ pub trait PageStore {
     /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;
 
-    /// The same commits, as they are stored and sent. Images are not looked at: each is checked when it is expanded. Of a commit with more
-    /// than `image_bytes` of them there are the page numbers only; of all commits, if that is 0.
+    /// The same commits, as they are stored and sent. Images are checked, but stay packed. Of a commit with more than `image_bytes` of them
+    /// there are the page numbers only; of all commits, if that is 0.
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError>;
 
     /// A step of dropping the states before `before`, from the oldest on. A store may keep more than it must. Returns whether it found

@@ -104,14 +104,16 @@ impl<Q: Sql> DurableStore<Q> {
         }
         let inline = row.optional_blob()?;
         let mut frames = Vec::with_capacity(entries.len());
+        let mut image = vec![0; state.page_size.bytes()];
         for (pgno, slot) in entries {
-            let stored = match &inline {
+            let stored: Box<[u8]> = match &inline {
                 Some(inline) => cut_frame(inline, pgno, slot)?.into(),
                 None => {
                     let fold = self.with_index(state.txid, |fold, _| fold)?;
                     self.table_version(pgno, fold, state.page_size.bytes())?.1.into()
                 }
             };
+            codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
             frames.push(StoredFrame { pgno, checksum: slot.checksum, stored });
         }
         // Lists that schema 1 wrote do not tell the lengths.
