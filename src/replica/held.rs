@@ -22,11 +22,14 @@ use crate::position::DatabaseId;
 use crate::store::StoreError;
 use crate::store::durable::{Cell as Value, Param, Sql};
 use crate::txid::Txid;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Bytes of changes that are gathered before they are written.
 const GATHERED_BYTES: usize = if cfg!(test) { 6_000 } else { 4 << 20 };
+/// Bytes of changes that all shelves of an isolate gather together, about; a shelf with more than [`FEW_BYTES`] writes when there are more.
+const ALL_GATHERED_BYTES: usize = if cfg!(test) { 20_000 } else { 16 << 20 };
+const FEW_BYTES: usize = if cfg!(test) { 1_000 } else { 16 << 10 };
 /// How many entries of the queue may be of pages that are not there any more, beyond one for each that is.
 const QUEUE_SLACK: usize = 1_000;
 
@@ -66,7 +69,7 @@ struct Inner {
     bytes: usize,
     /// Not written yet; `None`: to be deleted.
     gathered: BTreeMap<Pgno, Option<StoredFrame>>,
-    gathered_bytes: usize,
+    gathered_bytes: Gathered,
     /// Pages in the order in which they may be evicted; some are not there any more, and some are named twice.
     queue: std::collections::VecDeque<Pgno>,
 }
@@ -74,6 +77,32 @@ struct Inner {
 struct Entry {
     bytes: usize,
     used: bool,
+}
+
+thread_local! {
+    /// Bytes that all shelves of this isolate have gathered.
+    static ALL_GATHERED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that a shelf has gathered.
+#[derive(Default)]
+struct Gathered(usize);
+
+impl Gathered {
+    fn change(&mut self, more: usize, less: usize) {
+        self.0 = self.0 + more - less;
+        ALL_GATHERED.set(ALL_GATHERED.get() + more - less);
+    }
+
+    fn are_many(&self) -> bool {
+        self.0 > GATHERED_BYTES || self.0 > FEW_BYTES && ALL_GATHERED.get() > ALL_GATHERED_BYTES
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        ALL_GATHERED.set(ALL_GATHERED.get() - self.0);
+    }
 }
 
 impl<Q: Sql> HeldPages<Q> {
@@ -136,7 +165,7 @@ impl<Q: Sql> HeldPages<Q> {
             inner.remove(pgno);
         }
         inner.gathered.clear();
-        inner.gathered_bytes = 0;
+        inner.gathered_bytes = Gathered::default();
         Ok(())
     }
 
@@ -182,8 +211,7 @@ impl Inner {
             None => self.remove(pgno),
         }
         let old = self.gathered.insert(pgno, frame.cloned());
-        self.gathered_bytes += bytes;
-        self.gathered_bytes -= old.flatten().map_or(0, |old| old.stored.len());
+        self.gathered_bytes.change(bytes, old.flatten().map_or(0, |old| old.stored.len()));
     }
 
     /// Pages to let go of, so that the rest is within `budget`: the oldest that were not read since they were last spared.
@@ -237,7 +265,7 @@ impl<Q: Sql> PageShelf for HeldPages<Q> {
         for frame in frames {
             inner.gather(frame.pgno, Some(frame));
         }
-        if inner.gathered_bytes > GATHERED_BYTES { self.write(&mut inner) } else { Ok(()) }
+        if inner.gathered_bytes.are_many() { self.write(&mut inner) } else { Ok(()) }
     }
 
     fn advance(&self, commits: &[LoggedCommit]) -> Result<(), StoreError> {
@@ -265,7 +293,7 @@ impl<Q: Sql> PageShelf for HeldPages<Q> {
                 *state = commit.state;
             }
         }
-        if inner.gathered_bytes > GATHERED_BYTES { self.write(&mut inner) } else { Ok(()) }
+        if inner.gathered_bytes.are_many() { self.write(&mut inner) } else { Ok(()) }
     }
 
     fn restart(&self, database: DatabaseId, state: &State, frames: &[StoredFrame]) -> Result<(), StoreError> {
@@ -334,6 +362,24 @@ mod tests {
             let shelf = HeldPages::open(sql.clone(), 1_500).unwrap();
             assert_eq!((shelf.position(), shelf.damage()), (None, Some("the stored position is damaged")), "byte {at}");
         }
+    }
+
+    #[test]
+    fn many_shelves_gather_no_more_together_than_one_isolate_bears() {
+        let state = |txid| State { txid: Txid(txid), page_size: PageSize::new(512).unwrap(), page_count: 9, ..State::EMPTY };
+        let image: Vec<u8> = (0..64).flat_map(|n| Checksum::of_page(Pgno(n), &[7]).0.to_be_bytes()).collect();
+        let frame = |pgno| StoredFrame::pack(&Frame::new(Pgno(pgno), image.clone().into()));
+        let shelves: Vec<_> = (0..100).map(|_| HeldPages::open(HostSql::in_memory().unwrap(), 1 << 20).unwrap()).collect();
+        for shelf in &shelves {
+            shelf.restart(DatabaseId(7), &state(1), &[]).unwrap();
+            shelf.put(&[frame(1), frame(2), frame(3)]).unwrap();
+            assert!(ALL_GATHERED.get() <= ALL_GATHERED_BYTES + 100 * FEW_BYTES);
+        }
+        let gathered: usize = shelves.iter().map(|shelf| shelf.inner.borrow().gathered_bytes.0).sum();
+        assert!(gathered > 10_000 && gathered == ALL_GATHERED.get(), "{gathered} bytes are gathered");
+        assert!(shelves.iter().all(|shelf| shelf.read(Pgno(3)).unwrap().is_some()));
+        drop(shelves);
+        assert_eq!(ALL_GATHERED.get(), 0);
     }
 
     #[test]
