@@ -1,7 +1,7 @@
 // News for replica objects: the primary sends them the commits after their position, unasked, soon after a write.
 //
-// A replica object subscribes by asking (`follow`), for a while; one that is read asks again and again. What was written within
-// GATHER_MS goes out together, and each follower has one message under way at most: a slow one gets more at once.
+// A replica object subscribes by asking (`follow`), for a while; one that is read asks again and again. A write goes out at once, and what
+// is written in the GATHER_MS after it together. Each follower has one message under way at most: a slow one gets more at once.
 //
 // Invariants
 // 1. A follower that does not answer, or answers that it cannot follow, is not told any more until it asks again.

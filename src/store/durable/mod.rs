@@ -6,7 +6,7 @@
 //!
 //! Thinning *settles* one fold after the other: the commits between two folds become one, whose page list names all the pages that
 //! changed and whose images are those in `pages`, like a wide commit. Of settled states any may be dropped: its list joins that of the
-//! next one, and the versions that nobody else needs become garbage, which is *swept* a thousand at a time.
+//! next one, and the versions that nobody else needs become garbage, which is *swept* a thousand at a time. What stays becomes small (`delta`).
 //!
 //! | table | columns |
 //! |---|---|

@@ -5,7 +5,7 @@
 //!
 //! **Invariant:** a state is dropped only when there is no garbage, so `first` and `last` of a row of garbage always mean what they meant.
 //!
-//! **Not here:** which states are too old, or pinned (`engine`).
+//! **Not here:** which states are too old, or pinned (`engine`); making deltas of what stays (`delta`).
 
 use super::index::{Slot, encode_list};
 use super::kept::Fold;
