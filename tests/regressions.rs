@@ -108,3 +108,90 @@ fn calls_that_run_again_have_their_room_again() {
     let results = db.run_calls(&["SELECT zeroblob(6000)", "INSERT OR ROLLBACK INTO t VALUES (1)", "SELECT 1"].map(alone));
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
 }
+
+/// FTS5 and R*Tree prepare and finalize statements of their own within the one that runs. Rows read were asked of the statement that SQLite
+/// had announced last, which could be one of those, and freed: it corrupted the heap that all databases share.
+#[test]
+fn rows_read_are_asked_of_the_statement_that_ran_whatever_virtual_tables_do() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE VIRTUAL TABLE ft USING fts5(a)", vec![]);
+    run(&mut db, "INSERT INTO ft VALUES ('sea'), ('lake')", vec![]);
+    let commented = "-- name: Search\nSELECT a FROM ft WHERE ft MATCH 'sea'";
+    for _ in 0..20 {
+        // Opened anew, so that the statement's first step makes the virtual table.
+        let mut cold = Fixture::on(db.database.store().clone(), Limits::default());
+        let result = run(&mut cold, commented, vec![]);
+        assert_eq!(result.rows, [[Value::Text("sea".into())]]);
+        assert!(result.meta.rows_read > 0, "a text that begins with a comment reads rows, too");
+    }
+    run(&mut db, "CREATE VIRTUAL TABLE v USING rtree(id, lo, hi)", vec![]);
+    for round in 0..50 {
+        run(&mut db, "DROP TABLE IF EXISTS p", vec![]);
+        run(&mut db, "CREATE TABLE p (k, x0, x1, x2)", vec![]);
+        let select = "SELECT v.id, p.x0, p.x1, p.x2 FROM v, p";
+        assert!(run(&mut db, select, vec![]).rows.is_empty(), "round {round}");
+        run(&mut db, "ALTER TABLE p DROP COLUMN x0", vec![]);
+        assert!(run_err(&mut db, select).contains("no such column: p.x0"), "round {round}");
+    }
+}
+
+/// A text's next statement was compiled before the one before it ran, and PRAGMAs that are flags act when they are compiled.
+#[test]
+fn a_statement_acts_only_when_its_turn_has_come() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE ck (a, b CHECK (b > 2))", vec![]);
+    assert!(run_err(&mut db, "INSERT INTO ck VALUES (5, 1); PRAGMA ignore_check_constraints = ON; SELECT 1").contains("CHECK"));
+    assert!(run_err(&mut db, "INSERT INTO ck VALUES (5, 1)").contains("CHECK"), "nothing of a text that failed is left");
+    let result = run(&mut db, "CREATE TABLE fresh (x); CREATE INDEX fresh_x ON fresh (x); PRAGMA index_list(fresh)", vec![]);
+    assert_eq!(result.rows.len(), 1);
+}
+
+/// SQLite copies what is left of a text for every statement, unless the text ends with a zero byte.
+#[test]
+fn a_text_of_many_statements_takes_time_in_proportion() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v)", vec![]);
+    let text = |count: usize| "INSERT INTO t VALUES ('a row of some length, so that the text is long'); ".repeat(count);
+    let mut time = |count: usize| {
+        let text = text(count);
+        let began = std::time::Instant::now();
+        run(&mut db, &text, vec![]);
+        began.elapsed()
+    };
+    time(1_000);
+    let (short, long) = (time(2_000), time(32_000));
+    assert!(long < short * 16 * 5, "2,000 statements took {short:?}, 16 times as many {long:?}");
+}
+
+/// A text may end in blanks and comments, and those only as SQLite knows them.
+#[test]
+fn what_follows_the_last_statement_is_blank_or_refused() {
+    let mut db = Fixture::durable();
+    for end in ["", ";", " ;; ", "; -- over", "; /* over */ ;\n", "; /* never closed", ";\u{feff}\t\x0c\r\n"] {
+        assert_eq!(run(&mut db, &format!("SELECT 1{end}"), vec![]).rows.len(), 1, "{end:?}");
+    }
+    for end in [";\u{a0}", "; /*", "; x"] {
+        run_err(&mut db, &format!("SELECT 1{end}"));
+    }
+}
+
+/// The first call of a request whose statements' results were too large together was taken for one that had no room left by calls before it:
+/// it was to run again, for ever.
+#[test]
+fn a_call_whose_results_are_too_large_together_is_refused_and_the_others_are_answered() {
+    let mut db = Fixture::durable_with_limits(|limits| limits.result_bytes = 100_000);
+    let half = Statement::new("SELECT hex(zeroblob(30000))", vec![]);
+    let too_large = vec![half.clone(), half.clone()];
+    let alone = std::slice::from_ref(&too_large);
+    assert_eq!(db.run_calls(alone).len(), 1);
+    assert!(db.run_calls(alone)[0].as_ref().is_err_and(|failure| failure.to_string().contains("the result is larger than 100000 bytes")));
+    let mut waiting = vec![too_large.clone(), vec![half.clone()], too_large, vec![half]];
+    let mut answered = Vec::new();
+    while !waiting.is_empty() {
+        let results = db.run_calls(&waiting);
+        assert!(!results.is_empty(), "no progress");
+        waiting.drain(..results.len());
+        answered.extend(results.into_iter().map(|result| result.is_ok()));
+    }
+    assert_eq!(answered, [false, true, false, true]);
+}

@@ -11,15 +11,19 @@ use super::authorize::Authorizer;
 use super::error::Error;
 use super::limits::Limits;
 use super::rows_written::RowsWritten;
+use super::text::{changes_rows, is_blank, mentions_pragma};
 use super::value::Value;
 use super::{Meta, RowEncoder, Statement as Text};
+use crate::vfs::ffi::count_visits;
 use crate::vfs::ffi::counters::Counters;
+use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
 use crate::vfs::{DatabaseFile, VFS_NAME};
-use fallible_iterator::FallibleIterator;
+use lru::LruCache;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{Batch, OpenFlags, Row, Statement, ffi};
+use rusqlite::{OpenFlags, Row, ffi};
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +53,7 @@ pub(super) fn release_caches() {
 
 /// What `release_caches` may see of a connection.
 struct Shared {
-    sqlite: rusqlite::Connection,
+    sqlite: Rc<rusqlite::Connection>,
     /// A call is running on it, whose stack may be waiting for a page.
     busy: Cell<bool>,
 }
@@ -63,10 +67,14 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// An open connection. Fields are in the order in which they must be dropped.
+/// An open connection. Statements hold the connection that they are of; the file goes last.
 pub(super) struct Connection {
     shared: Rc<Shared>,
-    counters: Box<Counters>,
+    /// Statements of callers, compiled, by their texts. One that runs is not among them.
+    statements: RefCell<LruCache<Box<str>, Statement>>,
+    counters: Counters,
+    /// Rows that the statements of the running text visited.
+    rows_read: Cell<u64>,
     file: DatabaseFile,
     authorizer: Authorizer,
     rows_written: RowsWritten,
@@ -99,7 +107,7 @@ impl Connection {
         let failed = |error: rusqlite::Error| describe(&error, &file);
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
-        let counters = Counters::attach(&sqlite);
+        count_visits(&sqlite);
         let authorizer = Authorizer::default();
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
@@ -107,14 +115,16 @@ impl Connection {
         let left = budget.clone();
         let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
         sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
-        let shared = Rc::new(Shared { sqlite, busy: Cell::new(false) });
+        let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
             open.retain(|connection| connection.strong_count() > 0);
             open.push(Rc::downgrade(&shared));
         });
         Ok(Connection {
             shared,
-            counters,
+            statements: RefCell::new(LruCache::new(NonZeroUsize::new(limits.cached_statements).unwrap_or(NonZeroUsize::MIN))),
+            counters: Counters::default(),
+            rows_read: Cell::new(0),
             file,
             authorizer,
             rows_written: RowsWritten::default(),
@@ -161,23 +171,18 @@ impl Connection {
         self.result_bytes_left.set(self.limits.result_bytes);
     }
 
-    /// Whether earlier results of the request have taken some of the room.
-    pub(super) fn has_results(&self) -> bool {
-        self.result_bytes_left.get() < self.limits.result_bytes
-    }
-
     /// Runs one of the engine's own statements, which returns nothing.
     pub(super) fn control(&self, sql: &'static str) -> Result<(), Error> {
         debug_assert!(sql.starts_with(TRUSTED));
         let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
-        self.authorizer.trusted(run).map(drop).map_err(|error| self.describe(&error, 0))
+        self.authorizer.trusted(run).map(drop).map_err(|error| self.describe(&error))
     }
 
     /// One integer from one of the engine's own statements.
     fn control_int(&self, sql: &'static str) -> Result<i64, Error> {
         debug_assert!(sql.starts_with(TRUSTED));
         let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0)));
-        self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))
+        self.authorizer.trusted(run).map_err(|error| self.describe(&error))
     }
 
     /// The first column of one of the engine's own statements, as text.
@@ -190,7 +195,7 @@ impl Connection {
                 .prepare_cached(sql)
                 .and_then(|mut statement| statement.query_map([], text)?.collect::<rusqlite::Result<Vec<_>>>())
         };
-        let values = self.authorizer.trusted(run).map_err(|error| self.describe(&error, 0))?;
+        let values = self.authorizer.trusted(run).map_err(|error| self.describe(&error))?;
         let texts = values.into_iter().map(|value| match value {
             rusqlite::types::Value::Text(text) => text,
             rusqlite::types::Value::Integer(number) => number.to_string(),
@@ -205,6 +210,7 @@ impl Connection {
         self.statement_offset.set(0);
         let before = self.snapshot()?;
         self.counters.reset();
+        self.rows_read.set(0);
         let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
         if self.authorizer.take_altered() && self.control_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
@@ -234,106 +240,109 @@ impl Connection {
             // SQLite would stop reading there and never say so.
             return Err(Error::NulInText);
         }
-        if sql.len() > CACHED_TEXT_BYTES || sql.trim_start().starts_with(TRUSTED) {
-            return self.run_batch(sql, parameters, options);
+        if sql.len() > self.limits.statement_bytes.max(0) as usize {
+            // SQLite looks at one statement at a time.
+            return Err(Error::statement_too_long());
         }
         self.authorizer.take_updates();
-        let trimmed = sql.len() - sql.trim_start().len();
-        match self.shared.sqlite.prepare_cached(sql) {
-            Ok(mut statement) => {
-                self.rows_written.remember(sql, self.authorizer.take_updates());
-                if is_empty(&statement) {
-                    return Err(Error::NoStatement);
-                }
-                let read_only = statement.readonly();
-                Ok((self.run_statement(&mut statement, parameters, options)?, read_only))
-            }
-            Err(rusqlite::Error::MultipleStatement) => self.run_batch(sql, parameters, options),
-            // The error may be in a later statement, which needs the ones before it.
-            Err(_) if has_several_statements(sql) => self.run_batch(sql, parameters, options),
-            Err(error) => Err(self.describe(&error, trimmed)),
+        let cached = self.statements.borrow_mut().pop(sql);
+        match cached {
+            Some(statement) => self.run_whole(sql, statement, parameters, options),
+            None => self.run_source(sql, parameters, options),
         }
     }
 
-    /// Runs several statements, each compiled after the one before it ran.
-    fn run_batch<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
-        let mut batch = Batch::new(&self.shared.sqlite, sql);
-        let mut next = batch.next().map_err(|error| self.describe(&error, 0))?;
-        let mut read_only = true;
-        let mut end = 0;
-        while let Some(mut statement) = next {
-            read_only &= statement.readonly();
-            // Without parameters this is the statement's own text, from where the one before it ended.
-            let text = statement.expanded_sql().unwrap_or_default();
-            let begin = end + sql[end..].find(&text).unwrap_or(0);
-            self.statement_offset.set(begin);
-            end = (begin + text.len()).min(sql.len());
-            self.rows_written.remember(sql, self.authorizer.take_updates());
-            // Compiling the next statement tells whether this is the last; it may need this one's effect, so it is tried twice.
-            let peeked = batch.next();
-            match peeked {
-                Ok(None) => return Ok((self.run_statement(&mut statement, parameters, options)?, read_only)),
-                Ok(Some(following)) => {
-                    self.run_leading(&mut statement)?;
-                    next = Some(following);
-                }
-                Err(_) => {
-                    self.run_leading(&mut statement)?;
-                    self.statement_offset.set(end);
-                    let blank = sql[end..].len() - sql[end..].trim_start().len();
-                    next = batch.next().map_err(|error| without_blank(self.describe(&error, 0), blank))?;
-                    if next.is_none() {
-                        return Err(Error::NoStatement);
-                    }
-                }
-            }
+    /// Runs a statement that is all of its text, and keeps it compiled.
+    fn run_whole<E: RowEncoder>(
+        &self,
+        sql: &str,
+        mut statement: Statement,
+        parameters: &[Value],
+        options: E::Options,
+    ) -> Result<(E, bool), Error> {
+        let read_only = statement.is_read_only();
+        let result = self.run_statement(&mut statement, parameters, options);
+        if sql.len() <= CACHED_TEXT_BYTES && !sql.trim_start().starts_with(TRUSTED) {
+            self.statements.borrow_mut().put(sql.into(), statement);
         }
-        Err(Error::NoStatement)
+        Ok((result?, read_only))
+    }
+
+    /// Runs the statements of a text, each compiled after the one before it ran.
+    fn run_source<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+        let source = Source::new(sql);
+        let (mut begin, mut read_only, mut first) = (0, true, true);
+        loop {
+            self.statement_offset.set(begin);
+            let compiled = source.compile(&self.shared.sqlite, begin);
+            let (statement, end) = compiled.map_err(|error| {
+                // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
+                let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };
+                let offset = error.offset.map(|offset| offset.saturating_sub(blank));
+                self.describe_caller(SqliteError { offset, ..error })
+            })?;
+            self.rows_written.remember(sql, self.authorizer.take_updates());
+            let is_last = is_blank(&sql[end..]);
+            match statement {
+                Some(statement) if is_last && first => return self.run_whole(sql, statement, parameters, options),
+                Some(mut statement) => {
+                    read_only &= statement.is_read_only();
+                    if is_last {
+                        return Ok((self.run_statement(&mut statement, parameters, options)?, read_only));
+                    }
+                    self.run_leading(&mut statement)?;
+                    first = false;
+                }
+                None if is_last => return Err(Error::NoStatement),
+                None => {}
+            }
+            begin = end;
+        }
     }
 
     /// Runs a statement that is not the last of its text: it takes no parameters and its rows are dropped.
-    fn run_leading(&self, statement: &mut Statement<'_>) -> Result<(), Error> {
+    fn run_leading(&self, statement: &mut Statement) -> Result<(), Error> {
         if statement.parameter_count() > 0 {
             return Err(Error::ParametersNotLast);
         }
-        let run = |statement: &mut Statement<'_>| {
-            let mut rows = statement.raw_query();
-            while rows.next()?.is_some() {}
+        let run = |statement: &mut Statement| {
+            while statement.step()? {}
             Ok(())
         };
-        self.counting(statement, run).map_err(|error| self.describe(&error, 0))
+        self.counting(statement, run).map_err(|error| self.describe_caller(error))
     }
 
-    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement<'_>, parameters: &[Value], options: E::Options) -> Result<E, Error> {
+    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, parameters: &[Value], options: E::Options) -> Result<E, Error> {
         if statement.parameter_count() != parameters.len() {
             return Err(Error::ParameterCount);
         }
         for (index, parameter) in parameters.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, parameter).map_err(|error| self.describe(&error, 0))?;
+            statement.bind(index + 1, parameter.into()).map_err(|error| self.describe_caller(error))?;
         }
         self.counting(statement, |statement| self.encode_rows(statement, options))
     }
 
-    fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement<'_>, options: E::Options) -> Result<E, Error> {
-        let mut rows = statement.raw_query();
+    fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement, options: E::Options) -> Result<E, Error> {
         let mut encoder: Option<E> = None;
-        while let Some(row) = rows.next().map_err(|error| self.describe(&error, 0))? {
+        while statement.step().map_err(|error| self.describe_caller(error))? {
             // Only now: SQLite compiles a statement anew at its first step if the schema changed, and it may get other columns.
-            let columns = row.as_ref().column_count();
-            let bytes = encoder.get_or_insert_with(|| start(row.as_ref(), options)).row(&RowValues { row, columns });
+            let columns = statement.column_count();
+            let encoder = encoder.get_or_insert_with(|| start(statement, options));
+            let bytes = encoder.row(&RowValues { statement, columns });
+            statement.check_values().map_err(|error| self.describe_caller(error))?;
             if bytes > self.result_bytes_left.get() {
                 return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
             }
         }
-        drop(rows);
         Ok(encoder.unwrap_or_else(|| start(statement, options)))
     }
 
-    /// Runs a statement while its rows read and written are counted.
-    fn counting<'s, T>(&self, statement: &mut Statement<'s>, run: impl FnOnce(&mut Statement<'s>) -> T) -> T {
+    /// Runs a statement while its rows read and written are counted, and ends it.
+    fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
         let result =
-            if statement.readonly() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
-        self.counters.collect(statement);
+            if statement.is_read_only() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
+        self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
+        statement.reset();
         result
     }
 
@@ -366,7 +375,7 @@ impl Connection {
     }
 
     fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
-        let rows_read = self.counters.rows_read();
+        let rows_read = self.rows_read.get();
         let changes = self.shared.sqlite.total_changes() - before.changes;
         let last_row_id = self.shared.sqlite.last_insert_rowid();
         let rows_written = if read_only {
@@ -374,11 +383,11 @@ impl Connection {
         } else {
             let tables = self.counters.tables();
             let count = || self.rows_written.count(&self.shared.sqlite, sql, changes, &tables);
-            self.authorizer.trusted(count).map_err(|error| self.describe(&error, 0))?
+            self.authorizer.trusted(count).map_err(|error| self.describe(&error))?
         };
         // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the
         // schema leave it. SQLite calls `PRAGMA optimize` read-only, which may ANALYZE.
-        let same_size = if read_only { !super::mentions_pragma(sql) } else { changes > 0 || changes_rows(sql) };
+        let same_size = if read_only { !mentions_pragma(sql) } else { changes > 0 || changes_rows(sql) };
         let size_after = if same_size { before.size } else { self.measure_size()? };
         Ok(Meta {
             changes,
@@ -391,18 +400,26 @@ impl Connection {
         })
     }
 
-    /// The engine's error for SQLite's, with offsets counted from `trimmed` bytes into the text.
-    fn describe(&self, error: &rusqlite::Error, trimmed: usize) -> Error {
+    /// The engine's error for one of its own statements.
+    fn describe(&self, error: &rusqlite::Error) -> Error {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.load(Ordering::Relaxed) == 0 {
+            return Error::RanTooLong;
+        }
+        describe(error, &self.file)
+    }
+
+    /// The engine's error for a caller's statement.
+    fn describe_caller(&self, error: SqliteError) -> Error {
+        let SqliteError { code, message, offset } = error;
         if self.authorizer.take_refused_transaction() {
             return Error::TransactionStatement;
         }
-        let interrupted = error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-        if interrupted && self.budget.load(Ordering::Relaxed) == 0 {
+        if code == ffi::SQLITE_INTERRUPT && self.budget.load(Ordering::Relaxed) == 0 {
             return Error::RanTooLong;
         }
-        match describe(error, &self.file) {
-            Error::Sqlite { message, code, offset } => Error::Sqlite { message, code, offset: offset.map(|offset| offset + trimmed) },
-            other => other,
+        match self.file.take_error() {
+            Some(error) => Error::Store { error, code },
+            None => Error::Sqlite { message, code, offset },
         }
     }
 }
@@ -423,14 +440,14 @@ struct Before {
 
 /// One row of a result.
 pub struct RowValues<'a> {
-    row: &'a Row<'a>,
+    statement: &'a Statement,
     columns: usize,
 }
 
 impl RowValues<'_> {
     /// The values, in the order of the columns.
     pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
-        (0..self.columns).map(|column| self.row.get_ref(column).unwrap_or(ValueRef::Null))
+        (0..self.columns).map(|column| self.statement.value(column))
     }
 }
 
@@ -448,36 +465,9 @@ fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits)
     limits.apply(sqlite)
 }
 
-fn start<E: RowEncoder>(statement: &Statement<'_>, options: E::Options) -> E {
-    let names: Vec<&str> = (0..statement.column_count()).map(|column| statement.column_name(column).unwrap_or_default()).collect();
+fn start<E: RowEncoder>(statement: &Statement, options: E::Options) -> E {
+    let names: Vec<&str> = (0..statement.column_count()).map(|column| statement.column_name(column)).collect();
     E::start(&names, options)
-}
-
-/// D1 counts the offset in a later statement of a text from the statement's first character that is not blank.
-fn without_blank(error: Error, blank: usize) -> Error {
-    match error {
-        Error::Sqlite { message, code, offset } => {
-            Error::Sqlite { message, code, offset: offset.map(|offset| offset.saturating_sub(blank)) }
-        }
-        other => other,
-    }
-}
-
-/// Whether a text begins as statements do that change rows and not the schema.
-fn changes_rows(sql: &str) -> bool {
-    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    let one_statement = !has_several_statements(sql);
-    one_statement && ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|known| known.eq_ignore_ascii_case(word))
-}
-
-/// Whether nothing was compiled: an empty text or a comment.
-fn is_empty(statement: &Statement<'_>) -> bool {
-    statement.readonly() && statement.column_count() == 0 && statement.expanded_sql().is_none()
-}
-
-/// Whether a `;` is followed by more text. It may be inside a string or a trigger: this only decides whether to look closer.
-fn has_several_statements(sql: &str) -> bool {
-    sql.trim_end().trim_end_matches(';').contains(';')
 }
 
 /// SQLite's error in the engine's terms; the store's where the store failed underneath.

@@ -119,6 +119,11 @@ impl Error {
         Error::Sqlite { message: "not authorized".into(), code: ffi::SQLITE_AUTH, offset: None }
     }
 
+    /// What SQLite says of a text beyond its limit.
+    pub(super) fn statement_too_long() -> Error {
+        Error::Sqlite { message: "statement too long".into(), code: ffi::SQLITE_TOOBIG, offset: None }
+    }
+
     /// What COMMIT says while a deferred constraint is violated.
     pub(super) fn deferred_violation() -> Error {
         Error::Sqlite { message: "FOREIGN KEY constraint failed".into(), code: ffi::SQLITE_CONSTRAINT_FOREIGNKEY, offset: None }

@@ -20,6 +20,7 @@ mod past;
 mod pragmas;
 mod reader;
 mod rows_written;
+mod text;
 mod value;
 
 pub use connection::RowValues;
@@ -39,6 +40,7 @@ use connection::{Access, Connection, Ran};
 use history::History;
 use past::Past;
 use std::rc::Rc;
+use text::mentions_pragma;
 
 /// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,7 +176,7 @@ impl Database {
         let mut results = Vec::with_capacity(calls.len());
         for (call, options) in calls {
             let result = self.run_alone::<E>(call, *options);
-            if self.writer.as_ref().is_some_and(|writer| lacked_room(writer, &result)) {
+            if lacked_room(results.len(), &result) {
                 break;
             }
             results.push(result);
@@ -214,7 +216,7 @@ impl Database {
             let mut results = Vec::with_capacity(calls.len());
             for (call, options) in calls {
                 let result = in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options))?;
-                if lacked_room(writer, &result) {
+                if lacked_room(results.len(), &result) {
                     break;
                 }
                 results.push(result);
@@ -330,12 +332,8 @@ fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Re
     Ok(result)
 }
 
-/// Whether a call failed only because results before it took the room for its own.
-fn lacked_room<T>(connection: &Connection, result: &Result<T, Failure>) -> bool {
-    connection.has_results() && result.as_ref().is_err_and(|failure| matches!(failure.error, Error::ResultTooLarge { .. }))
-}
-
-/// PRAGMAs set things for a whole transaction, so they cannot share one.
-fn mentions_pragma(sql: &str) -> bool {
-    sql.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"pragma"))
+/// Whether a call failed only because the results of so many calls before it took the room for its own. The first has all the room: its failure
+/// is an answer, so each request makes progress.
+fn lacked_room<T>(calls_before: usize, result: &Result<T, Failure>) -> bool {
+    calls_before > 0 && result.as_ref().is_err_and(|failure| matches!(failure.error, Error::ResultTooLarge { .. }))
 }

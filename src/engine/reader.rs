@@ -54,8 +54,8 @@ impl Reader {
     /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
     pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
         self.connection.refill_results();
-        let results = calls.iter().map(|call| self.run_alone::<E>(call, options));
-        results.take_while(|result| !lacked_room(&self.connection, result)).collect()
+        let results = calls.iter().map(|call| self.run_alone::<E>(call, options)).enumerate();
+        results.take_while(|(before, result)| !lacked_room(*before, result)).map(|(_, result)| result).collect()
     }
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {

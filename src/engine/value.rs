@@ -3,8 +3,7 @@
 //! **Not here:** how they look in JSON (`wire`).
 
 use super::{Meta, RowEncoder, RowValues};
-use rusqlite::ToSql;
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::ValueRef;
 
 /// A bound value. D1 binds every JavaScript number as [`Value::Real`]; column affinity makes it an integer where the column is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,15 +20,15 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> ValueRef<'a> {
+        match value {
             Value::Null => ValueRef::Null,
             Value::Integer(value) => ValueRef::Integer(*value),
             Value::Real(value) => ValueRef::Real(*value),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Blob(bytes) => ValueRef::Blob(bytes),
-        }))
+        }
     }
 }
 

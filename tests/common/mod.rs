@@ -1,7 +1,7 @@
 //! A database for tests, and short ways to ask it.
 #![allow(dead_code, missing_docs)]
 
-use fallible_iterator::FallibleIterator;
+use rusqlite::fallible_iterator::FallibleIterator;
 pub mod crashing;
 
 use littoral::engine::{Call, CallResult, Database, Limits, ResultSet, Statement, Value};
@@ -129,7 +129,7 @@ pub fn plain_values(connection: &Connection, sql: &str, parameters: &[Value]) ->
     while let Some(mut statement) = batch.next()? {
         let columns = statement.column_count();
         for (index, value) in parameters.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, value)?;
+            statement.raw_bind_parameter(index + 1, rusqlite::types::ToSqlOutput::Borrowed(value.into()))?;
         }
         all.clear();
         let mut rows = statement.raw_query();

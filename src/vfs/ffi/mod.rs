@@ -1,4 +1,4 @@
-//! The C side: the VFS and file methods that SQLite calls, and the counters that SQLite feeds. The only unsafe code of the crate.
+//! The C side: the VFS and file methods that SQLite calls, prepared statements, and the counters that SQLite feeds. The only unsafe code of the crate.
 //!
 //! **Invariants**
 //! 1. No callback panics or unwinds into C: each turns every outcome into a result code.
@@ -11,9 +11,19 @@
 
 mod callbacks;
 pub(crate) mod counters;
+pub(crate) mod statement;
 
 use rusqlite::{Connection, ffi};
+use std::ffi::c_int;
 use std::sync::Once;
+
+/// Lets the statements of a connection count the rows that they visit.
+pub(crate) fn count_visits(connection: &Connection) {
+    // SAFETY: the handle is that of an open connection, and the option takes a number and a place for its answer, which may be null.
+    unsafe {
+        ffi::sqlite3_db_config(connection.handle(), ffi::SQLITE_DBCONFIG_STMT_SCANSTATUS, 1 as c_int, std::ptr::null_mut::<c_int>());
+    }
+}
 
 /// Whether foreign keys are violated that SQLite checks at the end of the transaction only (`SQLITE_DBSTATUS_DEFERRED_FKS`).
 pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
