@@ -9,12 +9,19 @@ pub(super) fn changes_rows(sql: &str) -> bool {
     one_statement && ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
+/// What SQLite takes for a blank, and what may follow one: a vertical tab, too.
+const BLANKS: [char; 5] = [' ', '\t', '\n', '\x0c', '\r'];
+const BLANKS_AFTER_ONE: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
+
 /// Whether SQLite finds nothing to compile in a text: blanks, `;` and comments (<https://www.sqlite.org/lang_comment.html>).
 pub(super) fn is_blank(mut sql: &str) -> bool {
     loop {
-        sql = sql.trim_start_matches([' ', '\t', '\n', '\x0c', '\r', ';', '\u{feff}']);
-        sql = if let Some(comment) = sql.strip_prefix("--") {
-            comment.split_once('\n').map_or("", |(_, rest)| rest)
+        sql = if let Some(rest) = sql.strip_prefix(BLANKS) {
+            rest.trim_start_matches(BLANKS_AFTER_ONE)
+        } else if let Some(rest) = sql.strip_prefix([';', '\u{feff}']) {
+            rest
+        } else if let Some(comment) = sql.strip_prefix("--") {
+            comment.find('\n').map_or("", |end| &comment[end..])
         } else if let Some(comment) = sql.strip_prefix("/*").filter(|comment| !comment.is_empty()) {
             comment.split_once("*/").map_or("", |(_, rest)| rest)
         } else {
@@ -31,4 +38,38 @@ fn has_several_statements(sql: &str) -> bool {
 /// PRAGMAs set things for a whole transaction, so they cannot share one.
 pub(super) fn mentions_pragma(sql: &str) -> bool {
     sql.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"pragma"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_blank;
+    use crate::vfs::ffi::statement::Source;
+    use rusqlite::Connection;
+    use std::rc::Rc;
+
+    /// Whether SQLite compiles a text to its end and finds no statement.
+    fn compiles_to_nothing(connection: &Rc<Connection>, sql: &str) -> bool {
+        let source = Source::new(sql);
+        let mut begin = 0;
+        while begin < sql.len() {
+            match source.compile(connection, begin) {
+                Ok((None, end)) => begin = end,
+                Ok((Some(_), _)) | Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn a_text_is_blank_where_sqlite_compiles_nothing() {
+        let connection = Rc::new(Connection::open_in_memory().unwrap());
+        let alphabet = [" ", "\n", "\x0b", ";", "-", "/", "*", "x", "\u{feff}", "\u{a0}"];
+        let mut texts = vec![String::new()];
+        for _ in 0..5 {
+            texts = texts.iter().flat_map(|text| alphabet.iter().map(move |end| format!("{text}{end}"))).collect();
+            for text in &texts {
+                assert_eq!(is_blank(text), compiles_to_nothing(&connection, text), "{text:?}");
+            }
+        }
+    }
 }
