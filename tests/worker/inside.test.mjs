@@ -210,6 +210,17 @@ test("many databases in one isolate stay within one heap, and running out of mem
   }
 });
 
+test("a batch whose results are too large together is refused, and those beside it are answered", { timeout: 60_000 }, async () => {
+  const name = "too large together";
+  const large = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 50000) SELECT hex(zeroblob(500)) FROM c";
+  const batch = [{ sql: "SELECT 1" }, { sql: large }];
+  const beside = Array.from({ length: 5 }, () => run(name, "SELECT 2"));
+  const { responses } = await ask(name, "query", batch);
+  assert.match(responses[0].error, /the result is larger than 31457280 bytes/);
+  for (const response of await Promise.all(beside)) assert.deepEqual(column(response), [2]);
+  assert.deepEqual(column(await run(name, "SELECT 3")), [3]);
+});
+
 test("a database larger than SQLite's cache, and a transaction of 64 MB", { timeout: 120_000 }, async () => {
   const name = "large";
   await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
