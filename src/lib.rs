@@ -8,7 +8,7 @@
 //! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
 //! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
 //! | [`replica`] | followers of a commit log that keep some pages | SQL, sessions, the network |
-//! | `vfs` | SQLite's file calls turned into page reads and commits; the only unsafe code | SQL |
+//! | `vfs` | SQLite's file calls turned into page reads and commits; beside them everything else that is called in C, in `vfs/ffi` | what SQL means |
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
 //! | [`wire`] | D1's JSON | SQLite |
 //! | [`session`] | who may answer a read | how it is carried |

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. Statements of callers are compiled under the authorizer; only the constants in this folder are trusted. The two never share a
-//!    prepared statement, since trusted texts begin with a mark.
+//!    compiled statement: callers' are kept here, the engine's own by rusqlite.
 //! 2. A connection that met a store error is not used again (the engine opens another).
 //!
 //! **Not here:** transactions around calls (`engine`).
@@ -30,10 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Texts longer than this are not kept as prepared statements.
 const CACHED_TEXT_BYTES: usize = 16_384;
-/// What the engine's own statements begin with. A caller's text that begins so is compiled afresh, under the authorizer.
-const TRUSTED: &str = "/*littoral*/";
 /// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
-const RESERVED_NAMES: &str = "/*littoral*/SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
+const RESERVED_NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
 /// How often the run-time limit is checked, in instructions.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
@@ -173,21 +171,18 @@ impl Connection {
 
     /// Runs one of the engine's own statements, which returns nothing.
     pub(super) fn control(&self, sql: &'static str) -> Result<(), Error> {
-        debug_assert!(sql.starts_with(TRUSTED));
         let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.raw_execute());
         self.authorizer.trusted(run).map(drop).map_err(|error| self.describe(&error))
     }
 
     /// One integer from one of the engine's own statements.
     fn control_int(&self, sql: &'static str) -> Result<i64, Error> {
-        debug_assert!(sql.starts_with(TRUSTED));
         let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0)));
         self.authorizer.trusted(run).map_err(|error| self.describe(&error))
     }
 
     /// The first column of one of the engine's own statements, as text.
     pub(super) fn control_texts(&self, sql: &'static str) -> Result<Vec<String>, Error> {
-        debug_assert!(sql.starts_with(TRUSTED));
         let text = |row: &Row<'_>| row.get::<_, rusqlite::types::Value>(0);
         let run = || {
             self.shared
@@ -262,7 +257,7 @@ impl Connection {
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
         let result = self.run_statement(&mut statement, parameters, options);
-        if sql.len() <= CACHED_TEXT_BYTES && !sql.trim_start().starts_with(TRUSTED) {
+        if sql.len() <= CACHED_TEXT_BYTES && self.limits.cached_statements > 0 {
             self.statements.borrow_mut().put(sql.into(), statement);
         }
         Ok((result?, read_only))
@@ -316,10 +311,12 @@ impl Connection {
         if statement.parameter_count() != parameters.len() {
             return Err(Error::ParameterCount);
         }
-        for (index, parameter) in parameters.iter().enumerate() {
-            statement.bind(index + 1, parameter.into()).map_err(|error| self.describe_caller(error))?;
-        }
-        self.counting(statement, |statement| self.encode_rows(statement, options))
+        self.counting(statement, |statement| {
+            for (index, parameter) in parameters.iter().enumerate() {
+                statement.bind(index + 1, parameter.into()).map_err(|error| self.describe_caller(error))?;
+            }
+            self.encode_rows(statement, options)
+        })
     }
 
     fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement, options: E::Options) -> Result<E, Error> {
@@ -356,7 +353,7 @@ impl Connection {
 
     /// The bytes of the pages in use as this connection sees them, in a transaction too. Free pages do not count: D1's file gives them back.
     fn measure_size(&self) -> Result<u64, Error> {
-        let pages = self.control_int("/*littoral*/PRAGMA page_count")? - self.control_int("/*littoral*/PRAGMA freelist_count")?;
+        let pages = self.control_int("PRAGMA page_count")? - self.control_int("PRAGMA freelist_count")?;
         let size = pages as u64 * self.file.page_size().bytes() as u64;
         self.size_after.set(Some(size));
         self.size_outdated.set(false);
@@ -452,7 +449,6 @@ impl RowValues<'_> {
 }
 
 fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
-    sqlite.set_prepared_statement_cache_capacity(limits.cached_statements);
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
     let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };

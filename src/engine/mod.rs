@@ -301,11 +301,11 @@ fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: 
 
 /// Runs `body` between BEGIN and COMMIT, or ROLLBACK if it or the commit fails.
 fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
-    connection.control("/*littoral*/BEGIN")?;
-    let result = body(connection).and_then(|value| Ok(connection.control("/*littoral*/COMMIT").map(|()| value)?));
+    connection.control("BEGIN")?;
+    let result = body(connection).and_then(|value| Ok(connection.control("COMMIT").map(|()| value)?));
     if result.is_err() {
         if connection.in_transaction() {
-            connection.control("/*littoral*/ROLLBACK")?;
+            connection.control("ROLLBACK")?;
         }
         connection.rolled_back();
     }
@@ -314,21 +314,21 @@ fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> 
 
 /// Runs `body` in a savepoint. The outer error: the whole transaction is gone.
 fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
-    connection.control("/*littoral*/SAVEPOINT littoral_call")?;
+    connection.control("SAVEPOINT littoral_call")?;
     let result = body(connection);
     match &result {
         Err(failure) if !connection.in_transaction() || failure.error.poisons() || failure.error.is_out_of_memory() => {
             return Err(failure.clone());
         }
         Err(_) => {
-            connection.control("/*littoral*/ROLLBACK TO littoral_call")?;
+            connection.control("ROLLBACK TO littoral_call")?;
             connection.forget_size();
         }
         // A later call could make it good, and this one would have been answered as if it had stood alone.
         Ok(_) if connection.has_deferred_violations() => return Err(Error::deferred_violation().into()),
         Ok(_) => {}
     }
-    connection.control("/*littoral*/RELEASE littoral_call")?;
+    connection.control("RELEASE littoral_call")?;
     Ok(result)
 }
 

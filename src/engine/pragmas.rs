@@ -5,34 +5,34 @@
 
 use super::{Database, Failure};
 
-/// Every PRAGMA with a value that could make a difference, each after the engine's mark.
+/// Every PRAGMA with a value that could make a difference.
 const PRAGMAS: [&str; 26] = [
-    "/*littoral*/PRAGMA analysis_limit",
-    "/*littoral*/PRAGMA auto_vacuum",
-    "/*littoral*/PRAGMA automatic_index",
-    "/*littoral*/PRAGMA busy_timeout",
-    "/*littoral*/PRAGMA cache_size",
-    "/*littoral*/PRAGMA cache_spill",
-    "/*littoral*/PRAGMA cell_size_check",
-    "/*littoral*/PRAGMA defer_foreign_keys",
-    "/*littoral*/PRAGMA encoding",
-    "/*littoral*/PRAGMA foreign_keys",
-    "/*littoral*/PRAGMA hard_heap_limit",
-    "/*littoral*/PRAGMA ignore_check_constraints",
-    "/*littoral*/PRAGMA journal_mode",
-    "/*littoral*/PRAGMA legacy_alter_table",
-    "/*littoral*/PRAGMA locking_mode",
-    "/*littoral*/PRAGMA max_page_count",
-    "/*littoral*/PRAGMA page_size",
-    "/*littoral*/PRAGMA query_only",
-    "/*littoral*/PRAGMA recursive_triggers",
-    "/*littoral*/PRAGMA reverse_unordered_selects",
-    "/*littoral*/PRAGMA secure_delete",
-    "/*littoral*/PRAGMA soft_heap_limit",
-    "/*littoral*/PRAGMA synchronous",
-    "/*littoral*/PRAGMA temp_store",
-    "/*littoral*/PRAGMA trusted_schema",
-    "/*littoral*/PRAGMA writable_schema",
+    "PRAGMA analysis_limit",
+    "PRAGMA auto_vacuum",
+    "PRAGMA automatic_index",
+    "PRAGMA busy_timeout",
+    "PRAGMA cache_size",
+    "PRAGMA cache_spill",
+    "PRAGMA cell_size_check",
+    "PRAGMA defer_foreign_keys",
+    "PRAGMA encoding",
+    "PRAGMA foreign_keys",
+    "PRAGMA hard_heap_limit",
+    "PRAGMA ignore_check_constraints",
+    "PRAGMA journal_mode",
+    "PRAGMA legacy_alter_table",
+    "PRAGMA locking_mode",
+    "PRAGMA max_page_count",
+    "PRAGMA page_size",
+    "PRAGMA query_only",
+    "PRAGMA recursive_triggers",
+    "PRAGMA reverse_unordered_selects",
+    "PRAGMA secure_delete",
+    "PRAGMA soft_heap_limit",
+    "PRAGMA synchronous",
+    "PRAGMA temp_store",
+    "PRAGMA trusted_schema",
+    "PRAGMA writable_schema",
 ];
 
 impl Database {
@@ -40,7 +40,7 @@ impl Database {
     pub fn pragmas(&mut self) -> Result<Vec<String>, Failure> {
         let writer = self.writer()?;
         let line = |pragma: &&'static str| {
-            let name = pragma.trim_start_matches("/*littoral*/PRAGMA ");
+            let name = pragma.trim_start_matches("PRAGMA ");
             Ok(format!("{name} = {}", writer.control_texts(pragma)?.join(" ")))
         };
         PRAGMAS.iter().map(line).collect()

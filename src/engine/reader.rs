@@ -63,7 +63,7 @@ impl Reader {
         // No transaction around it: the file shows one state all the time.
         let ran = run_statements::<E>(&self.connection, call, options);
         if ran.is_err() && self.connection.in_transaction() {
-            self.connection.control("/*littoral*/ROLLBACK")?;
+            self.connection.control("ROLLBACK")?;
         }
         Ok(self.connection.finish(ran?))
     }

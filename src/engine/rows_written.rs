@@ -84,7 +84,7 @@ impl RowsWritten {
 
 /// The indexes of a table; the primary key of a WITHOUT ROWID table is the table itself.
 fn read_indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
-    let sql = "/*littoral*/SELECT list.name, coalesce(info.name, '') FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS info \
+    let sql = "SELECT list.name, coalesce(info.name, '') FROM pragma_index_list(?1) AS list, pragma_index_info(list.name) AS info \
                WHERE NOT (list.origin = 'pk' AND (SELECT max(wr) FROM pragma_table_list(?1)))";
     let mut statement = connection.prepare_cached(sql)?;
     let mut indexes: HashMap<String, Index> = HashMap::new();
