@@ -240,9 +240,9 @@ impl Connection {
             return Err(Error::statement_too_long());
         }
         self.authorizer.take_updates();
-        let cached = self.statements.borrow_mut().pop(sql);
-        match cached {
-            Some(statement) => self.run_whole(sql, statement, parameters, options),
+        let kept = self.statements.borrow_mut().pop_entry(sql);
+        match kept {
+            Some((text, statement)) => self.run_whole(text, statement, parameters, options),
             None => self.run_source(sql, parameters, options),
         }
     }
@@ -250,15 +250,15 @@ impl Connection {
     /// Runs a statement that is all of its text, and keeps it compiled.
     fn run_whole<E: RowEncoder>(
         &self,
-        sql: &str,
+        text: Box<str>,
         mut statement: Statement,
         parameters: &[Value],
         options: E::Options,
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
         let result = self.run_statement(&mut statement, parameters, options);
-        if sql.len() <= CACHED_TEXT_BYTES && self.limits.cached_statements > 0 {
-            self.statements.borrow_mut().put(sql.into(), statement);
+        if text.len() <= CACHED_TEXT_BYTES && self.limits.cached_statements > 0 {
+            self.statements.borrow_mut().put(text, statement);
         }
         Ok((result?, read_only))
     }
@@ -279,7 +279,7 @@ impl Connection {
             self.rows_written.remember(sql, self.authorizer.take_updates());
             let is_last = is_blank(&sql[end..]);
             match statement {
-                Some(statement) if is_last && first => return self.run_whole(sql, statement, parameters, options),
+                Some(statement) if is_last && first => return self.run_whole(sql.into(), statement, parameters, options),
                 Some(mut statement) => {
                     read_only &= statement.is_read_only();
                     if is_last {
