@@ -204,10 +204,12 @@ fn run_both(steps: &[Step]) {
     let plain = Connection::open_in_memory().unwrap();
     let mut remembered = Vec::new();
     let has_fts5 = format!("{steps:?}").contains("fts5");
+    let mut has_shared = false;
     for (number, step) in steps.iter().enumerate() {
         match step {
             Step::Calls(calls) => {
                 let ours = db.run_calls(calls);
+                has_shared |= calls.len() > 1;
                 for (index, (call, ours)) in calls.iter().zip(ours).enumerate() {
                     let (mut ours, mut expected) = (our_answer(ours), plain_call(&plain, call));
                     if index + 1 < calls.len() {
@@ -219,8 +221,12 @@ fn run_both(steps: &[Step]) {
                     if has_fts5 {
                         // FTS5 writes its pending rows when a savepoint begins, and SQLite counts them for the statement that is running.
                         // The engine's hooks and savepoints make that another statement.
-                        for (_, changes, _) in ours.iter_mut().chain(&mut expected).flatten() {
+                        for (_, changes, size) in ours.iter_mut().chain(&mut expected).flatten() {
                             *changes = 0;
+                            // What it wrote at those savepoints are segments of its index, of which there are more or fewer from then on.
+                            if has_shared {
+                                *size = 0;
+                            }
                         }
                     }
                     assert!(ours == expected, "step {number}: {call:?}\n{}\n{}", brief(&ours), brief(&expected));
