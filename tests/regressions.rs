@@ -195,3 +195,15 @@ fn a_call_whose_results_are_too_large_together_is_refused_and_the_others_are_ans
     }
     assert_eq!(answered, [false, true, false, true]);
 }
+
+/// Three endless queries of one request took three times what one may.
+#[test]
+fn calls_together_have_one_budget() {
+    let mut db = Fixture::durable_with_limits(|limits| limits.run_kiloinstructions = 1_000);
+    let slow =
+        |n: u32| alone(&format!("WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {n}) SELECT max(x) FROM c"));
+    let results = db.run_calls(&[slow(40_000), slow(40_000), slow(10)]);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true], "the next ones are for the next turn");
+    let results = db.run_calls(&[slow(1_000_000), slow(10)]);
+    assert!(results[0].as_ref().is_err_and(|failure| failure.to_string().contains("exceeded its CPU time limit")));
+}

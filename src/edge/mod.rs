@@ -90,8 +90,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        let limits = Limits { cache_bytes: 1 << 20, cached_statements: 32, ..Limits::default() };
-        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, limits }
+        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, limits: Limits::default().for_replicas() }
     }
 }
 
@@ -125,6 +124,11 @@ impl Edge {
     fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64) -> Replica {
         follower.prefetch_at_most(prefetch_pages);
         Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone(), poll_ms)
+    }
+
+    /// Opens connections with these limits of a primary's from now on.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.pool.borrow_mut().set_limits(limits.for_replicas());
     }
 
     /// Bytes in the page cache.

@@ -58,7 +58,7 @@ impl Connection {
                 let pages = Rc::new(ReplicaReader::new(follower.clone()));
                 let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
-                let reader = Reader::open(pages.clone(), state, &limits);
+                let reader = Reader::open_replica(pages.clone(), state, &limits);
                 Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone(), epoch })))
             }
         }
@@ -89,6 +89,12 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(budget: Budget) -> Pool {
         Pool { idle: VecDeque::new(), busy: 0, waiting: VecDeque::new(), budget }
+    }
+
+    /// Connections opened from now on have these limits.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.idle.clear();
+        self.budget.limits = limits;
     }
 
     /// An idle connection of this follower's, or the right to open one.

@@ -244,3 +244,52 @@ fn many_reads_before_the_pull_begins_ask_for_one_pull() {
     assert_eq!((0..1000).filter(|_| replica.should_poll(now_ms)).count(), 1);
     assert!(replica.should_poll(now_ms + ASKING_POLL_MS), "a pull that never began is asked for again");
 }
+
+/// What the connection did before, and not what is in the database, was told by the isolate's connection.
+#[test]
+fn a_replica_answers_only_what_every_copy_answers() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+    let replica = Edge::new(Budget::default()).replica(64);
+    let others = [
+        "SELECT last_insert_rowid()",
+        "SELECT a, changes() FROM t",
+        "SELECT total_changes()",
+        "PRAGMA case_sensitive_like = ON",
+        "PRAGMA foreign_keys",
+        "SELECT * FROM pragma_foreign_keys",
+        "PRAGMA data_version",
+        "PRAGMA optimize",
+    ];
+    for sql in others {
+        assert!(matches!(ask(&replica, &primary, "first-unconstrained", sql), Outcome::Primary), "{sql}");
+    }
+    for sql in ["PRAGMA table_info(t)", "SELECT * FROM pragma_table_list", "PRAGMA page_size", "SELECT 'A' LIKE 'a'"] {
+        answered(ask(&replica, &primary, "first-unconstrained", sql));
+    }
+}
+
+/// SQLite answers `quick_check` whatever the file's errors, so a page that was not here yet was reported as damage.
+#[test]
+fn a_cold_replica_finds_no_damage() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a); CREATE INDEX ta ON t (a)");
+    primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i FROM n");
+    let replica = Edge::new(Budget::default()).replica(64);
+    let answer = answered(ask(&replica, &primary, "first-unconstrained", "PRAGMA quick_check"));
+    assert_eq!(answer["responses"][0]["results"]["rows"], serde_json::json!([["ok"]]));
+}
+
+/// It ran again at the primary, for as long.
+#[test]
+fn a_query_that_runs_too_long_is_stopped_once() {
+    let primary = Primary::new();
+    let edge = Edge::new(Budget::default());
+    edge.set_limits(&Limits { run_kiloinstructions: 100, like_pattern_bytes: 3, ..Limits::default() });
+    let replica = edge.replica(64);
+    primary.run("CREATE TABLE t (a)");
+    let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+    let answer = answered(ask(&replica, &primary, "first-unconstrained", endless));
+    assert!(answer["responses"][0]["error"].as_str().unwrap().contains("exceeded its CPU time limit"), "{answer}");
+    assert!(matches!(ask(&replica, &primary, "first-unconstrained", "SELECT 'abcd' LIKE 'abcd'"), Outcome::Primary));
+}

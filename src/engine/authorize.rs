@@ -23,6 +23,10 @@ struct Shared {
     refused_transaction: AtomicBool,
     /// An ALTER TABLE was compiled.
     altered: AtomicBool,
+    /// A PRAGMA was compiled that sets a flag of the connection.
+    set_flags: AtomicBool,
+    /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
+    is_replica: bool,
     /// Columns that the statement being compiled updates.
     updates: Mutex<Vec<ColumnUpdate>>,
 }
@@ -35,6 +39,11 @@ pub(super) struct ColumnUpdate {
 }
 
 impl Authorizer {
+    /// An authorizer for the primary, or for a replica.
+    pub(super) fn new(is_replica: bool) -> Authorizer {
+        Authorizer(Arc::new(Shared { is_replica, ..Shared::default() }))
+    }
+
     /// Runs `body` with everything allowed.
     pub(super) fn trusted<T>(&self, body: impl FnOnce() -> T) -> T {
         self.0.trusted.store(true, Ordering::Relaxed);
@@ -53,6 +62,16 @@ impl Authorizer {
         self.0.altered.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether a statement was compiled that sets a flag, since [`Authorizer::forget_set_flags`].
+    pub(super) fn has_set_flags(&self) -> bool {
+        self.0.set_flags.load(Ordering::Relaxed)
+    }
+
+    /// The flags are as they were at the beginning.
+    pub(super) fn forget_set_flags(&self) {
+        self.0.set_flags.store(false, Ordering::Relaxed);
+    }
+
     /// The column updates seen since the last call.
     pub(super) fn take_updates(&self) -> Vec<ColumnUpdate> {
         self.0.updates.lock().map(|mut updates| std::mem::take(&mut *updates)).unwrap_or_default()
@@ -69,6 +88,9 @@ impl Authorizer {
         if let AuthAction::AlterTable { .. } = context.action {
             self.0.altered.store(true, Ordering::Relaxed);
         }
+        if let AuthAction::Pragma { pragma_value: Some(_), .. } = context.action {
+            self.0.set_flags.store(true, Ordering::Relaxed);
+        }
         if let AuthAction::Update { table_name, column_name } = context.action
             && let Ok(mut updates) = self.0.updates.lock()
         {
@@ -76,7 +98,8 @@ impl Authorizer {
         }
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);
-        if !in_temp && allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
+        let elsewhere = self.0.is_replica && is_of_the_primary(&context.action);
+        if !in_temp && !elsewhere && allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
     }
 }
 
@@ -90,6 +113,30 @@ fn creates(action: &AuthAction<'_>) -> bool {
             | AuthAction::CreateVtable { .. }
     )
 }
+
+/// Whether the answer depends on what the connection did before, rather than on the database.
+fn is_of_the_primary(action: &AuthAction<'_>) -> bool {
+    let among = |names: &[&str], name: &str| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    match action {
+        AuthAction::Function { function_name } => among(&["changes", "last_insert_rowid", "total_changes"], function_name),
+        AuthAction::Pragma { pragma_name, .. } => !among(&SCHEMA_PRAGMAS, pragma_name),
+        _ => false,
+    }
+}
+
+/// PRAGMAs that read the database, and nothing of the connection.
+const SCHEMA_PRAGMAS: [&str; 10] = [
+    "foreign_key_check",
+    "foreign_key_list",
+    "index_info",
+    "index_list",
+    "index_xinfo",
+    "page_size",
+    "quick_check",
+    "table_info",
+    "table_list",
+    "table_xinfo",
+];
 
 fn allowed(action: &AuthAction<'_>) -> bool {
     match action {

@@ -32,6 +32,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CACHED_TEXT_BYTES: usize = 16_384;
 /// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
 const RESERVED_NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
+/// The flags that callers may set, as they are at the beginning of a call.
+const FLAGS: [&str; 7] = [
+    "PRAGMA case_sensitive_like = OFF",
+    "PRAGMA defer_foreign_keys = OFF",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA ignore_check_constraints = OFF",
+    "PRAGMA legacy_alter_table = OFF",
+    "PRAGMA recursive_triggers = OFF",
+    "PRAGMA reverse_unordered_selects = OFF",
+];
 /// How often the run-time limit is checked, in instructions.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
@@ -76,7 +86,7 @@ pub(super) struct Connection {
     file: DatabaseFile,
     authorizer: Authorizer,
     rows_written: RowsWritten,
-    /// Thousands of instructions that the running call may still use.
+    /// Thousands of instructions that the running calls may still use.
     budget: Arc<AtomicU64>,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
@@ -91,8 +101,12 @@ pub(super) struct Connection {
 /// What the connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
+    /// The primary's connection.
     Write,
+    /// Reads a state that the primary has.
     Read,
+    /// Reads on a replica, which answers only what every copy answers alike.
+    Replica,
 }
 
 impl Connection {
@@ -100,13 +114,13 @@ impl Connection {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
             | match access {
                 Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-                Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                Access::Read | Access::Replica => OpenFlags::SQLITE_OPEN_READ_ONLY,
             };
         let failed = |error: rusqlite::Error| describe(&error, &file);
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
         count_visits(&sqlite);
-        let authorizer = Authorizer::default();
+        let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
         let budget = Arc::new(AtomicU64::new(0));
@@ -159,13 +173,18 @@ impl Connection {
         crate::vfs::ffi::has_deferred_violations(&self.shared.sqlite)
     }
 
-    /// Gives the next call a full budget of instructions.
-    pub(super) fn refill_budget(&self) {
-        self.budget.store(self.limits.run_kiloinstructions, Ordering::Relaxed);
+    /// Makes a new call find every flag as the first one did: what a PRAGMA sets holds to the end of its call.
+    pub(super) fn restore_flags(&self) -> Result<(), Error> {
+        if self.authorizer.has_set_flags() {
+            FLAGS.iter().try_for_each(|flag| self.control(flag))?;
+            self.authorizer.forget_set_flags();
+        }
+        Ok(())
     }
 
-    /// Gives the next request room for results of the full size.
-    pub(super) fn refill_results(&self) {
+    /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
+    pub(super) fn refill(&self) {
+        self.budget.store(self.limits.run_kiloinstructions, Ordering::Relaxed);
         self.result_bytes_left.set(self.limits.result_bytes);
     }
 
@@ -304,19 +323,27 @@ impl Connection {
             while statement.step()? {}
             Ok(())
         };
-        self.counting(statement, run).map_err(|error| self.describe_caller(error))
+        self.counting(statement, run).map_err(|error| self.describe_caller(error))?;
+        self.no_swallowed_error()
+    }
+
+    /// SQLite goes on after some errors of the file, as `PRAGMA quick_check` does, which then reports a damaged database.
+    fn no_swallowed_error(&self) -> Result<(), Error> {
+        self.file.take_error().map_or(Ok(()), |error| Err(Error::store(error)))
     }
 
     fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, parameters: &[Value], options: E::Options) -> Result<E, Error> {
         if statement.parameter_count() != parameters.len() {
             return Err(Error::ParameterCount);
         }
-        self.counting(statement, |statement| {
+        let encoder = self.counting(statement, |statement| {
             for (index, parameter) in parameters.iter().enumerate() {
                 statement.bind(index + 1, parameter.into()).map_err(|error| self.describe_caller(error))?;
             }
             self.encode_rows(statement, options)
-        })
+        })?;
+        self.no_swallowed_error()?;
+        Ok(encoder)
     }
 
     fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement, options: E::Options) -> Result<E, Error> {

@@ -33,7 +33,7 @@ pub struct Limits {
     pub value_bytes: i32,
     /// Instructions of a statement's program (D1: 25,000).
     pub program_instructions: i32,
-    /// Instructions that one call may run, in thousands (D1: 30 s). `D1 DB exceeded its CPU time limit and was reset.`
+    /// Instructions that one call may run, and all calls of a request together, in thousands (D1: 30 s). `D1 DB exceeded its CPU time limit and was reset.`
     pub run_kiloinstructions: u64,
     /// Bytes of the results of one request, as JSON. A Durable Object answers at most 32 MiB. `the result is larger than`.
     pub result_bytes: usize,
@@ -83,6 +83,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same for the connections of replicas, of which an isolate has many: they remember less.
+    pub fn for_replicas(&self) -> Limits {
+        Limits { cache_bytes: self.cache_bytes.min(1 << 20), cached_statements: self.cached_statements.min(32), ..self.clone() }
+    }
+
     /// Sets SQLite's run-time limits on a connection.
     pub(crate) fn apply(&self, connection: &Connection) -> rusqlite::Result<()> {
         let limits = [

@@ -146,7 +146,7 @@ impl Database {
     /// The same, with options for each call.
     ///
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
-    /// [`Limits::result_bytes`]. Calls without an answer have not run.
+    /// [`Limits::result_bytes`], or all take more than [`Limits::run_kiloinstructions`]. Calls without an answer have not run.
     pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
         let before = self.store.head().txid;
         let results = self.answer::<E>(calls);
@@ -165,17 +165,14 @@ impl Database {
     }
 
     fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
-        self.refill_results();
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls)
         {
             return results;
         }
-        // What was run together and undone has taken room, too.
-        self.refill_results();
         let mut results = Vec::with_capacity(calls.len());
         for (call, options) in calls {
-            let result = self.run_alone::<E>(call, *options);
+            let result = self.run_alone::<E>(call, *options, results.is_empty());
             if lacked_room(results.len(), &result) {
                 break;
             }
@@ -184,24 +181,23 @@ impl Database {
         results
     }
 
-    fn refill_results(&self) {
-        if let Some(writer) = &self.writer {
-            writer.refill_results();
-        }
-    }
-
-    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
-        let result = self.run_once::<E>(call, options);
+    /// Runs a call, maybe the first of those that share a budget.
+    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
+        let result = self.run_once::<E>(call, options, first);
         if !result.as_ref().is_err_and(|failure| failure.error.is_out_of_memory()) {
             return result;
         }
         // The page caches of other databases may be what takes the memory.
         connection::release_caches();
-        self.run_once::<E>(call, options)
+        self.run_once::<E>(call, options, first)
     }
 
-    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options) -> CallResult<E> {
+    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
         let writer = self.writer()?;
+        if first {
+            writer.refill();
+        }
+        writer.restore_flags()?;
         let result = in_transaction(writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
         self.settle(result)
     }
@@ -212,6 +208,8 @@ impl Database {
             return None;
         }
         let writer = self.writer().ok()?;
+        writer.refill();
+        writer.restore_flags().ok()?;
         let result = in_transaction(writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
             for (call, options) in calls {
@@ -286,7 +284,6 @@ impl Database {
 }
 
 fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
-    connection.refill_budget();
     let mut outputs = Vec::with_capacity(call.len());
     for (text, statement) in call.iter().enumerate() {
         match connection.run::<E>(statement, text + 1 == call.len(), options) {
@@ -332,8 +329,9 @@ fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Re
     Ok(result)
 }
 
-/// Whether a call failed only because the results of so many calls before it took the room for its own. The first has all the room: its failure
-/// is an answer, so each request makes progress.
+/// Whether a call failed only because the calls before it took the room for results, or the instructions. The first has all of both: its
+/// failure is an answer, so each request makes progress.
 fn lacked_room<T>(calls_before: usize, result: &Result<T, Failure>) -> bool {
-    calls_before > 0 && result.as_ref().is_err_and(|failure| matches!(failure.error, Error::ResultTooLarge { .. }))
+    let lacked = |failure: &Failure| matches!(failure.error, Error::ResultTooLarge { .. } | Error::RanTooLong);
+    calls_before > 0 && result.as_ref().is_err_and(lacked)
 }

@@ -21,10 +21,17 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A connection to pages of `state`.
+    /// A connection to pages of `state`, at the primary.
     pub fn open(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
         Ok(Reader { connection: Connection::open(file, Access::Read, limits)? })
+    }
+
+    /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
+    /// PRAGMAs about the connection.
+    pub fn open_replica(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
+        let file = DatabaseFile::reader(pages, state);
+        Ok(Reader { connection: Connection::open(file, Access::Replica, limits)? })
     }
 
     /// The state that it reads.
@@ -47,19 +54,20 @@ impl Reader {
 
     /// Runs a call, with options.
     pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        self.connection.refill_results();
+        self.connection.refill();
         self.run_alone::<E>(call, options)
     }
 
     /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
     pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
-        self.connection.refill_results();
+        self.connection.refill();
         let results = calls.iter().map(|call| self.run_alone::<E>(call, options)).enumerate();
         results.take_while(|(before, result)| !lacked_room(*before, result)).map(|(_, result)| result).collect()
     }
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
         let _busy = self.connection.occupy();
+        self.connection.restore_flags()?;
         // No transaction around it: the file shows one state all the time.
         let ran = run_statements::<E>(&self.connection, call, options);
         if ran.is_err() && self.connection.in_transaction() {

@@ -9,8 +9,8 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use crate::edge::region::Region;
-use crate::edge::runtime::isolate::{body_to_js, variable};
-use crate::engine::{Database as Engine, Limits};
+use crate::edge::runtime::isolate::{body_to_js, limits};
+use crate::engine::Database as Engine;
 use crate::http::d1::{Answer, Request, answer_together};
 use crate::page::Pgno;
 use crate::position::Position;
@@ -23,9 +23,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use worker::{DurableObject, Env, Response, State, durable_object};
-
-/// The variable that sets limits: an object with some of the fields of [`Limits`].
-const LIMITS: &str = "LIMITS";
 
 /// The Durable Object class.
 #[durable_object(fetch)]
@@ -155,16 +152,11 @@ impl Database {
         self.state.as_raw().storage()
     }
 
-    /// The limits that the variable `LIMITS` sets; the defaults where it sets none.
-    fn limits(&self) -> Result<Limits, StoreError> {
-        variable(&self.env, LIMITS).map(Option::unwrap_or_default).map_err(|error| StoreError::Schema(message(&error)))
-    }
-
     pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
             let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
-            let limits = self.limits()?;
+            let limits = limits(&self.env).map_err(|error| StoreError::Schema(message(&error)))?;
             let store = DurableStore::open(ObjectSql::new(storage))?.with_step(limits.history_step_ms);
             *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
         }

@@ -14,6 +14,7 @@ use crate::client::{D1Result, StatementNow};
 use crate::edge::region::{Location, Region};
 use crate::edge::settings::{REPLICATION, Replication, Settings};
 use crate::edge::{Budget, Edge, Later, Outcome, Replica};
+use crate::engine::Limits;
 use crate::http::d1::{Answer, Parsed, Request};
 use crate::session::Freshness;
 use crate::txid::Txid;
@@ -30,6 +31,8 @@ use wasm_bindgen::prelude::*;
 const REPLICAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 /// Longer requests are no reads worth looking at twice.
 const LONGEST_REQUEST: usize = 64 << 10;
+/// The variable that sets limits: an object with some of the fields of [`Limits`].
+const LIMITS: &str = "LIMITS";
 /// What a query may spend on missing pages in an isolate.
 const BUDGET: MissBudget = MissBudget { round_trips: 16, ms: 2_000.0 };
 
@@ -293,20 +296,26 @@ pub(crate) fn body_to_js(body: String) -> JsValue {
     if body.len() < LONG_TEXT_BYTES { body.into() } else { Uint8Array::from(body.as_bytes()).into() }
 }
 
-/// The settings that the variable `REPLICATION` holds.
+/// The settings that the variable `REPLICATION` holds. Whoever asks first also makes the variable `LIMITS` hold for this isolate's replicas.
 pub(crate) fn settings(env: &JsValue) -> Result<Rc<Settings>, JsValue> {
     ISOLATE.with(|isolate| {
         if let Some(settings) = &*isolate.settings.borrow() {
             return Ok(settings.clone());
         }
         let settings: Rc<Settings> = Rc::new(variable(env, REPLICATION)?.unwrap_or_default());
+        isolate.edge.set_limits(&limits(env)?);
         isolate.settings.replace(Some(settings.clone()));
         Ok(settings)
     })
 }
 
+/// The limits that the variable `LIMITS` sets; the defaults where it sets none.
+pub(crate) fn limits(env: &JsValue) -> Result<Limits, JsValue> {
+    Ok(variable(env, LIMITS)?.unwrap_or_default())
+}
+
 /// A variable of the Worker's that holds an object. `None`: it is not set.
-pub(crate) fn variable<T: serde::de::DeserializeOwned>(env: &JsValue, name: &str) -> Result<Option<T>, JsValue> {
+fn variable<T: serde::de::DeserializeOwned>(env: &JsValue, name: &str) -> Result<Option<T>, JsValue> {
     let set = Reflect::get(env, &name.into())?;
     if set.is_undefined() {
         return Ok(None);
