@@ -8,10 +8,11 @@
 //! **Not here:** transactions around calls (`engine`).
 
 use super::authorize::Authorizer;
+use super::configuration::{FLAGS, configure};
 use super::error::Error;
 use super::limits::Limits;
 use super::rows_written::RowsWritten;
-use super::text::{changes_rows, is_blank, mentions_pragma};
+use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::Value;
 use super::{Meta, RowEncoder, Statement as Text};
 use crate::vfs::ffi::count_visits;
@@ -19,7 +20,6 @@ use crate::vfs::ffi::counters::Counters;
 use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
 use crate::vfs::{DatabaseFile, VFS_NAME};
 use lru::LruCache;
-use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{OpenFlags, Row, ffi};
 use std::cell::{Cell, RefCell};
@@ -32,16 +32,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CACHED_TEXT_BYTES: usize = 16_384;
 /// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
 const RESERVED_NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
-/// The flags that callers may set, as they are at the beginning of a call.
-const FLAGS: [&str; 7] = [
-    "PRAGMA case_sensitive_like = OFF",
-    "PRAGMA defer_foreign_keys = OFF",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA ignore_check_constraints = OFF",
-    "PRAGMA legacy_alter_table = OFF",
-    "PRAGMA recursive_triggers = OFF",
-    "PRAGMA reverse_unordered_selects = OFF",
-];
 /// How often the run-time limit is checked, in instructions.
 const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
@@ -288,6 +278,9 @@ impl Connection {
         let (mut begin, mut read_only, mut first) = (0, true, true);
         loop {
             self.statement_offset.set(begin);
+            if common_table_expressions(&sql[begin..]) > self.limits.common_table_expressions {
+                return Err(Error::too_many_common_table_expressions(self.limits.common_table_expressions));
+            }
             let compiled = source.compile(&self.shared.sqlite, begin);
             let (statement, end) = compiled.map_err(|error| {
                 // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
@@ -473,19 +466,6 @@ impl RowValues<'_> {
     pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
         (0..self.columns).map(|column| self.statement.value(column))
     }
-}
-
-fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
-    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    let cache_kib = limits.cache_bytes / 1024;
-    let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
-    // Order matters: the locking mode has to be set before the first access.
-    sqlite.execute_batch(&format!(
-        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
-         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
-        limits.heap_bytes
-    ))?;
-    limits.apply(sqlite)
 }
 
 fn start<E: RowEncoder>(statement: &Statement, options: E::Options) -> E {

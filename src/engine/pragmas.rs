@@ -1,7 +1,7 @@
 //! How the write connection is set, as SQLite says itself: the native and the WebAssembly build have to be alike, and tests compare both
 //! with one list.
 //!
-//! **Not here:** the settings (`connection`) and the flags of the builds (`.cargo/config.toml`).
+//! **Not here:** the settings (`configuration`) and the flags of the builds (`.cargo/config.toml`).
 
 use super::{Database, Failure};
 

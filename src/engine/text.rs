@@ -35,6 +35,56 @@ fn has_several_statements(sql: &str) -> bool {
     sql.trim_end().trim_end_matches(';').contains(';')
 }
 
+/// How many common table expressions the statement at the beginning of a text has: SQLite's stack grows with each that reads another one.
+/// Shorter statements are not looked at.
+pub(super) fn common_table_expressions(sql: &str) -> usize {
+    const SHORT: usize = 4_000;
+    if sql.len() < SHORT || sql.as_bytes()[..SHORT].contains(&b';') {
+        return 0;
+    }
+    // `AS (SELECT`, `AS MATERIALIZED ((WITH`, ...
+    let (mut after_as, mut opened, mut count) = (false, false, 0);
+    for token in tokens(sql).take_while(|token| *token != ";") {
+        let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(token));
+        count += usize::from(opened && is(&["SELECT", "VALUES", "WITH"]));
+        opened = token == "(" && (after_as || opened);
+        after_as = is(&["AS", "MATERIALIZED"]);
+    }
+    count
+}
+
+/// The tokens of a text, comments left out, nearly as SQLite tells them apart (<https://www.sqlite.org/lang_expr.html>).
+fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    std::iter::from_fn(move || {
+        loop {
+            sql = sql.trim_start();
+            let first = sql.chars().next()?;
+            let quote = match first {
+                '\'' | '"' | '`' => Some(first),
+                '[' => Some(']'),
+                _ => None,
+            };
+            let (end, is_comment) = if let Some(quote) = quote {
+                (sql[1..].find(quote).map_or(sql.len(), |end| end + 2), false)
+            } else if let Some(comment) = sql.strip_prefix("--") {
+                (comment.find('\n').map_or(sql.len(), |end| end + 3), true)
+            } else if let Some(comment) = sql.strip_prefix("/*") {
+                (comment.find("*/").map_or(sql.len(), |end| end + 4), true)
+            } else if is_word(first) {
+                (sql.find(|c| !is_word(c)).unwrap_or(sql.len()), false)
+            } else {
+                (first.len_utf8(), false)
+            };
+            let token;
+            (token, sql) = sql.split_at(end);
+            if !is_comment {
+                return Some(token);
+            }
+        }
+    })
+}
+
 /// PRAGMAs set things for a whole transaction, so they cannot share one.
 pub(super) fn mentions_pragma(sql: &str) -> bool {
     sql.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"pragma"))
@@ -42,7 +92,7 @@ pub(super) fn mentions_pragma(sql: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_blank;
+    use super::{common_table_expressions, is_blank, tokens};
     use crate::vfs::ffi::statement::Source;
     use rusqlite::Connection;
     use std::rc::Rc;
@@ -71,5 +121,16 @@ mod tests {
                 assert_eq!(is_blank(text), compiles_to_nothing(&connection, text), "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn common_table_expressions_are_counted_and_nothing_else_is() {
+        let pad = " ".repeat(4_000);
+        let count = |sql: &str| common_table_expressions(&format!("WITH {pad}{sql}"));
+        assert_eq!(count("a AS (SELECT 1), b AS MATERIALIZED (VALUES (2)), c as not materialized ((select 3)) SELECT 1"), 3);
+        assert_eq!(count("a AS ( -- x\n /* y */ WITH b AS (SELECT 1) SELECT 1) SELECT 2; WITH c AS (SELECT 1) SELECT 1"), 2);
+        assert_eq!(count("SELECT 'AS (SELECT', \"AS (SELECT\", [AS (SELECT], (SELECT 1), x AS (1)"), 0);
+        assert_eq!(common_table_expressions("WITH a AS (SELECT 1) SELECT 1"), 0, "short");
+        assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), ["'a'", "'b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"]);
     }
 }

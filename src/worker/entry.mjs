@@ -10,6 +10,7 @@ import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
 import { bytes, requestParts } from "./incoming.mjs";
+import { guarded, refusedIfLost, undefinedIfLost } from "./instance.mjs";
 import { Upkeep } from "./upkeep.mjs";
 
 export { Replica } from "./replica.mjs";
@@ -22,7 +23,7 @@ const SHORT_REQUEST = 1 << 20;
 /** The key under which a primary keeps the regions that ever had a replica of it. */
 const REGIONS = "regions";
 
-const replicas = new wasm.Replicas();
+const replicas = guarded(new wasm.Replicas());
 
 /** The Durable Object of one database. */
 export class Database extends DurableObject {
@@ -40,12 +41,12 @@ export class Database extends DurableObject {
 	}
 
 	#open() {
-		this.#database = new wasm.Database(this.ctx, this.env);
+		this.#database = guarded(new wasm.Database(this.ctx, this.env));
 		this.#upkeep = new Upkeep(() => this.#database.maintain(), this.ctx.storage);
 	}
 
 	#answer(requests) {
-		const [wrote, ...answers] = this.#upkeep.after(this.#database.answer(requests));
+		const [wrote, ...answers] = this.#upkeep.after(refusedIfLost(requests, () => this.#database.answer(requests)));
 		if (wrote) this.#followers.changed();
 		return [wrote, ...answers.map((answer) => [...answer, wrote])];
 	}
@@ -124,7 +125,7 @@ export default class extends WorkerEntrypoint {
 	/** The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary. */
 	async #answer(request, cf) {
 		const name = this.#name();
-		const answer = await replicas.answer(this.env, name, cf, request);
+		const answer = await undefinedIfLost(() => replicas.answer(this.env, name, cf, request));
 		if (answer !== undefined) return answer;
 		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(request);
 		if (wrote && bookmark) replicas.passedOn(this.env, name, cf, bookmark);

@@ -5,6 +5,7 @@
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { bytes, requestParts } from "./incoming.mjs";
+import { guarded, undefinedIfLost } from "./instance.mjs";
 
 /** Milliseconds after which what was gathered is written. */
 const FLUSH_MS = 10_000;
@@ -22,7 +23,7 @@ export class Replica extends DurableObject {
 		if (slash < 0) throw new Error(`a replica's name is a region and a database, such as weur/main; not ${JSON.stringify(name)}`);
 		this.#region = name.slice(0, slash);
 		this.#database = name.slice(slash + 1);
-		this.#replica = new wasm.Replica(ctx.storage, env, this.#database, this.#region);
+		this.#replica = guarded(new wasm.Replica(ctx.storage, env, this.#database, this.#region));
 	}
 
 	#primary() {
@@ -32,7 +33,8 @@ export class Replica extends DurableObject {
 	/** A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer. */
 	answer(request, colo) {
 		this.#flushLater();
-		return this.#replica.answer(this.#primary(), requestParts(request), typeof colo === "string" ? colo : undefined);
+		const parts = requestParts(request);
+		return undefinedIfLost(() => this.#replica.answer(this.#primary(), parts, typeof colo === "string" ? colo : undefined));
 	}
 
 	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */

@@ -1,0 +1,32 @@
+//! How a connection is set: the VFS and D1 need it so.
+//!
+//! **Not here:** the flags of the builds (`.cargo/config.toml`).
+
+use super::connection::Access;
+use super::limits::Limits;
+use rusqlite::config::DbConfig;
+
+/// The flags that callers may set, as they are at the beginning of a call.
+pub(super) const FLAGS: [&str; 7] = [
+    "PRAGMA case_sensitive_like = OFF",
+    "PRAGMA defer_foreign_keys = OFF",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA ignore_check_constraints = OFF",
+    "PRAGMA legacy_alter_table = OFF",
+    "PRAGMA recursive_triggers = OFF",
+    "PRAGMA reverse_unordered_selects = OFF",
+];
+
+/// Sets a connection that has just been opened.
+pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    let cache_kib = limits.cache_bytes / 1024;
+    let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
+    // Order matters: the locking mode has to be set before the first access.
+    sqlite.execute_batch(&format!(
+        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
+         PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
+        limits.heap_bytes
+    ))?;
+    limits.apply(sqlite)
+}

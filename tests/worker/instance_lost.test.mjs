@@ -1,0 +1,49 @@
+// A WebAssembly instance that is lost while others wait for it: everybody gets an answer, and what comes after is right.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LONDON, openLab } from "./replica_objects/lab.mjs";
+
+const ROWS = 400;
+const FETCH = 4;
+const TOKEN = "first-unconstrained";
+/** What docs/replication.md promises. */
+const LONGEST_MS = 7_000;
+
+/** Nearly a thousand views, each of which reads the one before it: deeper than the stack, and no limit sees it coming. */
+const VIEWS = Array.from({ length: 990 }, (_, index) => `CREATE VIEW v${index + 1} AS SELECT id FROM v${index} UNION SELECT 1;`);
+const DEEP = `SELECT id FROM v${VIEWS.length}`;
+const point = (id) => `SELECT id FROM t WHERE id = ${id}`;
+
+async function inLab(run) {
+  const lab = await openLab();
+  try {
+    await lab.write("CREATE TABLE t (id INTEGER PRIMARY KEY, b TEXT)");
+    await lab.write(`INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${ROWS}) SELECT x, hex(randomblob(1800)) FROM c`);
+    await lab.write(`CREATE VIEW v0 AS SELECT id FROM t LIMIT 1; ${VIEWS.join("")}`);
+    await run(lab);
+  } finally {
+    await lab.dispose();
+  }
+}
+
+describe("an instance that is lost", () => {
+  test("reads that wait for pages are answered", { timeout: 60_000 }, () =>
+    inLab(async (lab) => {
+      await lab.read(LONDON, point(1));
+      await lab.at("weur", "fault", { kind: FETCH, delay_ms: 2_000 });
+      const began = performance.now();
+      const ids = Array.from({ length: 30 }, (_, index) => 100 + index * 7);
+      const reads = Promise.all(ids.map((id) => lab.read(LONDON, point(id))));
+      await sleep(100);
+      await assert.rejects(lab.write(DEEP), /D1_ERROR: the Worker's instance was lost while this ran.*LITTORAL_OUTCOME_UNKNOWN/);
+      const answers = await reads;
+      assert.deepEqual(answers.map(({ rows }) => rows), ids.map((id) => [{ id }]));
+      assert.ok(performance.now() - began < LONGEST_MS);
+      assert.ok(answers.some(({ meta }) => meta.served_by_tier === "primary"), "nobody was waiting");
+      await lab.at("weur", "fault", {});
+      const { bookmark } = await lab.write("INSERT INTO t VALUES (1000, '')");
+      assert.deepEqual((await lab.read(LONDON, point(1_000), bookmark)).rows, [{ id: 1_000 }]);
+    }));
+});
