@@ -14,6 +14,7 @@
 use crate::bookmark::Bookmark;
 use crate::commit::State;
 use crate::txid::Txid;
+use std::cmp::Ordering;
 
 /// A replica that has not heard from its source for longer than this asks before it answers, whoever asks: milliseconds.
 pub const UNHEARD_MS: u64 = 1_000;
@@ -64,7 +65,24 @@ pub struct View {
     /// It has pulled for this read.
     pub pulled: bool,
     /// The newest write that this isolate has passed on to the primary: reads that come after it see it, in whatever session.
-    pub passed_on: Txid,
+    pub passed_on: Option<Bookmark>,
+}
+
+/// Whether a state has all that was written up to a bookmark, or is of a database that took the name of the bookmark's. Times of one database
+/// never go back, so where txid and time disagree there are two, and the time tells which is the later one.
+fn has(state: State, bookmark: Bookmark) -> bool {
+    match state.txid.cmp(&bookmark.txid) {
+        Ordering::Less => state.time_ms > bookmark.time_ms,
+        // With another checksum it is of another database, or of a replica that has diverged.
+        Ordering::Equal => state.bookmark() == bookmark || state.time_ms > bookmark.time_ms,
+        Ordering::Greater => state.time_ms >= bookmark.time_ms,
+    }
+}
+
+/// The later of two bookmarks that were passed on under one name.
+pub fn later(one: Option<Bookmark>, other: Bookmark) -> Bookmark {
+    let order = |bookmark: &Bookmark| (bookmark.time_ms, bookmark.txid);
+    one.filter(|one| order(one) > order(&other)).unwrap_or(other)
 }
 
 /// Decides who answers a read. `max_staleness_ms` is what the database allows to reads without a session.
@@ -74,7 +92,7 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
         return Decision::Answer;
     }
     let fresh_within = |limit: u64| view.staleness_ms.is_some_and(|staleness| staleness <= limit);
-    let has_passed_on = |state: State| state.txid >= view.passed_on;
+    let has_passed_on = |state: State| view.passed_on.is_none_or(|bookmark| has(state, bookmark));
     let good = match (freshness, view.state) {
         (Freshness::Primary, _) => return Decision::Primary,
         (Freshness::None, _) if max_staleness_ms.is_none() => return Decision::Primary,
@@ -110,7 +128,7 @@ mod tests {
     }
 
     fn decide_at(freshness: Freshness, txid: u64, staleness_ms: u64, pulled: bool) -> Decision {
-        decide(freshness, None, View { state: Some(at(txid)), staleness_ms: Some(staleness_ms), pulled, passed_on: Txid(3) })
+        decide(freshness, None, View { state: Some(at(txid)), staleness_ms: Some(staleness_ms), pulled, passed_on: Some(at(3).bookmark()) })
     }
 
     #[test]
@@ -130,11 +148,7 @@ mod tests {
         let new = State { time_ms: 2_000, ..at(3) };
         let old = State { time_ms: 1_000, ..at(9) };
         let decide = |state, pulled| {
-            decide(
-                Freshness::AtLeast(new.bookmark()),
-                None,
-                View { state: Some(state), staleness_ms: Some(0), pulled, passed_on: Txid::EMPTY },
-            )
+            decide(Freshness::AtLeast(new.bookmark()), None, View { state: Some(state), staleness_ms: Some(0), pulled, passed_on: None })
         };
         assert_eq!(decide(old, false), Decision::Pull);
         assert_eq!(decide(old, true), Decision::Primary);
@@ -144,7 +158,7 @@ mod tests {
 
     #[test]
     fn without_a_session_the_allowed_staleness_is_kept() {
-        let view = |staleness_ms, pulled| View { state: Some(at(5)), staleness_ms, pulled, passed_on: Txid::EMPTY };
+        let view = |staleness_ms, pulled| View { state: Some(at(5)), staleness_ms, pulled, passed_on: None };
         assert_eq!(decide(Freshness::None, None, view(Some(0), false)), Decision::Primary);
         assert_eq!(decide(Freshness::None, Some(100), view(Some(100), false)), Decision::Answer);
         assert_eq!(decide(Freshness::None, Some(100), view(Some(101), false)), Decision::Pull);
@@ -160,6 +174,18 @@ mod tests {
         assert_eq!(decide_at(Freshness::Primary, 5, 0, true), Decision::Primary);
         assert_eq!(decide_at(Freshness::Anywhere, 2, 0, false), Decision::Pull, "a write has passed by");
         assert_eq!(decide_at(Freshness::Anywhere, 2, 0, true), Decision::Primary);
+    }
+
+    #[test]
+    fn a_write_that_was_passed_on_is_told_from_those_of_a_database_that_had_the_name() {
+        let state = |txid, time_ms| State { time_ms, ..at(txid) };
+        let (old, new) = (state(11, 1_000), state(1, 2_000));
+        assert!(!has(old, new.bookmark()), "rows of the old one");
+        assert!(has(new, old.bookmark()), "no later reads go to the primary");
+        assert!(has(state(2, 2_000), new.bookmark()) && !has(new, state(2, 2_000).bookmark()));
+        assert_eq!(later(Some(old.bookmark()), new.bookmark()), new.bookmark());
+        assert_eq!(later(Some(state(2, 2_000).bookmark()), new.bookmark()), state(2, 2_000).bookmark());
+        assert_eq!(later(None, old.bookmark()), old.bookmark());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::engine::{Error, Failure, Point, Reader};
 use crate::http::d1::{Answer, Parsed};
 use crate::position::{DatabaseId, Position};
 use crate::replica::{Applied, Fetcher, Pin, Relayed, ReplicaError, SharedFollower};
-use crate::session::{Decision, Freshness, View, decide};
+use crate::session::{Decision, Freshness, View, decide, later};
 use crate::store::StoreError;
 use crate::txid::Txid;
 use crate::wire::d1::Served;
@@ -54,7 +54,7 @@ pub struct Replica {
     poll_ms: u64,
     /// Before it tells followers of an older age, it pulls.
     relayed_age_ms: Option<u64>,
-    passed_on: Rc<Cell<Txid>>,
+    passed_on: Rc<Cell<Option<Bookmark>>>,
 }
 
 /// Why a query could not be answered here.
@@ -228,7 +228,7 @@ impl Replica {
                 }
                 Decision::Pull => {
                     let bookmark = if let Freshness::AtLeast(bookmark) = freshness { bookmark.txid } else { Txid::EMPTY };
-                    let wanted = bookmark.max(self.passed_on.get());
+                    let wanted = bookmark.max(self.passed_on.get().map_or(Txid::EMPTY, |bookmark| bookmark.txid));
                     self.pull(link, wanted).await;
                     pulled = true;
                 }
@@ -303,9 +303,9 @@ impl Replica {
         Err(format!("{PULLS} pulls did not bring it to the source's head"))
     }
 
-    /// The request whose pull it was may have ended before its answer came: nobody waits for that for ever.
+    /// The request whose pull it was may have ended before its answer came: nobody waits for that for ever, even if the clock goes back.
     fn is_pulling(&self, now_ms: u64) -> bool {
-        self.pulling.get().is_some_and(|since| now_ms < since + PULL_MS)
+        self.pulling.get().is_some_and(|since| (since..since + PULL_MS).contains(&now_ms))
     }
 
     /// Answers a question of a follower behind this replica: from what is here, with the source's help, or by the source itself.
@@ -362,9 +362,12 @@ impl Replica {
     /// Whether a replica that has just been read should pull, for the reads to come. Says so once: until the pull begins, which may be
     /// long after, nobody else is told to.
     pub fn should_poll(&self, now_ms: u64) -> bool {
-        let is_due = now_ms >= self.pulled_at_ms.get().max(self.polled_at_ms.get()) + self.poll_ms;
+        let last = self.pulled_at_ms.get().max(self.polled_at_ms.get());
+        // A clock that went back tells nothing of how long ago that was.
+        let is_due = !(last..last + self.poll_ms).contains(&now_ms);
         let should = is_due && !self.is_pulling(now_ms);
         if should {
+            self.pulled_at_ms.set(self.pulled_at_ms.get().min(now_ms));
             self.polled_at_ms.set(now_ms);
         }
         should
@@ -380,9 +383,9 @@ impl Replica {
         }
     }
 
-    /// A write of this txid has been passed on to the primary: reads that come from now on see it.
-    pub fn passed_on(&self, txid: Txid) {
-        self.passed_on.set(self.passed_on.get().max(txid));
+    /// A write that was passed on to the primary was answered with this bookmark: reads that come from now on see it.
+    pub fn passed_on(&self, bookmark: Bookmark) {
+        self.passed_on.set(Some(later(self.passed_on.get(), bookmark)));
     }
 
     fn served(&self, served: Served, now_ms: u64) -> Served {

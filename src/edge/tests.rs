@@ -293,3 +293,25 @@ fn a_query_that_runs_too_long_is_stopped_once() {
     assert!(answer["responses"][0]["error"].as_str().unwrap().contains("exceeded its CPU time limit"), "{answer}");
     assert!(matches!(ask(&replica, &primary, "first-unconstrained", "SELECT 'abcd' LIKE 'abcd'"), Outcome::Primary));
 }
+
+/// It did not pull for an hour, and said that it was not stale.
+#[test]
+fn a_clock_that_goes_back_ends_no_following() {
+    let primary = Primary::new();
+    primary.now_ms.set(10_000_000);
+    primary.run("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+    let replica = Edge::new(Budget::default()).replica(64);
+    let sql = "SELECT count(*) FROM t";
+    assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", sql))), 1);
+    primary.run("INSERT INTO t VALUES (2)");
+    primary.now_ms.set(10_000_000 - 3_600_000);
+    assert!(replica.should_poll(primary.now_ms.get()));
+    assert_eq!(replica.follower().borrow().staleness_ms(primary.now_ms.get()), None);
+    assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", sql))), 2);
+    primary.asked();
+    let again = answered(ask(&replica, &primary, "first-unconstrained", sql));
+    assert_eq!((value(&again), primary.asked()), (2, 0), "it knows again how stale it is");
+    primary.now_ms.set(primary.now_ms.get() + ASKING_POLL_MS);
+    assert!(replica.should_poll(primary.now_ms.get()));
+    assert!(!replica.should_poll(primary.now_ms.get()));
+}

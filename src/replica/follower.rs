@@ -149,9 +149,9 @@ impl Follower {
         self.known.map_or(DatabaseId::NONE, |known| known.database)
     }
 
-    /// Milliseconds that the position may be behind the primary, at most; `None`: unknown.
+    /// Milliseconds that the position may be behind the primary, at most; `None`: unknown, as it is when the clock went back.
     pub fn staleness_ms(&self, now_ms: u64) -> Option<u64> {
-        Some(now_ms.saturating_sub(self.known?.current_at_ms?))
+        now_ms.checked_sub(self.known?.current_at_ms?)
     }
 
     /// What happened that people should know: for the log. Taken once.
@@ -203,7 +203,8 @@ impl Follower {
         }
         if let Some(at_ms) = asked_at_ms {
             let current_at = at_ms.saturating_sub(u64::from(segment.age_ms));
-            known.current_at_ms = known.current_at_ms.max(Some(current_at));
+            // A time after that of the question is one of before the clock went back.
+            known.current_at_ms = known.current_at_ms.filter(|before| *before <= at_ms).max(Some(current_at));
         }
         Ok(Applied::Current)
     }

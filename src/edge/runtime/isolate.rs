@@ -193,8 +193,8 @@ impl Place {
 
     /// The primary has answered a write with this bookmark: reads that come here from now on see it.
     pub(crate) fn passed_on(&self, bookmark: &str) {
-        if let Ok(Bookmark { txid, .. }) = bookmark.parse() {
-            self.kept().replica.passed_on(txid);
+        if let Ok(bookmark) = bookmark.parse() {
+            self.kept().replica.passed_on(bookmark);
         }
     }
 

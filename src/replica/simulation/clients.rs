@@ -99,7 +99,7 @@ impl World {
             (follower.state(), follower.staleness_ms(self.now_ms + self.nodes[node - 1].clock_ms))
         };
         let max_staleness_ms = self.weather.max_staleness_ms;
-        let view = View { state: known.map(|(_, state)| state), staleness_ms, pulled, passed_on: Txid::EMPTY };
+        let view = View { state: known.map(|(_, state)| state), staleness_ms, pulled, passed_on: None };
         let decision = decide(freshness, max_staleness_ms, view);
         self.note(|_| format!("client {client} at {node} with {freshness:?}: {decision:?}"));
         match decision {
