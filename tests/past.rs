@@ -61,7 +61,7 @@ impl Past {
 
     /// The rows that were there, and the bookmark of the state that was read.
     fn at(&mut self, point: Point) -> Result<(i64, Bookmark), Error> {
-        self.db.database.at(point).map(|snapshot| (rows(snapshot), snapshot.state().bookmark()))
+        self.db.database.at(point).map(|snapshot| (rows(&snapshot), snapshot.state().bookmark()))
     }
 }
 

@@ -15,6 +15,7 @@ mod authorize;
 mod configuration;
 mod connection;
 mod error;
+mod held;
 mod history;
 mod limits;
 mod past;
@@ -38,8 +39,8 @@ use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use crate::vfs::{Clock, DatabaseFile};
 use connection::{Access, Connection, Ran};
+use held::Held;
 use history::History;
-use past::Past;
 use std::rc::Rc;
 use text::mentions_pragma;
 
@@ -109,17 +110,14 @@ pub struct Database {
     clock: Clock,
     limits: Limits,
     history: History,
-    /// The snapshots of the past that were asked last.
-    past: Past,
+    held: Rc<Held>,
     store_failed: bool,
-    /// `None` after an error of the store, until the next call.
-    writer: Option<Connection>,
 }
 
 impl Database {
     /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
     pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
-        Database { store, clock, limits, history: History::default(), past: Past::default(), store_failed: false, writer: None }
+        Database { store, clock, limits, history: History::default(), held: Held::new(), store_failed: false }
     }
 
     /// The store.
@@ -160,7 +158,7 @@ impl Database {
     /// A failure leaves more history than wanted, which harms nobody; the next commit tries again.
     fn keep_within_bytes(&mut self) {
         if self.history.is_too_large(&*self.store, &self.limits) {
-            self.past.forget();
+            self.held.past.borrow_mut().clear();
             self.store_failed |= self.history.shrink(&*self.store, &self.limits, (self.clock)()).is_err();
         }
     }
@@ -184,13 +182,8 @@ impl Database {
 
     /// Runs a call, maybe the first of those that share a budget.
     fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
-        let result = self.run_once::<E>(call, options, first);
-        if !result.as_ref().is_err_and(|failure| failure.error.is_out_of_memory()) {
-            return result;
-        }
-        // The page caches of other databases may be what takes the memory.
-        connection::release_caches();
-        self.run_once::<E>(call, options, first)
+        let held = self.held.clone();
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, options, first))
     }
 
     fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
@@ -199,7 +192,7 @@ impl Database {
             writer.refill();
         }
         writer.restore_flags()?;
-        let result = in_transaction(writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
+        let result = in_transaction(&writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
         self.settle(result)
     }
 
@@ -211,7 +204,7 @@ impl Database {
         let writer = self.writer().ok()?;
         writer.refill();
         writer.restore_flags().ok()?;
-        let result = in_transaction(writer, |writer| {
+        let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
             for (call, options) in calls {
                 let result = in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options))?;
@@ -229,23 +222,22 @@ impl Database {
     }
 
     /// The write connection, opened if there is none.
-    fn writer(&mut self) -> Result<&Connection, Error> {
-        let writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => {
-                let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
-                Connection::open(file, Access::Write, &self.limits)?
-            }
-        };
-        Ok(self.writer.insert(writer))
+    fn writer(&mut self) -> Result<Rc<Connection>, Error> {
+        self.held.touch();
+        if let Some(writer) = &*self.held.writer.borrow() {
+            return Ok(writer.clone());
+        }
+        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
+        let writer = Rc::new(Connection::open(file, Access::Write, &self.limits)?);
+        Ok(self.held.writer.borrow_mut().insert(writer).clone())
     }
 
     /// Lets go of a connection that met an error of the store, or that could not end its transaction.
     fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
         self.store_failed |= poisoned;
-        if poisoned || self.writer.as_ref().is_some_and(Connection::in_transaction) {
-            self.writer = None;
+        if poisoned || self.held.writer.borrow().as_ref().is_some_and(|writer| writer.in_transaction()) {
+            self.held.writer.replace(None);
         }
         result
     }
@@ -253,7 +245,7 @@ impl Database {
     /// Does a small step of what keeps the past within its limits, if there is one to do. Returns the time of the next, in milliseconds
     /// since 1970: at once, if that is not later than `now_ms`; `None`: nothing will be due before the next commit.
     pub fn maintain(&mut self, now_ms: u64) -> Result<Option<u64>, StoreError> {
-        self.past.forget();
+        self.held.past.borrow_mut().clear();
         let done = self.history.maintain(&*self.store, &self.limits, now_ms);
         self.store_failed |= done.is_err();
         done

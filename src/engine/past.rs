@@ -12,6 +12,7 @@ use crate::bookmark::Bookmark;
 use crate::store::{PageStore, StoreError};
 use crate::txid::Txid;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// Snapshots kept open: each has a page cache.
 const KEPT_OPEN: usize = 3;
@@ -25,28 +26,24 @@ pub enum Point {
     Time(u64),
 }
 
-/// The snapshots that were asked last, the newest first.
-#[derive(Default)]
-pub(super) struct Past(VecDeque<Snapshot>);
-
-impl Past {
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
-}
-
 impl Database {
     /// A snapshot at a point of the past, for this question and maybe the next.
-    pub fn at(&mut self, point: Point) -> Result<&Snapshot, Error> {
+    pub fn at(&mut self, point: Point) -> Result<Rc<Snapshot>, Error> {
         let txid = find(&*self.store, point)?;
-        let known = self.past.0.iter().position(|snapshot| snapshot.state().txid == txid);
-        let snapshot = match known.and_then(|at| self.past.0.remove(at)) {
-            Some(snapshot) => snapshot,
-            None => self.snapshot(txid)?,
+        self.held.touch();
+        let take = |open: &mut VecDeque<Rc<Snapshot>>| {
+            let known = open.iter().position(|snapshot| snapshot.state().txid == txid);
+            known.and_then(|at| open.remove(at))
         };
-        self.past.0.truncate(KEPT_OPEN - 1);
-        self.past.0.push_front(snapshot);
-        Ok(&self.past.0[0])
+        let known = take(&mut self.held.past.borrow_mut());
+        let snapshot = match known {
+            Some(snapshot) => snapshot,
+            None => Rc::new(self.held.with_room(Error::is_out_of_memory, || self.snapshot(txid))?),
+        };
+        let mut open = self.held.past.borrow_mut();
+        open.truncate(KEPT_OPEN - 1);
+        open.push_front(snapshot.clone());
+        Ok(snapshot)
     }
 }
 
