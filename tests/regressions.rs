@@ -207,3 +207,21 @@ fn calls_together_have_one_budget() {
     let results = db.run_calls(&[slow(1_000_000), slow(10)]);
     assert!(results[0].as_ref().is_err_and(|failure| failure.to_string().contains("exceeded its CPU time limit")));
 }
+
+/// SQLite does not ask the authorizer about functions in a DEFAULT.
+#[test]
+fn a_default_tells_nothing_about_the_build() {
+    let mut db = Fixture::durable();
+    for function in
+        ["sqlite_version()", "sqlite_source_id()", "sqlite_compileoption_get(1)", "sqlite_compileoption_used('x')", "fts5_source_id()"]
+    {
+        let refused = format!("not authorized to use function: {}", function.split('(').next().unwrap());
+        assert!(run_err(&mut db, &format!("SELECT {function}")).starts_with(&refused));
+        // Some versions refuse the table, others the row.
+        let table = format!("CREATE TABLE IF NOT EXISTS t (a, v DEFAULT ({function}))");
+        let made = db.run_call(alone(&table)).map(drop);
+        let filled = made.and_then(|()| db.run_call(alone("INSERT INTO t (a) VALUES (1)")).map(drop));
+        assert!(filled.is_err_and(|failure| failure.to_string().starts_with(&refused)), "{function}");
+        run(&mut db, "DROP TABLE IF EXISTS t", vec![]);
+    }
+}

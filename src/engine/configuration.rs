@@ -5,6 +5,7 @@
 use super::connection::Access;
 use super::limits::Limits;
 use rusqlite::config::DbConfig;
+use rusqlite::functions::{Context, FunctionFlags};
 
 /// The flags that callers may set, as they are at the beginning of a call.
 pub(super) const FLAGS: [&str; 7] = [
@@ -15,6 +16,15 @@ pub(super) const FLAGS: [&str; 7] = [
     "PRAGMA legacy_alter_table = OFF",
     "PRAGMA recursive_triggers = OFF",
     "PRAGMA reverse_unordered_selects = OFF",
+];
+
+/// Functions that tell about the build, and their arguments. The authorizer refuses them, but is not asked about those in a DEFAULT.
+const TELLING: [(&str, i32); 5] = [
+    ("sqlite_version", 0),
+    ("sqlite_source_id", 0),
+    ("sqlite_compileoption_get", 1),
+    ("sqlite_compileoption_used", 1),
+    ("fts5_source_id", 0),
 ];
 
 /// Sets a connection that has just been opened.
@@ -28,5 +38,11 @@ pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limit
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
         limits.heap_bytes
     ))?;
-    limits.apply(sqlite)
+    limits.apply(sqlite)?;
+    TELLING.iter().try_for_each(|(name, arguments)| {
+        let refuse = move |_: &Context<'_>| -> rusqlite::Result<i64> {
+            Err(rusqlite::Error::UserFunctionError(format!("not authorized to use function: {name}").into()))
+        };
+        sqlite.create_scalar_function(*name, *arguments, FunctionFlags::SQLITE_UTF8, refuse)
+    })
 }
