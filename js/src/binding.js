@@ -139,8 +139,14 @@ async function batch(channel, statements) {
 }
 
 function succeeded(answer) {
-  if (answer.error) throw new Error(`D1_ERROR: ${answer.error}`, { cause: new Error(answer.error) });
+  if (answer.error) throw failure(answer);
   return answer;
+}
+
+// As D1's; `at` says where: `{text, offset}`, the text of the call and the byte of it at which the statement begins. Null: not in a statement.
+function failure({ error: message, at = null }) {
+  const error = new Error(`D1_ERROR: ${message}`, { cause: new Error(message) });
+  return Object.defineProperty(error, "at", { value: at });
 }
 
 function result({ meta, results: { columns, rows } }) {

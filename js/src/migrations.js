@@ -102,7 +102,7 @@ async function applyOne(db, file) {
     return true;
   } catch (cause) {
     if (await isApplied(db, file)) return false;
-    const found = await findFailure(db, file.sql, cause);
+    const found = cause.at === undefined ? await findFailure(db, file.sql, cause) : failureAt(rows, file.sql, cause);
     const where = found ? ` at line ${found.line}` : "";
     const what = found ? `\n${found.sql}` : "";
     throw new MigrationError(`Migration ${file.name} failed${where} and was rolled back: ${cause.cause?.message ?? cause.message}${what}`,
@@ -122,7 +122,17 @@ function changed(name) {
   return new MigrationError(`Migration ${name} has changed since it was applied to this database`, { migration: name });
 }
 
-// The least number of statements that fail is found by halves: a run of k statements followed by one
+// The statement that the database names by the byte at which it begins.
+function failureAt(rows, sql, cause) {
+  if (cause.at === null) return undefined;
+  const before = new TextEncoder().encode(`${rows}${sql}`).subarray(0, cause.at.offset);
+  const start = new TextDecoder().decode(before).length - rows.length;
+  // The first one begins with the newline that ends `rows`.
+  const piece = start < -1 ? undefined : splitStatements(sql).find((piece) => piece.start === Math.max(start, 0));
+  return piece && place(sql, piece, cause);
+}
+
+// D1 does not say where. The least number of statements that fail is found by halves: a run of k statements followed by one
 // that must fail says, by which of the two errors comes back, whether those k are good. What cannot be
 // found so (the connection was lost; a deferred constraint failed at the commit) is left without a line.
 async function findFailure(db, sql, cause) {
@@ -135,7 +145,10 @@ async function findFailure(db, sql, cause) {
     else bad = middle;
   }
   if (bad === 0 || (await errorAfter(db, pieces.slice(0, bad))) !== cause.message) return undefined;
-  const { text, start } = pieces[good];
+  return place(sql, pieces[good], cause);
+}
+
+function place(sql, { text, start }, cause) {
   const blank = leadingBlank(text);
   const offset = / at offset (\d+): /.exec(cause.message)?.[1] ?? 0;
   const white = text.length - text.trimStart().length;

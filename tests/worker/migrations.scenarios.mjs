@@ -124,6 +124,23 @@ export default serve({
     assert.match((await failure(applyMigrations(db, [files[0], files[0]]))).message, /Two migrations are named 10_c.sql/);
   },
 
+  async "the line is found wherever it is, and whatever stands before it"({ db }) {
+    const good = (count) => "INSERT INTO t VALUES ('Ä€😀; -- ');\n".repeat(count);
+    const table = "CREATE TABLE t (a); CREATE TABLE c (a REFERENCES p DEFERRABLE INITIALLY DEFERRED); CREATE TABLE p (a PRIMARY KEY);\n";
+    for (const [sql, line, text] of [
+      ["INSERT INTO nowhere VALUES (1);\n", 1, "INSERT INTO nowhere VALUES (1);"],
+      [`\n-- é\nINSERT INTO nowhere VALUES (1)`, 3, "INSERT INTO nowhere VALUES (1)"],
+      [`${table}${good(500)}/* € */ INSERT INTO nowhere\nVALUES (1); ${good(3)}`, 502, "INSERT INTO nowhere\nVALUES (1);"],
+      [`${table}${good(2)}SELECT 1 FROM t,\n\n nowhere`, 4, "SELECT 1 FROM t,\n\n nowhere"],
+      [`${table}${good(2)}SELECT\n\n nothing FROM t;`, 6, "SELECT\n\n nothing FROM t;"],
+    ]) {
+      await reset(db);
+      const error = await failure(applyMigrations(db, [{ name: "0001_bad.sql", sql }]));
+      assert.deepEqual([error.line, error.sql], [line, text], error.message);
+      assert.deepEqual(await tables(db), []);
+    }
+  },
+
   async "a failing file is rolled back whole, with file, line and SQL"({ db }) {
     await reset(db);
     const bad = {
