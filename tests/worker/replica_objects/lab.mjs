@@ -24,14 +24,14 @@ export async function until(ask, wanted, what, longest_ms = 10_000) {
   }
 }
 
-/** Starts the runtime. `replication` is the variable REPLICATION; `persist` a folder. */
-export async function openLab({ name = "lab", replication, persist } = {}) {
+/** Starts the runtime. `replication` and `limits` are the variables REPLICATION and LIMITS; `persist` a folder. */
+export async function openLab({ name = "lab", replication, limits, persist } = {}) {
   const log = [];
   const harness = await start({
     entry: new URL("worker.mjs", import.meta.url),
     littoral: new URL("entry.mjs", import.meta.url),
     databases: [name],
-    variables: replication && { REPLICATION: replication },
+    variables: { ...(replication && { REPLICATION: replication }), ...(limits && { LIMITS: limits }) },
     persist,
     log: (line) => log.push(line),
   });
