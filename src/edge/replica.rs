@@ -200,14 +200,14 @@ impl Replica {
                 self.pool.borrow_mut().put(connection);
                 Ok(answer)
             }
-            Err(failure) if is_missing(&failure.error) => {
+            Err(failure) if is_missing(&failure.error) && !failure.error.was_swallowed() => {
                 self.pool.borrow_mut().put(connection);
                 Err(Unanswered::Missing)
             }
             Err(failure) => {
                 drop(connection);
                 self.pool.borrow_mut().lost();
-                Err(Unanswered::Failed(failure))
+                Err(if is_missing(&failure.error) { Unanswered::Missing } else { Unanswered::Failed(failure) })
             }
         }
     }

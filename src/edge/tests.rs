@@ -315,3 +315,22 @@ fn a_clock_that_goes_back_ends_no_following() {
     assert!(replica.should_poll(primary.now_ms.get()));
     assert!(!replica.should_poll(primary.now_ms.get()));
 }
+
+/// SQLite reads the statistics with the schema, and goes on without them if they cannot be read: so it did where their page was missing.
+#[test]
+fn a_cold_replica_plans_as_the_primary_does() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a, b, c); CREATE INDEX tb ON t (b); CREATE INDEX ta ON t (a)");
+    primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i % 2, i, i FROM n");
+    let plan = "EXPLAIN QUERY PLAN SELECT c FROM t WHERE a = 1 AND b = 7";
+    let edge = Edge::new(Budget::default());
+    let warm = edge.replica(64);
+    let planned =
+        |replica: &Replica| answered(ask(replica, &primary, "first-unconstrained", plan))["responses"][0]["results"]["rows"][0][3].clone();
+    assert_eq!(planned(&warm), "SEARCH t USING INDEX ta (a=?)", "without statistics the newest index is as good");
+    primary.run("ANALYZE");
+    primary.now_ms.set(primary.now_ms.get() + 60_000);
+    for replica in [&edge.replica(64), &warm] {
+        assert_eq!(planned(replica), "SEARCH t USING INDEX tb (b=?)");
+    }
+}

@@ -114,6 +114,11 @@ impl Error {
         Error::Store { error, code: ffi::SQLITE_ERROR }
     }
 
+    /// Whether SQLite went on after the store had failed: it may have read the schema, or its statistics, in part.
+    pub(crate) fn was_swallowed(&self) -> bool {
+        matches!(self, Error::Store { code: ffi::SQLITE_ERROR, .. })
+    }
+
     /// What SQLite says of an action that the authorizer denies.
     pub(super) fn not_authorized() -> Error {
         Error::Sqlite { message: "not authorized".into(), code: ffi::SQLITE_AUTH, offset: None }

@@ -235,6 +235,12 @@ fn answer_call(result: CallResult<JsonResult>, batch: bool) -> String {
     }
 }
 
+/// In words about the request: where its JSON goes wrong nobody sees who calls a binding.
 fn not_understood(error: &serde_json::Error) -> String {
-    format!("the request is not what D1's protocol sends: {error}")
+    let text = error.to_string();
+    let what = match error.classify() {
+        serde_json::error::Category::Data => text.split(" at line ").next().unwrap_or_default(),
+        _ => "it is no JSON",
+    };
+    format!("the request is not what D1's protocol sends: {what}")
 }

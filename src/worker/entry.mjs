@@ -6,6 +6,7 @@
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { answerD1Query, isD1Query } from "./d1_rpc.mjs";
 import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
@@ -116,8 +117,9 @@ export default class extends WorkerEntrypoint {
 		return this.env.DATABASE.getByName(this.#name());
 	}
 
-	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */
+	/** A request of many calls, or one of D1's binding. `cf` is that of the request that led to it, where the caller passes it on. */
 	async query(request, cf) {
+		if (isD1Query(request)) return answerD1Query(request, (asked) => this.#answer(asked, cf));
 		const [body] = await this.#answer([String(request)], cf);
 		return body;
 	}

@@ -33,10 +33,11 @@ export const BINDINGS = ["D1", "DB", "LITTORAL"];
 
 /**
  * Starts the runtime with the user's Worker `entry` (a file URL), these databases, more bindings of Littoral, name to props, and variables.
- * `littoral` is another entry module of the Littoral Worker than the real one; `log` gets what the Workers say, line by line.
+ * `littoral` is another entry module of the Littoral Worker than the real one; `log` gets what the Workers say, line by line; `flags` are more
+ * compatibility flags of the user's Worker.
  */
-export async function start({ entry, databases, services = {}, persist, variables, littoral, log }) {
-  const workers = [await userWorker(fileURLToPath(entry), databases, services), await littoralWorker(variables, littoral && fileURLToPath(littoral))];
+export async function start({ entry, databases, services = {}, persist, variables, littoral, log, flags = [] }) {
+  const workers = [await userWorker(fileURLToPath(entry), databases, services, flags), await littoralWorker(variables, littoral && fileURLToPath(littoral))];
   const handleStructuredLogs = log && (({ message }) => log(message));
   const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, handleStructuredLogs }));
   await miniflare.ready;
@@ -75,7 +76,7 @@ class Harness {
   }
 }
 
-async function userWorker(entry, databases, services) {
+async function userWorker(entry, databases, services, flags) {
   const serviceBindings = Object.fromEntries(Object.entries(services).map(([name, props]) => [name, { name: "littoral", props }]));
   const unsafeBindings = [];
   for (const database of databases) {
@@ -92,7 +93,7 @@ async function userWorker(entry, databases, services) {
     name: "user",
     modules: await bundle(entry),
     compatibilityDate: COMPATIBILITY_DATE,
-    compatibilityFlags: ["nodejs_compat"],
+    compatibilityFlags: ["nodejs_compat", ...flags],
     d1Databases: Object.fromEntries(databases.map((database) => [`D1_${database}`, database])),
     serviceBindings,
     durableObjects: {

@@ -5,12 +5,12 @@
 import { after, before, describe, test } from "node:test";
 import { BINDINGS, start } from "./harness.mjs";
 
-/** `name` is also the database's. D1 is among the bindings by default: a scenario that fails there is wrong itself. */
-export function runScenarios(name, entry, bindings = BINDINGS) {
+/** `name` is also the database's. D1 is among the bindings by default: a scenario that fails there is wrong itself. `options` are the harness's. */
+export function runScenarios(name, entry, bindings = BINDINGS, options = {}) {
   describe(name, () => {
     let harness;
     before(async () => {
-      harness = await start({ entry, databases: [name] });
+      harness = await start({ entry, databases: [name], ...options });
     });
     after(() => harness?.dispose());
     for (const binding of bindings) {
