@@ -15,6 +15,7 @@ use super::rows_written::RowsWritten;
 use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::Value;
 use super::{Meta, RowEncoder, Statement as Text};
+use crate::store::StoreError;
 use crate::vfs::ffi::count_visits;
 use crate::vfs::ffi::counters::Counters;
 use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
@@ -434,7 +435,9 @@ impl Connection {
         if code == ffi::SQLITE_INTERRUPT && self.budget.load(Ordering::Relaxed) == 0 {
             return Error::RanTooLong;
         }
+        let several = self.file.had_several_errors();
         match self.file.take_error() {
+            Some(error @ StoreError::Missing(_)) if several => Error::store(error),
             Some(error) => Error::Store { error, code },
             None => Error::Sqlite { message, code, offset },
         }

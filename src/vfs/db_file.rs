@@ -40,6 +40,8 @@ pub(crate) struct DbFile {
     /// Pages read before SQLite asked for them.
     ahead: ReadAhead,
     error: Option<StoreError>,
+    /// Errors since one was taken: of several, SQLite has gone on after all but the last.
+    errors: u32,
 }
 
 struct Writer {
@@ -83,6 +85,7 @@ impl DbFile {
             first_page: None,
             ahead: ReadAhead::default(),
             error: None,
+            errors: 0,
         }
     }
 
@@ -119,7 +122,12 @@ impl DbFile {
     }
 
     pub(super) fn take_error(&mut self) -> Option<StoreError> {
+        self.errors = 0;
         self.error.take()
+    }
+
+    pub(super) fn had_several_errors(&self) -> bool {
+        self.errors > 1
     }
 
     /// The length of the file, in bytes.
@@ -350,6 +358,7 @@ impl DbFile {
     }
 
     fn fail(&mut self, error: StoreError) -> Failure {
+        self.errors += 1;
         let failure = match &error {
             StoreError::Corrupt { .. } | StoreError::Schema(_) => Failure::Corrupt,
             StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,

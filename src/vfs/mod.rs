@@ -99,6 +99,11 @@ impl DatabaseFile {
     pub(crate) fn take_error(&self) -> Option<StoreError> {
         self.file.borrow_mut().take_error()
     }
+
+    /// Whether SQLite went on after an error, and met another one.
+    pub(crate) fn had_several_errors(&self) -> bool {
+        self.file.borrow().had_several_errors()
+    }
 }
 
 impl Drop for DatabaseFile {
