@@ -7,6 +7,7 @@
 //!
 //! **Not here:** permissions of users.
 
+use super::configuration::FLAGS;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -88,7 +89,9 @@ impl Authorizer {
         if let AuthAction::AlterTable { .. } = context.action {
             self.0.altered.store(true, Ordering::Relaxed);
         }
-        if let AuthAction::Pragma { pragma_value: Some(_), .. } = context.action {
+        if let AuthAction::Pragma { pragma_name, pragma_value: Some(_) } = context.action
+            && is_flag(pragma_name)
+        {
             self.0.set_flags.store(true, Ordering::Relaxed);
         }
         if let AuthAction::Update { table_name, column_name } = context.action
@@ -197,14 +200,8 @@ enum Argument {
 
 fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
     let argument = match name.to_ascii_lowercase().as_str() {
+        flag if is_flag(flag) => Argument::Boolean,
         "data_version" | "page_size" => Argument::None,
-        "case_sensitive_like"
-        | "foreign_keys"
-        | "defer_foreign_keys"
-        | "ignore_check_constraints"
-        | "legacy_alter_table"
-        | "recursive_triggers"
-        | "reverse_unordered_selects" => Argument::Boolean,
         "foreign_key_check" | "table_list" => Argument::OptionalName,
         "foreign_key_list" | "index_info" | "index_list" | "index_xinfo" | "table_info" | "table_xinfo" => Argument::Name,
         "optimize" => Argument::OptionalNumber,
@@ -218,6 +215,11 @@ fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
         (Argument::OptionalName | Argument::OptionalNumberOrName, _) => true,
         (Argument::OptionalNumber, value) => value.is_none_or(number),
     }
+}
+
+/// Whether a PRAGMA sets a flag of the connection.
+fn is_flag(name: &str) -> bool {
+    FLAGS.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name))
 }
 
 fn boolean(value: &str) -> bool {

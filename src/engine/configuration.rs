@@ -7,15 +7,15 @@ use super::limits::Limits;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 
-/// The flags that callers may set, as they are at the beginning of a call.
-pub(super) const FLAGS: [&str; 7] = [
-    "PRAGMA case_sensitive_like = OFF",
-    "PRAGMA defer_foreign_keys = OFF",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA ignore_check_constraints = OFF",
-    "PRAGMA legacy_alter_table = OFF",
-    "PRAGMA recursive_triggers = OFF",
-    "PRAGMA reverse_unordered_selects = OFF",
+/// The flags of a connection that callers may set, and what sets them as they are at the beginning of a call.
+pub(super) const FLAGS: [(&str, &str); 7] = [
+    ("case_sensitive_like", "PRAGMA case_sensitive_like = OFF"),
+    ("defer_foreign_keys", "PRAGMA defer_foreign_keys = OFF"),
+    ("foreign_keys", "PRAGMA foreign_keys = ON"),
+    ("ignore_check_constraints", "PRAGMA ignore_check_constraints = OFF"),
+    ("legacy_alter_table", "PRAGMA legacy_alter_table = OFF"),
+    ("recursive_triggers", "PRAGMA recursive_triggers = OFF"),
+    ("reverse_unordered_selects", "PRAGMA reverse_unordered_selects = OFF"),
 ];
 
 /// Functions that tell about the build, and their arguments. The authorizer refuses them, but is not asked about those in a DEFAULT.

@@ -167,7 +167,7 @@ impl Connection {
     /// Makes a new call find every flag as the first one did: what a PRAGMA sets holds to the end of its call.
     pub(super) fn restore_flags(&self) -> Result<(), Error> {
         if self.authorizer.has_set_flags() {
-            FLAGS.iter().try_for_each(|flag| self.control(flag))?;
+            FLAGS.iter().try_for_each(|(_, restore)| self.control(restore))?;
             self.authorizer.forget_set_flags();
         }
         Ok(())

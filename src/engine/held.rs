@@ -2,7 +2,7 @@
 //! one heap, so only those that were used last hold anything. A database that was closed opens itself again when it is used.
 //!
 //! **Invariants**
-//! 1. No more than [`MOST`] databases hold anything, whatever becomes of the others: nobody tells an isolate that an object was evicted.
+//! 1. No more than `MOST` databases hold anything, whatever becomes of the others: nobody tells an isolate that an object was evicted.
 //! 2. What runs at the moment is not closed.
 //!
 //! **Not here:** the page caches of those that are open, which give way first (`connection`).
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 /// Databases that hold connections: an idle one takes some 60 KB.
-pub(super) const MOST: usize = 256;
+const MOST: usize = 256;
 
 thread_local! {
     static OPEN: RefCell<LruCache<u64, Weak<Held>>> = RefCell::new(LruCache::unbounded());
@@ -77,6 +77,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        OPEN.with_borrow_mut(|open| open.pop(&self.id));
+        // During thread shutdown the list may be gone already.
+        let _ = OPEN.try_with(|open| open.borrow_mut().pop(&self.id));
     }
 }

@@ -22,7 +22,7 @@
 //! script_name = "littoral"
 //! ```
 //!
-//! The variable `REPLICATION` is this Worker's own.
+//! The variables `REPLICATION` and `LIMITS` are this Worker's own.
 
 use super::isolate::{Asked, Kept, Place, Reply};
 use crate::bookmark::Bookmark;
