@@ -6,8 +6,10 @@ use crate::engine::Database;
 use crate::http::d1::{Answer, Parsed, Request, answer_calls};
 use crate::replica::Source;
 use crate::store::{MemoryStore, PageStore, StoreError};
+use crate::txid::Txid;
 use crate::wire::d1::{Served, Tier};
 use std::cell::Cell;
+use std::task::{Context, Waker};
 
 /// A primary, and the way to it.
 struct Primary {
@@ -15,6 +17,8 @@ struct Primary {
     database: RefCell<Database>,
     asked: Cell<u32>,
     now_ms: Cell<u64>,
+    /// It does not answer.
+    hangs: Cell<bool>,
     log: RefCell<Vec<String>>,
 }
 
@@ -23,7 +27,14 @@ impl Primary {
         let store = Rc::new(MemoryStore::new());
         let database = Database::open(store.clone(), Limits::default(), Rc::new(|| 1_000));
         let database = RefCell::new(database);
-        Rc::new(Primary { store, database, asked: Cell::new(0), now_ms: Cell::new(10_000), log: RefCell::default() })
+        Rc::new(Primary {
+            store,
+            database,
+            asked: Cell::new(0),
+            now_ms: Cell::new(10_000),
+            hangs: Cell::new(false),
+            log: RefCell::default(),
+        })
     }
 
     fn run(&self, sql: &str) -> String {
@@ -45,6 +56,9 @@ struct Way(Rc<Primary>);
 impl Link for Way {
     fn ask(&self, question: Vec<u8>) -> Later<Result<Vec<u8>, LinkError>> {
         self.0.asked.set(self.0.asked.get() + 1);
+        if self.0.hangs.get() {
+            return Box::pin(std::future::pending());
+        }
         let answer = Source::new(&*self.0.store, self.0.store.id()).answer(&question);
         Box::pin(std::future::ready(Ok(answer)))
     }
@@ -275,7 +289,9 @@ fn a_cold_replica_finds_no_damage() {
     let primary = Primary::new();
     primary.run("CREATE TABLE t (a); CREATE INDEX ta ON t (a)");
     primary.run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO t SELECT i FROM n");
-    let replica = Edge::new(Budget::default()).replica(64);
+    let replica = Edge::new(Budget::default()).replica(0);
+    // The table's pages are there, and the index's are not: only those does the check read without asking for their rows.
+    answered(ask(&replica, &primary, "first-unconstrained", "SELECT sum(a) FROM t NOT INDEXED"));
     let answer = answered(ask(&replica, &primary, "first-unconstrained", "PRAGMA quick_check"));
     assert_eq!(answer["responses"][0]["results"]["rows"], serde_json::json!([["ok"]]));
 }
@@ -314,6 +330,22 @@ fn a_clock_that_goes_back_ends_no_following() {
     primary.now_ms.set(primary.now_ms.get() + ASKING_POLL_MS);
     assert!(replica.should_poll(primary.now_ms.get()));
     assert!(!replica.should_poll(primary.now_ms.get()));
+}
+
+/// Whoever asks for a page may go; what was asked for then counted as under way until the clock was there again.
+#[test]
+fn a_pull_that_nobody_waits_for_ends_no_following() {
+    let primary = Primary::new();
+    primary.now_ms.set(10_000_000);
+    let replica = Edge::new(Budget::default()).replica(64);
+    primary.hangs.set(true);
+    let (gone, way) = (replica.clone(), Way(primary.clone()));
+    let mut pull = Box::pin(async move { gone.pull(&way, Txid::EMPTY).await });
+    assert!(pull.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(pull);
+    assert!(!replica.should_poll(primary.now_ms.get()), "it is pulling");
+    primary.now_ms.set(10_000_000 - 3_600_000);
+    assert!(replica.should_poll(primary.now_ms.get()));
 }
 
 /// SQLite reads the statistics with the schema, and goes on without them if they cannot be read: so it did where their page was missing.

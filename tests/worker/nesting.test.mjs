@@ -24,7 +24,7 @@ const shapes = {
   window: chain((c) => `SELECT row_number() OVER (ORDER BY id) AS id FROM ${c}`),
   union: chain((c) => `SELECT id FROM ${c} UNION SELECT 1`),
   unionAll: chain((c) => `SELECT id FROM ${c} UNION ALL SELECT 1`),
-  join: chain((c) => `SELECT a.id FROM ${c} a JOIN t ON t.id = a.id`),
+  join: chain((c) => `SELECT a.id FROM ${c} a JOIN t ON t.id = a.id LIMIT 3`),
   materialized: (n) => chain((c) => `SELECT id FROM ${c}`)(n).replaceAll("AS (", "AS MATERIALIZED ("),
   inSub: chain((c) => `SELECT id FROM t WHERE id IN (SELECT id FROM ${c})`),
   scalarSub: chain((c) => `SELECT (SELECT id FROM ${c}) AS id`),
