@@ -204,6 +204,9 @@ fn calls_together_have_one_budget() {
         |n: u32| alone(&format!("WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < {n}) SELECT max(x) FROM c"));
     let results = db.run_calls(&[slow(40_000), slow(40_000), slow(10)]);
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true], "the next ones are for the next turn");
+    // Those that cannot share a transaction, too.
+    let results = db.run_calls(&[alone("PRAGMA foreign_keys"), slow(40_000), slow(40_000)]);
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true]);
     let results = db.run_calls(&[slow(1_000_000), slow(10)]);
     assert!(results[0].as_ref().is_err_and(|failure| failure.to_string().contains("exceeded its CPU time limit")));
 }

@@ -221,6 +221,15 @@ test("a batch whose results are too large together is refused, and those beside 
   assert.deepEqual(column(await run(name, "SELECT 3")), [3]);
 });
 
+test("a DEFAULT tells nothing about the build", async () => {
+  const name = "default";
+  await run(name, "CREATE TABLE t (a, v DEFAULT (sqlite_version()), w DEFAULT (lower(sqlite_source_id())))");
+  for (const columns of ["a, w", "a, v"]) {
+    await assert.rejects(run(name, `INSERT INTO t (${columns}) VALUES (1, 2)`), /not authorized to use function: sqlite_(version|source_id): SQLITE_ERROR/);
+  }
+  assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [0]);
+});
+
 test("a database larger than SQLite's cache, and a transaction of 64 MB", { timeout: 120_000 }, async () => {
   const name = "large";
   await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
