@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Fixture, run, run_err, values};
+use littoral::Pgno;
 use littoral::engine::{Limits, Statement, Value};
 use littoral::store::{Fault, FaultyStore, MemoryStore};
 use std::rc::Rc;
@@ -227,4 +228,28 @@ fn a_default_tells_nothing_about_the_build() {
         assert!(filled.is_err_and(|failure| failure.to_string().starts_with(&refused)), "{function}");
         run(&mut db, "DROP TABLE IF EXISTS t", vec![]);
     }
+}
+
+/// A stray write to SQLite's cache was stored with the rest of the page as soon as anything else on it changed, with a checksum that fitted.
+#[test]
+fn a_page_damaged_in_memory_is_not_stored() {
+    let store = Rc::new(FaultyStore::new(MemoryStore::new(), Fault::default()));
+    let mut db = Fixture::on(store.clone(), Limits::default());
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'one'), (2, 'two')", vec![]);
+    let head = db.database.state();
+
+    let mut db = Fixture::on(store.clone(), Limits::default());
+    store.damage(Some(Pgno(2)));
+    assert_eq!(values(&mut db, "SELECT v FROM t WHERE id = 1"), [[Value::Text("ond".into())]], "the last byte of the page is the row's");
+    store.damage(None);
+    let calls = ["INSERT INTO t VALUES (3, 'three')", "SELECT 1"].map(alone);
+    for result in db.run_calls(&calls) {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains("page 2 was damaged in memory, and was not stored"), "{error}");
+    }
+    assert!(db.database.memory_damaged());
+
+    let mut db = Fixture::on(store, Limits::default());
+    assert_eq!(db.database.state(), head);
+    assert_eq!(values(&mut db, "SELECT v FROM t"), [[Value::Text("one".into())], [Value::Text("two".into())]]);
 }

@@ -31,10 +31,10 @@ const TELLING: [(&str, i32); 5] = [
 pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
-    let locking = if access == Access::Write { "EXCLUSIVE" } else { "NORMAL" };
+    let (locking, journal) = if access == Access::Write { ("EXCLUSIVE", "TRUNCATE") } else { ("NORMAL", "MEMORY") };
     // Order matters: the locking mode has to be set before the first access.
     sqlite.execute_batch(&format!(
-        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
+        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = {journal}; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
         limits.heap_bytes
     ))?;

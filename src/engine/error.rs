@@ -145,6 +145,11 @@ impl Error {
         matches!(self, Error::Sqlite { code, .. } if *code & 0xff == ffi::SQLITE_NOMEM || *code == ffi::SQLITE_IOERR_NOMEM)
     }
 
+    /// Whether something else wrote to SQLite's memory.
+    pub(super) fn is_damaged_memory(&self) -> bool {
+        matches!(self, Error::Store { error: StoreError::MemoryDamaged(_), .. })
+    }
+
     /// Whether the connection that met it has to be opened anew.
     pub(super) fn poisons(&self) -> bool {
         matches!(self, Error::Store { .. })

@@ -112,12 +112,13 @@ pub struct Database {
     history: History,
     held: Rc<Held>,
     store_failed: bool,
+    damaged: Option<Error>,
 }
 
 impl Database {
     /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
     pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
-        Database { store, clock, limits, history: History::default(), held: Held::new(), store_failed: false }
+        Database { store, clock, limits, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
     }
 
     /// The store.
@@ -129,6 +130,12 @@ impl Database {
     /// can open it anew should.
     pub fn store_failed(&self) -> bool {
         self.store_failed
+    }
+
+    /// Whether something else wrote to the memory that this database reads its pages from. It answers nothing any more, and nothing else that
+    /// shares the memory should.
+    pub fn memory_damaged(&self) -> bool {
+        self.damaged.is_some()
     }
 
     /// The newest state.
@@ -224,6 +231,9 @@ impl Database {
     /// The write connection, opened if there is none.
     fn writer(&mut self) -> Result<Rc<Connection>, Error> {
         self.held.touch();
+        if let Some(error) = &self.damaged {
+            return Err(error.clone());
+        }
         if let Some(writer) = &*self.held.writer.borrow() {
             return Ok(writer.clone());
         }
@@ -236,6 +246,10 @@ impl Database {
     fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
         self.store_failed |= poisoned;
+        self.damaged = self
+            .damaged
+            .take()
+            .or_else(|| result.as_ref().err().map(|failure| &failure.error).filter(|error| error.is_damaged_memory()).cloned());
         if poisoned || self.held.writer.borrow().as_ref().is_some_and(|writer| writer.in_transaction()) {
             self.held.writer.replace(None);
         }

@@ -109,12 +109,19 @@ pub const INJECTED: &str = "injected failure";
 pub struct FaultyStore<S> {
     store: S,
     fault: Fault,
+    damaged: Counter<Option<Pgno>>,
 }
 
 impl<S> FaultyStore<S> {
     /// Wraps `store`.
     pub fn new(store: S, fault: Fault) -> FaultyStore<S> {
-        FaultyStore { store, fault }
+        FaultyStore { store, fault, damaged: Counter::new(None) }
+    }
+
+    /// Changes the last byte of this page whenever it is read, after it was checked: as if the reader's memory had been overwritten.
+    /// Pages read before they are asked for stay whole.
+    pub fn damage(&self, pgno: Option<Pgno>) {
+        self.damaged.set(pgno);
     }
 }
 
@@ -156,10 +163,17 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
     }
 
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
-        self.fault.run(|| self.store.read_page(pgno, at, image))
+        self.fault.run(|| self.store.read_page(pgno, at, image))?;
+        if let Some(last) = image.last_mut().filter(|_| self.damaged.get() == Some(pgno)) {
+            *last ^= 1;
+        }
+        Ok(())
     }
 
     fn read_pages(&self, first: Pgno, at: Txid, page_bytes: usize, images: &mut [u8]) -> Result<usize, StoreError> {
+        if self.damaged.get().is_some() {
+            return Ok(0);
+        }
         self.fault.run(|| self.store.read_pages(first, at, page_bytes, images))
     }
 

@@ -148,6 +148,9 @@ pub enum StoreError {
         /// What was found, and where.
         what: String,
     },
+    /// A page in SQLite's cache, about to be changed, is not as it was stored: something else wrote to this memory.
+    #[error("page {0} was damaged in memory, and was not stored: whatever shares this memory has to begin anew")]
+    MemoryDamaged(Pgno),
     /// The storage holds something else than this version can read.
     #[error("the storage cannot be used: {0}")]
     Schema(String),

@@ -10,9 +10,11 @@
 //!    `kept_bytes` on were truncated away: they read as zeros until written again.
 //! 3. After a commit, or after uncommitted pages are discarded, `written` is empty and the file reads as the base state.
 //! 4. A reader's base never changes.
+//! 5. A page of the base is changed only if SQLite had it as it was stored: see `journal`.
 //!
 //! **Not here:** raw pointers (`ffi`).
 
+use super::journal::Journal;
 use super::read_ahead::ReadAhead;
 use crate::checksum::Checksum;
 use crate::commit::{Commit, Frame, State};
@@ -37,6 +39,9 @@ pub(crate) struct DbFile {
     written: BTreeMap<Pgno, Box<[u8]>>,
     /// Page 1 of the base state: SQLite looks at its header often.
     first_page: Option<Box<[u8]>>,
+    journal: Journal,
+    /// Checksums in the base state of the pages that the journal has.
+    originals: BTreeMap<Pgno, Checksum>,
     /// Pages read before SQLite asked for them.
     ahead: ReadAhead,
     error: Option<StoreError>,
@@ -83,6 +88,8 @@ impl DbFile {
             kept_bytes: base.size_bytes(),
             written: BTreeMap::new(),
             first_page: None,
+            journal: Journal::default(),
+            originals: BTreeMap::new(),
             ahead: ReadAhead::default(),
             error: None,
             errors: 0,
@@ -208,8 +215,43 @@ impl DbFile {
         })
     }
 
+    /// The length of the rollback journal, in bytes.
+    pub(super) fn journal_size(&self) -> u64 {
+        self.journal.size()
+    }
+
+    /// Reads the rollback journal. Returns how many bytes it has there.
+    pub(super) fn read_journal(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let journal = std::mem::take(&mut self.journal);
+        let read = journal.read(offset, buffer, |pgno, image| self.read_base_page(pgno, image));
+        self.journal = journal;
+        read.map_err(|error| self.fail(error))
+    }
+
+    /// Writes to the rollback journal: SQLite is about to change a page for the first time.
+    pub(super) fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
+        let store = self.writer.as_ref().ok_or(Failure::ReadOnly)?.store.clone();
+        let Some(pgno) = self.journal.page_of(offset, data, self.base.page_size.bytes()) else {
+            let error = || StoreError::Io(format!("the journal was written at {offset}, which is not its end"));
+            return if self.journal.write(offset, data) { Ok(()) } else { Err(self.fail(error())) };
+        };
+        let stored = store.page_checksum(pgno, self.base.txid).map_err(|error| self.fail(error))?;
+        if Checksum::of_page(pgno, data) != stored {
+            return Err(self.fail(StoreError::MemoryDamaged(pgno)));
+        }
+        self.journal.push_image(pgno, data.len());
+        self.originals.insert(pgno, stored);
+        Ok(())
+    }
+
+    /// Cuts the rollback journal to `size` bytes: to none when the transaction has ended.
+    pub(super) fn truncate_journal(&mut self, size: u64) {
+        self.journal.truncate(size);
+    }
+
     pub(super) fn discard_uncommitted(&mut self) {
         self.written.clear();
+        self.originals.clear();
         self.page_size = self.base.page_size;
         self.page_count = self.base.page_count;
         self.kept_bytes = self.base.size_bytes();
@@ -254,7 +296,7 @@ impl DbFile {
     fn checksum_after(&self, store: &dyn PageStore, frames: &[Frame]) -> Result<Checksum, StoreError> {
         let mut sum = self.base.checksum;
         let mut take_out = |pgno: Pgno| {
-            sum ^= store.page_checksum(pgno, self.base.txid)?;
+            sum ^= self.originals.get(&pgno).map_or_else(|| store.page_checksum(pgno, self.base.txid), |known| Ok(*known))?;
             Ok::<(), StoreError>(())
         };
         if self.page_size == self.base.page_size {
@@ -360,7 +402,7 @@ impl DbFile {
     fn fail(&mut self, error: StoreError) -> Failure {
         self.errors += 1;
         let failure = match &error {
-            StoreError::Corrupt { .. } | StoreError::Schema(_) => Failure::Corrupt,
+            StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::MemoryDamaged(_) => Failure::Corrupt,
             StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,
             StoreError::Pruned { .. }
             | StoreError::Thinned { .. }

@@ -4,7 +4,9 @@
 //! SQLite then opens that name through the VFS [`VFS_NAME`]. What the file does is in `db_file`; `ffi` only translates.
 //!
 //! How SQLite is to be configured on such a connection, and why:
-//! - `journal_mode = MEMORY`: SQLite's own rollback journal serves statement aborts and savepoints; nothing of it is stored.
+//! - `journal_mode = TRUNCATE` for the writer: SQLite's own rollback journal serves statement aborts and savepoints, and shows each page
+//!   before it is changed; nothing of it is stored (`journal`).
+//! - `temp_store = MEMORY`: no other files are opened, the statement journal included.
 //! - `locking_mode = EXCLUSIVE` for the writer: it is the only one, its cache stays valid, and a commit need not rewrite page 1
 //!   just to count changes.
 //! - `synchronous = OFF`: there is nothing to sync; a commit is the one call that the store makes atomic.
@@ -13,6 +15,7 @@
 
 mod db_file;
 pub(crate) mod ffi;
+mod journal;
 mod read_ahead;
 #[cfg(test)]
 mod tests;

@@ -161,6 +161,10 @@ impl Database {
             *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
         }
         let answer = engine.as_mut().map(ask);
+        if engine.as_ref().is_some_and(Engine::memory_damaged) {
+            // The only way to leave the memory behind that all databases of this isolate share: `instance.mjs` does the rest.
+            panic!("a page in the cache was changed by something else than SQLite");
+        }
         engine.take_if(|engine| engine.store_failed());
         answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
     }

@@ -48,6 +48,10 @@ pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
     }
 }
 
+/// What SQLite adds to a database's name for its rollback journal.
+const JOURNAL_SUFFIX: &str = "-journal";
+
+/// Of a database file.
 static IO_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 1,
     xClose: Some(x_close),
@@ -70,6 +74,16 @@ static IO_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
+/// Of the rollback journal of a database file, which is the same `File`.
+static JOURNAL_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
+    xRead: Some(x_read_journal),
+    xWrite: Some(x_write_journal),
+    xTruncate: Some(x_truncate_journal),
+    xFileSize: Some(x_journal_size),
+    xFileControl: Some(x_no_file_control),
+    ..IO_METHODS
+};
+
 unsafe extern "C" fn x_open(
     _vfs: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
@@ -79,14 +93,19 @@ unsafe extern "C" fn x_open(
 ) -> c_int {
     // SAFETY: SQLite gives `szOsFile` bytes; a null `pMethods` tells it that there is nothing to close.
     unsafe { (*file).pMethods = ptr::null() };
-    if name.is_null() || flags & ffi::SQLITE_OPEN_MAIN_DB == 0 {
+    if name.is_null() {
         return ffi::SQLITE_CANTOPEN;
     }
     // SAFETY: not null, and SQLite's names end with a zero byte.
-    let name = unsafe { CStr::from_ptr(name) };
-    let Some(found) = name.to_str().ok().and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
+    let name = unsafe { CStr::from_ptr(name) }.to_str().ok();
+    let (name, methods) = match flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL) {
+        ffi::SQLITE_OPEN_MAIN_DB => (name, &IO_METHODS),
+        ffi::SQLITE_OPEN_MAIN_JOURNAL => (name.and_then(|name| name.strip_suffix(JOURNAL_SUFFIX)), &JOURNAL_METHODS),
+        _ => return ffi::SQLITE_CANTOPEN,
+    };
+    let Some(found) = name.and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
     // SAFETY: `file` has room for a `File` and is ours to initialise.
-    unsafe { file.cast::<File>().write(File { base: ffi::sqlite3_file { pMethods: &IO_METHODS }, file: ManuallyDrop::new(found) }) };
+    unsafe { file.cast::<File>().write(File { base: ffi::sqlite3_file { pMethods: methods }, file: ManuallyDrop::new(found) }) };
     if !out_flags.is_null() {
         // SAFETY: checked not to be null.
         unsafe { *out_flags = flags };
@@ -111,6 +130,11 @@ unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut DbFile)
     file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut file))
 }
 
+/// The result code of an outcome.
+fn answer(outcome: Result<(), Failure>, io_error: c_int) -> c_int {
+    outcome.map_or_else(|failure| code(failure, io_error), |()| ffi::SQLITE_OK)
+}
+
 /// The result code of a failure; `io_error` says which call it was.
 fn code(failure: Failure, io_error: c_int) -> c_int {
     match failure {
@@ -122,33 +146,65 @@ fn code(failure: Failure, io_error: c_int) -> c_int {
 }
 
 unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
-    // SAFETY: SQLite gives a buffer of `length` bytes; it need not be initialised, so it is zeroed first.
+    // SAFETY: SQLite calls methods of open files only, and gives a buffer of `length` bytes.
+    unsafe { read_with(file, buffer, length, |file, buffer| file.read(offset as u64, buffer)) }
+}
+
+unsafe extern "C" fn x_read_journal(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of open files only, and gives a buffer of `length` bytes.
+    unsafe { read_with(file, buffer, length, |file, buffer| file.read_journal(offset as u64, buffer)) }
+}
+
+/// # Safety
+/// `file` was opened by `x_open` and not closed; `buffer` has `length` bytes.
+unsafe fn read_with(
+    file: *mut ffi::sqlite3_file,
+    buffer: *mut c_void,
+    length: c_int,
+    read: impl FnOnce(&mut DbFile, &mut [u8]) -> Result<usize, Failure>,
+) -> c_int {
+    // SAFETY: the caller's promise; the bytes need not be initialised, so they are zeroed first.
     let buffer = unsafe {
         ptr::write_bytes(buffer.cast::<u8>(), 0, length as usize);
         std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize)
     };
-    let call = |file: &mut DbFile| match file.read(offset as u64, buffer) {
-        Ok(read) if read == buffer.len() => ffi::SQLITE_OK,
+    let call = |file: &mut DbFile| match read(file, buffer) {
+        Ok(read) if read == length as usize => ffi::SQLITE_OK,
         Ok(_) => ffi::SQLITE_IOERR_SHORT_READ,
         Err(failure) => code(failure, ffi::SQLITE_IOERR_READ),
     };
-    // SAFETY: SQLite calls methods of open files only.
+    // SAFETY: the caller's promise.
     unsafe { with_file(file, call) }
 }
 
 unsafe extern "C" fn x_write(file: *mut ffi::sqlite3_file, data: *const c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
     // SAFETY: SQLite gives `length` initialised bytes.
     let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
-    let call = |file: &mut DbFile| {
-        file.write(offset as u64, data).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_WRITE), |()| ffi::SQLITE_OK)
-    };
     // SAFETY: SQLite calls methods of open files only.
-    unsafe { with_file(file, call) }
+    unsafe { with_file(file, |file| answer(file.write(offset as u64, data), ffi::SQLITE_IOERR_WRITE)) }
+}
+
+unsafe extern "C" fn x_write_journal(
+    file: *mut ffi::sqlite3_file,
+    data: *const c_void,
+    length: c_int,
+    offset: ffi::sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite gives `length` initialised bytes.
+    let data = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) };
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, |file| answer(file.write_journal(offset as u64, data), ffi::SQLITE_IOERR_WRITE)) }
 }
 
 unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of open files only.
+    unsafe { with_file(file, |file| answer(file.truncate(size as u64), ffi::SQLITE_IOERR_TRUNCATE)) }
+}
+
+unsafe extern "C" fn x_truncate_journal(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
     let call = |file: &mut DbFile| {
-        file.truncate(size as u64).map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_TRUNCATE), |()| ffi::SQLITE_OK)
+        file.truncate_journal(size as u64);
+        ffi::SQLITE_OK
     };
     // SAFETY: SQLite calls methods of open files only.
     unsafe { with_file(file, call) }
@@ -159,12 +215,24 @@ unsafe extern "C" fn x_sync(_file: *mut ffi::sqlite3_file, _flags: c_int) -> c_i
 }
 
 unsafe extern "C" fn x_file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of open files only, and gives a place for the answer.
+    unsafe { size_with(file, size, DbFile::size) }
+}
+
+unsafe extern "C" fn x_journal_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of open files only, and gives a place for the answer.
+    unsafe { size_with(file, size, DbFile::journal_size) }
+}
+
+/// # Safety
+/// `file` was opened by `x_open` and not closed; `size` is a place for the answer.
+unsafe fn size_with(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64, ask: impl FnOnce(&DbFile) -> u64) -> c_int {
     let call = |file: &mut DbFile| {
-        // SAFETY: SQLite gives a place for the answer.
-        unsafe { *size = file.size() as i64 };
+        // SAFETY: the caller's promise.
+        unsafe { *size = ask(file) as i64 };
         ffi::SQLITE_OK
     };
-    // SAFETY: SQLite calls methods of open files only.
+    // SAFETY: the caller's promise.
     unsafe { with_file(file, call) }
 }
 
@@ -183,9 +251,12 @@ unsafe extern "C" fn x_file_control(file: *mut ffi::sqlite3_file, operation: c_i
     if operation != ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
         return ffi::SQLITE_NOTFOUND;
     }
-    let call = |file: &mut DbFile| file.commit().map_or_else(|failure| code(failure, ffi::SQLITE_IOERR_FSYNC), |()| ffi::SQLITE_OK);
     // SAFETY: SQLite calls methods of open files only.
-    unsafe { with_file(file, call) }
+    unsafe { with_file(file, |file| answer(file.commit(), ffi::SQLITE_IOERR_FSYNC)) }
+}
+
+unsafe extern "C" fn x_no_file_control(_file: *mut ffi::sqlite3_file, _operation: c_int, _argument: *mut c_void) -> c_int {
+    ffi::SQLITE_NOTFOUND
 }
 
 unsafe extern "C" fn x_sector_size(_file: *mut ffi::sqlite3_file) -> c_int {
@@ -200,7 +271,7 @@ unsafe extern "C" fn x_delete(_vfs: *mut ffi::sqlite3_vfs, _name: *const c_char,
     ffi::SQLITE_OK
 }
 
-/// Asked for journals and write-ahead logs only: there are none.
+/// Asked for journals and write-ahead logs of earlier processes only: there are none.
 unsafe extern "C" fn x_access(_vfs: *mut ffi::sqlite3_vfs, _name: *const c_char, _flags: c_int, exists: *mut c_int) -> c_int {
     // SAFETY: SQLite gives a place for the answer.
     unsafe { *exists = 0 };
