@@ -386,10 +386,12 @@ impl Connection {
         self.size_after.set(None);
     }
 
-    /// Forgets what was measured in a transaction that is no more.
-    pub(super) fn rolled_back(&self) {
+    /// Forgets what was measured in a transaction that is no more. An error: SQLite could not read what the pages were, tells nobody, and has
+    /// to be opened anew.
+    pub(super) fn rolled_back(&self) -> Result<(), Error> {
         self.forget_size();
         self.file.discard_uncommitted();
+        self.no_swallowed_error()
     }
 
     fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {

@@ -246,10 +246,9 @@ impl Database {
     fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
         let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
         self.store_failed |= poisoned;
-        self.damaged = self
-            .damaged
-            .take()
-            .or_else(|| result.as_ref().err().map(|failure| &failure.error).filter(|error| error.is_damaged_memory()).cloned());
+        if let Some(failure) = result.as_ref().err().filter(|failure| failure.error.is_damaged_memory()) {
+            self.damaged = Some(failure.error.clone());
+        }
         if poisoned || self.held.writer.borrow().as_ref().is_some_and(|writer| writer.in_transaction()) {
             self.held.writer.replace(None);
         }
@@ -311,7 +310,7 @@ fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> 
         if connection.in_transaction() {
             connection.control("ROLLBACK")?;
         }
-        connection.rolled_back();
+        connection.rolled_back()?;
     }
     result
 }
