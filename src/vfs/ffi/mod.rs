@@ -12,6 +12,8 @@
 mod callbacks;
 pub(crate) mod counters;
 pub(crate) mod statement;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{Connection, ffi};
 use std::ffi::c_int;
