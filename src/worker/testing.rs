@@ -1,5 +1,5 @@
 //! What the project's own tests need inside the runtime: the store contract on real Durable Object storage, the options of the wasm build
-//! of SQLite, and a trap at a chosen storage operation. Compiled with the feature `testing` only, never deployed.
+//! of SQLite, a trap at a chosen storage operation, and the memory of the instance. Compiled with the feature `testing` only, never deployed.
 
 use super::object::Database;
 use crate::store::durable::object::{ObjectSql, ObjectStorage, trap};
@@ -20,6 +20,12 @@ pub fn sqlite_options() -> Result<js_sys::Array, JsError> {
     let mut statement = connection.prepare("PRAGMA compile_options")?;
     let options = statement.query_map([], |row| row.get::<_, String>(0))?;
     Ok(options.collect::<Result<Vec<_>, _>>()?.into_iter().map(JsValue::from).collect())
+}
+
+/// The memory of this instance (`WebAssembly.Memory`).
+#[wasm_bindgen(js_name = instanceMemory)]
+pub fn instance_memory() -> JsValue {
+    wasm_bindgen::memory()
 }
 
 #[wasm_bindgen]

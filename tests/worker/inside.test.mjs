@@ -115,6 +115,20 @@ test("a trap hits every request of its group, and the next one is served", async
   assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [acknowledged]);
 });
 
+test("a page that something overwrote in memory is not stored", async () => {
+  const name = "overwritten";
+  const mark = "d1a6c0de5ea1ed0b5e55ed";
+  await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
+  await run(name, "INSERT INTO t VALUES (1, unhex(? || '00')), (2, x'')", mark);
+  assert.ok(await ask(null, "overwriteAfter", ...Buffer.from(mark, "hex")) > 0);
+  const damaged = column(await run(name, "SELECT hex(v) FROM t WHERE id = 1"));
+  assert.deepEqual(damaged, [`${mark.toUpperCase()}01`], "the page is in SQLite's cache");
+  await assert.rejects(run(name, "UPDATE t SET v = x'11' WHERE id = 2"), /unreachable|changed by something else/);
+  assert.deepEqual(column(await run(name, "SELECT hex(v) FROM t ORDER BY id")), [`${mark.toUpperCase()}00`, ""]);
+  await run(name, "UPDATE t SET v = x'11' WHERE id = 2");
+  assert.deepEqual(column(await run(name, "SELECT hex(v) FROM t ORDER BY id")), [`${mark.toUpperCase()}00`, "11"]);
+});
+
 test("an evicted object comes back with everything", async () => {
   const name = "evicted";
   await run(name, "CREATE TABLE t (v)");
