@@ -22,7 +22,7 @@ use crate::wire::d1::{failure, malformed};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use worker::{DurableObject, Env, Response, State, durable_object};
+use worker::{DurableObject, Env, Response, State, console_error, durable_object};
 
 /// The Durable Object class.
 #[durable_object(fetch)]
@@ -162,8 +162,9 @@ impl Database {
         }
         let answer = engine.as_mut().map(ask);
         if engine.as_ref().is_some_and(Engine::memory_damaged) {
-            // The only way to leave the memory behind that all databases of this isolate share: `instance.mjs` does the rest.
-            panic!("a page in the cache was changed by something else than SQLite");
+            console_error!("a page in the cache was changed by something else than SQLite");
+            // A trap is the way to leave the memory behind that all databases of this isolate share: `instance.mjs` does the rest.
+            std::arch::wasm32::unreachable();
         }
         engine.take_if(|engine| engine.store_failed());
         answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
