@@ -8,6 +8,7 @@
 //! **Not here:** transactions around calls (`engine`).
 
 use super::authorize::Authorizer;
+use super::budget::Budget;
 use super::configuration::{FLAGS, configure};
 use super::error::Error;
 use super::limits::Limits;
@@ -16,9 +17,9 @@ use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pra
 use super::value::Value;
 use super::{Meta, RowEncoder, Statement as Text};
 use crate::store::StoreError;
-use crate::vfs::ffi::count_visits;
 use crate::vfs::ffi::counters::Counters;
 use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
+use crate::vfs::ffi::{count_visits, functions};
 use crate::vfs::{DatabaseFile, VFS_NAME};
 use lru::LruCache;
 use rusqlite::types::ValueRef;
@@ -26,15 +27,11 @@ use rusqlite::{OpenFlags, Row, ffi};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Texts longer than this are not kept as prepared statements.
 const CACHED_TEXT_BYTES: usize = 16_384;
 /// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
 const RESERVED_NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
-/// How often the run-time limit is checked, in instructions.
-const PROGRESS_INSTRUCTIONS: i32 = 1_000;
 
 thread_local! {
     /// The connections of this isolate: they share one heap.
@@ -77,8 +74,7 @@ pub(super) struct Connection {
     file: DatabaseFile,
     authorizer: Authorizer,
     rows_written: RowsWritten,
-    /// Thousands of instructions that the running calls may still use.
-    budget: Arc<AtomicU64>,
+    budget: Budget,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
     result_bytes_left: Cell<usize>,
@@ -111,13 +107,12 @@ impl Connection {
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
         count_visits(&sqlite);
+        functions::install(&sqlite).map_err(failed)?;
         let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
-        let budget = Arc::new(AtomicU64::new(0));
-        let left = budget.clone();
-        let spend = move || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err();
-        sqlite.progress_handler(PROGRESS_INSTRUCTIONS, Some(spend)).map_err(failed)?;
+        let budget = Budget::default();
+        budget.watch(&mut sqlite).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
             open.retain(|connection| connection.strong_count() > 0);
@@ -175,7 +170,7 @@ impl Connection {
 
     /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
     pub(super) fn refill(&self) {
-        self.budget.store(self.limits.run_kiloinstructions, Ordering::Relaxed);
+        self.budget.refill(self.limits.run_kiloinstructions);
         self.result_bytes_left.set(self.limits.result_bytes);
     }
 
@@ -422,7 +417,7 @@ impl Connection {
 
     /// The engine's error for one of its own statements.
     fn describe(&self, error: &rusqlite::Error) -> Error {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.load(Ordering::Relaxed) == 0 {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.is_spent() {
             return Error::RanTooLong;
         }
         describe(error, &self.file)
@@ -434,7 +429,7 @@ impl Connection {
         if self.authorizer.take_refused_transaction() {
             return Error::TransactionStatement;
         }
-        if code == ffi::SQLITE_INTERRUPT && self.budget.load(Ordering::Relaxed) == 0 {
+        if code == ffi::SQLITE_INTERRUPT && self.budget.is_spent() {
             return Error::RanTooLong;
         }
         let several = self.file.had_several_errors();

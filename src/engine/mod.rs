@@ -12,6 +12,7 @@
 //! **Not here:** JSON (`wire`), the runtime (`worker`), who may ask.
 
 mod authorize;
+mod budget;
 mod configuration;
 mod connection;
 mod error;

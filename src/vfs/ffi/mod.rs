@@ -11,9 +11,13 @@
 
 mod callbacks;
 pub(crate) mod counters;
+pub(crate) mod functions;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod memcmp;
 pub(crate) mod statement;
 #[cfg(test)]
 mod tests;
+pub(crate) mod work;
 
 use rusqlite::{Connection, ffi};
 use std::ffi::c_int;
@@ -39,6 +43,7 @@ pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
 pub(super) fn register_vfs() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
+        work::count_allocations();
         // SAFETY: finding the default VFS (by null name) has no preconditions; SQLite keeps it registered for the whole process.
         let default_vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
         assert!(!default_vfs.is_null(), "SQLite has no default VFS");

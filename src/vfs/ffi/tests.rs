@@ -5,7 +5,7 @@
 
 use super::super::db_file::DbFile;
 use super::super::{FILES, VFS_NAME};
-use super::callbacks;
+use super::{callbacks, memcmp};
 use crate::store::{MemoryStore, PageStore};
 use rusqlite::ffi;
 use std::cell::RefCell;
@@ -236,4 +236,23 @@ fn the_vfs_answers_within_the_room_it_is_given() {
         assert_eq!(CStr::from_ptr(out.as_ptr()), &*name);
     }
     assert_eq!((exists, random, days, now), (0, [1; 5], 2_440_588.0, 2_440_588 * 86_400_000));
+}
+
+#[test]
+fn memory_is_compared_in_the_order_of_its_bytes() {
+    let text = b"the quick brown fox jumps over it";
+    for length in 0..text.len() {
+        for changed in 0..length {
+            for byte in [0, text[changed].wrapping_add(1), 0xff] {
+                // Begins at an odd address, too, and is followed by what must not be looked at.
+                let mut other = text.to_vec();
+                (other[changed], other[length]) = (byte, b'!');
+                for from in [0, 1].into_iter().filter(|from| *from <= changed) {
+                    // SAFETY: both have so many bytes.
+                    let order = unsafe { memcmp::memcmp(text[from..].as_ptr(), other[from..].as_ptr(), length - from) };
+                    assert_eq!(order.cmp(&0), text[from..length].cmp(&other[from..length]), "{length} {changed} {byte}");
+                }
+            }
+        }
+    }
 }
