@@ -13,6 +13,10 @@ const STATEMENTS = 5_000;
 const POINT = "SELECT * FROM t WHERE id = ?";
 const INSERT = "INSERT INTO w (name, email, score, body) VALUES (?, ?, ?, ?)";
 const COUNTER = `WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < ${STATEMENTS * 10})`;
+const SHORT = "the quick brown fox jumps over the lazy dog";
+const STRINGS = `${COUNTER} SELECT sum(length(replace(upper(?1 || n), 'O', '00')) + instr(?1 || n, 'lazy') + ((?1 || n) LIKE '%dog%7')) AS s FROM i`;
+const LONG_STRINGS = `WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 50), long(h) AS MATERIALIZED (SELECT hex(zeroblob(500000)))
+  SELECT sum(instr(h, '00' || n) + length(replace(h, '0' || n, '')) + (h || n < h || 'x')) AS s FROM i, long`;
 const ROW = ["Customer 12345678", "customer.12345678@example.com", 6172839, "0123456789abcdef".repeat(6)];
 
 /** The work, the statements of one transaction. `isEngine`: no storage is in it, so the target of the engine applies. */
@@ -29,6 +33,8 @@ function works(rows) {
     { name: `${more} point selects inside one statement`, isEngine: true, statements: [select] },
     { name: `${many} inserts in one batch, rolled back`, isEngine: true, statements: inserts, undone: true },
     { name: `${more} inserts by one statement, rolled back`, isEngine: true, statements: [insert], undone: true },
+    { name: `string functions on ${more} short texts`, isEngine: true, statements: [{ sql: STRINGS, params: [SHORT] }] },
+    { name: "string functions and comparisons on 50 texts of 1 MB", isEngine: true, statements: [{ sql: LONG_STRINGS, params: [] }] },
     { name: `${many} inserts in one batch, committed`, isEngine: false, statements: inserts },
     { name: `${more} inserts by one statement, committed`, isEngine: false, statements: [insert] },
   ];
