@@ -27,6 +27,7 @@ describe("every tier", () => {
   test("has the limits of the variable LIMITS", { timeout: 60_000 }, () =>
     inLab(limits, async (lab) => {
       const endless = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+      const fewButLarge = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 1000) SELECT sum(length(hex(zeroblob(48000 + x)))) FROM c";
       for (const [sql, params, error] of [
         ["SELECT ?, ?, ?", [1, 2, 3], /too many SQL variables/],
         ["SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9", [], /too many columns in result set/],
@@ -34,6 +35,7 @@ describe("every tier", () => {
         ["SELECT zeroblob(100001)", [], /string or blob too big/],
         ["SELECT hex(zeroblob(49000)) FROM t, t AS u", [], /the result is larger than 200000 bytes/],
         [endless, [], /exceeded its CPU time limit/],
+        [fewButLarge, [], /exceeded its CPU time limit/],
       ]) {
         for (const [tier, ask] of Object.entries(TIERS)) assert.match((await ask(lab, sql, params)).error ?? "no error", error, `${tier}: ${sql}`);
       }
