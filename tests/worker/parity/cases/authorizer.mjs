@@ -221,6 +221,19 @@ export const cases = [
       }
     },
   },
+  ...["ALTER TABLE zz RENAME COLUMN a TO _cf_a", "ALTER TABLE zz ADD COLUMN _cf_b", "CREATE TABLE zy(_cf_a)"].map((sql) => ({
+    name: sql,
+    run: async (db) => {
+      await db.prepare("CREATE TABLE zz(a)").run();
+      try {
+        await db.prepare(sql).run();
+        return (await db.prepare("SELECT sql FROM sqlite_schema WHERE name IN ('zz', 'zy') ORDER BY name").all()).results;
+      } finally {
+        await db.prepare("DROP TABLE IF EXISTS zz").run();
+        await db.prepare("DROP TABLE IF EXISTS zy").run();
+      }
+    },
+  })),
   {
     name: "CREATE TABLE temp.tt(x)",
     run: async (db) => {

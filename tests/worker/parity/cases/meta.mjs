@@ -37,6 +37,7 @@ const lookup =
 const temporary = "D1 counts rows as they come out of sorters and temporary tables again; Littoral counts each loop's visits.";
 const whole = "`count(*)` and `DELETE` of a whole table are counted by their loops: none in the one, every row in the other.";
 const shadow = "FTS5 and other virtual tables are counted by their loops and by the rows of their shadow tables.";
+const statistics = "Littoral does not count what ANALYZE and `PRAGMA optimize` read of indexes, and what they write to SQLite's own tables.";
 const last = "A text of several statements answers the rows read and written of them all; D1's are of the last.";
 
 // [SQL, reasons why the effect, the rows written or the rows read differ]
@@ -150,6 +151,13 @@ const statements = [
   ["SELECT * FROM ft WHERE ft MATCH 'hello'", {}],
   ["SELECT 1; SELECT count(*) FROM t2", { read: last }],
   ["INSERT INTO t2(a) VALUES(901); INSERT INTO t2(a) VALUES(902)", { written: last }],
+  ["REINDEX t2", { written: schema, read: schema }],
+  ["REINDEX", { written: schema, read: schema }],
+  ["ANALYZE t2", { written: statistics, read: statistics }],
+  ["ANALYZE", { written: statistics, read: statistics }],
+  ["PRAGMA optimize", { read: statistics }],
+  ["PRAGMA optimize(0x10002)", { read: statistics }],
+  ["SELECT b FROM t2 WHERE b = 'x'"],
 ];
 
 export const cases = [
