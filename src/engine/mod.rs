@@ -16,6 +16,7 @@ mod budget;
 mod configuration;
 mod connection;
 mod error;
+mod export;
 mod held;
 mod history;
 mod limits;
@@ -28,6 +29,7 @@ mod value;
 
 pub use connection::RowValues;
 pub use error::{Error, Failure, Place};
+pub use export::ExportOptions;
 pub use limits::Limits;
 pub use past::Point;
 pub use reader::{Reader, Snapshot};

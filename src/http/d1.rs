@@ -8,7 +8,7 @@
 //!
 //! **Not here:** where a request came from (`worker`).
 
-use crate::engine::{Call, CallResult, Database, Error, Failure, Point, Reader};
+use crate::engine::{Call, CallResult, Database, Error, ExportOptions, Failure, Point, Reader, Value};
 use crate::session::Freshness;
 use crate::wire::d1::{self as wire, CallBody, CallsBody, Format, JsonResult, PointBody, Served, failure, malformed, responses};
 
@@ -30,6 +30,10 @@ pub enum Request<'a> {
         body: &'a str,
     },
 }
+
+/// The text by which clients of local D1 ask for the database as SQL. Its parameters: whether to leave out the schema, whether to leave out the
+/// data, and the names of tables; none: all.
+const EXPORT: &str = "PRAGMA miniflare_d1_export(?,?,?);";
 
 /// What is sent back.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,10 +66,11 @@ pub fn answer_together(database: &mut Database, requests: &[Request<'_>]) -> Vec
         let calls: Vec<(&Call, Format)> = waiting.iter().flat_map(Parsed::present_calls).collect();
         let mut results = database.run_with::<JsonResult>(&calls).into_iter();
         let bookmark = database.state().bookmark().to_string();
-        answers.extend(waiting.iter().map_while(|request| match (&request.0, request.point()) {
-            (Err(refused), _) => Some(Answer { body: refused.clone(), bookmark: None }),
-            (Ok(asked), Some(point)) => Some(answer_past(database, asked, point)),
-            (Ok(asked), None) => asked.answer(&mut results, &bookmark),
+        answers.extend(waiting.iter().map_while(|request| match &request.0 {
+            Err(refused) => Some(Answer { body: refused.clone(), bookmark: None }),
+            Ok(asked @ Asked { export: Some(options), .. }) => Some(answer_export(database, asked, options)),
+            Ok(asked @ Asked { point: Some(point), .. }) => Some(answer_past(database, asked, *point)),
+            Ok(asked) => asked.answer(&mut results, &bookmark),
         }));
     }
     answers
@@ -85,6 +90,8 @@ struct Asked {
     token: Option<String>,
     /// The point of the past to read.
     point: Option<Point>,
+    /// The calls are none: the database is to be exported.
+    export: Option<ExportOptions>,
 }
 
 #[derive(Clone, Copy)]
@@ -124,6 +131,7 @@ impl Parsed {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness() {
+            _ if self.0.as_ref().is_ok_and(|asked| asked.export.is_some()) => true,
             _ if self.point().is_some() => false,
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
@@ -161,7 +169,7 @@ impl Parsed {
     }
 
     fn present_calls(&self) -> impl Iterator<Item = (&Call, Format)> {
-        let asked = self.0.as_ref().ok().filter(|asked| asked.point.is_none());
+        let asked = self.0.as_ref().ok().filter(|asked| asked.point.is_none() && asked.export.is_none());
         asked.into_iter().flat_map(|asked| asked.calls.iter().map(|call| (call, asked.format)))
     }
 }
@@ -189,6 +197,7 @@ fn parse_d1(body: &str, results_format: Option<&str>, session: Option<&str>) -> 
     match wire::parse::<CallBody>(body, &mut String::new()).map(CallBody::into_call) {
         Ok((call, _)) if call.is_empty() => Err(failure(&Error::NoStatement, None)),
         Ok((call, batch)) => Ok(Asked {
+            export: export_options(&call),
             calls: vec![call],
             batches: vec![batch],
             format,
@@ -202,10 +211,19 @@ fn parse_d1(body: &str, results_format: Option<&str>, session: Option<&str>) -> 
 
 fn parse_calls(body: &str) -> Result<Asked, String> {
     let request = wire::parse::<CallsBody>(body, &mut String::new()).map_err(|error| malformed(&not_understood(&error)))?;
-    let (calls, batches) = request.calls.into_iter().map(CallBody::into_call).unzip();
+    let (calls, batches): (Vec<Call>, _) = request.calls.into_iter().map(CallBody::into_call).unzip();
     let format = Format { blobs: request.blobs, ..Format::default() };
     let point = request.at.map(read_point).transpose().map_err(|error| malformed(&error))?;
-    Ok(Asked { calls, batches, format, protocol: Protocol::Calls, token: request.bookmark, point })
+    let export = if let [call] = &calls[..] { export_options(call) } else { None };
+    Ok(Asked { calls, batches, format, protocol: Protocol::Calls, token: request.bookmark, point, export })
+}
+
+fn export_options(call: &Call) -> Option<ExportOptions> {
+    let [statement] = &call[..] else { return None };
+    let [no_schema, no_data, tables @ ..] = &statement.parameters[..] else { return None };
+    let is_set = |value: &Value| !matches!(value, Value::Null | Value::Integer(0)) && *value != Value::Real(0.0);
+    let tables = tables.iter().filter_map(|table| if let Value::Text(name) = table { Some(name.clone()) } else { None }).collect();
+    (statement.sql == EXPORT).then(|| ExportOptions { no_schema: is_set(no_schema), no_data: is_set(no_data), tables })
 }
 
 fn read_point(point: PointBody) -> Result<Point, String> {
@@ -225,6 +243,27 @@ fn answer_past(database: &mut Database, asked: &Asked, point: Point) -> Answer {
         Err(error) => malformed(&error.to_string()),
     };
     Answer { body, bookmark: None }
+}
+
+/// The statements as the one row of a result, which is how clients of local D1 expect them.
+fn answer_export(database: &mut Database, asked: &Asked, options: &ExportOptions) -> Answer {
+    let bookmark = database.state().bookmark();
+    let point = asked.point.unwrap_or(Point::Bookmark(bookmark));
+    let exported = database.at(point).map_err(Failure::from).and_then(|snapshot| snapshot.export(options));
+    let is_exported = exported.is_ok();
+    let body = match (exported, asked.protocol) {
+        (Ok(row), Protocol::D1) => serde_json::json!({ "success": true, "results": [row], "meta": {} }).to_string(),
+        (Ok(row), Protocol::Calls) => {
+            let columns: Vec<usize> = (0..row.len()).collect();
+            serde_json::json!({ "success": true, "results": { "columns": columns, "rows": [row] }, "meta": {} }).to_string()
+        }
+        (Err(failed), _) => failure(&failed, None),
+    };
+    let bookmark = bookmark.to_string();
+    match asked.protocol {
+        Protocol::D1 => Answer { body, bookmark: is_exported.then_some(bookmark) },
+        Protocol::Calls => Answer { body: responses(&bookmark, &[body]), bookmark: Some(bookmark) },
+    }
 }
 
 fn answer_call(result: CallResult<JsonResult>, batch: bool) -> String {

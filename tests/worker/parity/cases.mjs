@@ -15,5 +15,6 @@ import * as authorizer from "./cases/authorizer.mjs";
 import * as transactions from "./cases/transactions.mjs";
 import * as sessions from "./cases/sessions.mjs";
 import * as meta from "./cases/meta.mjs";
+import * as exports from "./cases/export.mjs";
 
-export const groups = { methods, values, errors, limits, authorizer, transactions, sessions, meta };
+export const groups = { methods, values, errors, limits, authorizer, transactions, sessions, meta, export: exports };

@@ -11,6 +11,7 @@ const TITLES = {
   transactions: "Transactions",
   sessions: "Sessions",
   meta: "Counts: `rows_read`, `rows_written`, `changes`, `last_row_id`, `changed_db`",
+  export: "Export as SQL",
 };
 
 const HEAD = `# How Littoral differs from D1
