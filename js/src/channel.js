@@ -115,7 +115,7 @@ export class Channel {
       if (answers.length < waiting.length) this.#request(texts.slice(answers.length), waiting.slice(answers.length));
     } catch (error) {
       // What the transport throws reads like an error of the database, one Error object per call.
-      for (const { reject } of waiting) reject(new Error(`D1_ERROR: ${error?.message ?? error}`, { cause: error }));
+      for (const { reject } of waiting) reject(new Error(`D1_ERROR: ${said(error)}`, { cause: error }));
     }
   }
 
@@ -123,6 +123,12 @@ export class Channel {
     const current = this.bookmark;
     if (current === null || current.localeCompare(bookmark) < 0) this.#token = bookmark;
   }
+}
+
+/** What an error says; the runtime's about a message that is too large, in words about the call. */
+function said(error) {
+  const text = String(error?.message ?? error);
+  return text.startsWith("Serialized RPC") ? "the request is larger than 32 MiB, which the runtime does not carry: send large values in several calls" : text;
 }
 
 /** The token with which a session starts; what is empty means "anywhere". */

@@ -17,9 +17,9 @@ async function inLab(limits, run) {
 
 /** A read in a session at each tier, by its name. */
 const TIERS = {
-  isolate: (lab, sql, params) => lab.tryAsk({ cf: LONDON, token: "first-unconstrained", sql, params }),
-  replica: (lab, sql, params) => lab.tryAsk({ object: { namespace: "REPLICAS", name: `weur/${lab.primary}` }, token: "first-unconstrained", sql, params }),
-  primary: (lab, sql, params) => lab.tryAsk({ object: { namespace: "DATABASES", name: lab.primary }, token: "first-primary", sql, params }),
+  isolate: (lab, sql, params = []) => lab.tryAsk({ cf: LONDON, token: "first-unconstrained", sql, params }),
+  replica: (lab, sql, params = []) => lab.tryAsk({ object: { namespace: "REPLICAS", name: `weur/${lab.primary}` }, token: "first-unconstrained", sql, params }),
+  primary: (lab, sql, params = []) => lab.tryAsk({ object: { namespace: "DATABASES", name: lab.primary }, token: "first-primary", sql, params }),
 };
 
 describe("every tier", () => {
@@ -42,6 +42,50 @@ describe("every tier", () => {
       for (const [tier, ask] of Object.entries(TIERS)) {
         const { rows, meta } = await ask(lab, "SELECT ? + ? AS n, 'a' LIKE 'a%' AS l, length(hex(zeroblob(40000))) AS h FROM t LIMIT 1", [1, 2]);
         assert.deepEqual([rows, meta.served_by_tier], [[{ n: 3, l: 1, h: 80_000 }], tier]);
+      }
+    }));
+
+  test("has the limits of docs/limits.md, to the number", { timeout: 120_000 }, () =>
+    inLab(undefined, async (lab) => {
+      const list = (n, item = "1") => Array(n).fill(item).join(",");
+      // [limit, its number, SQL of a number and parameters of a number, error]
+      for (const [limit, most, sql, error, params = () => []] of [
+        ["statement_bytes", 10_000_000, (n) => `SELECT 1 AS n /*${"-".repeat(n - 18)}*/`, /statement too long: SQLITE_TOOBIG/],
+        ["bound_parameters", 32_766, (n) => `SELECT count(*) AS n FROM t WHERE id IN (${list(n, "?")})`, /too many SQL variables/, (n) => Array(n).fill(1)],
+        ["columns", 2_000, (n) => `SELECT ${list(n)}`, /too many columns in result set/],
+        ["compound_select_terms", 500, (n) => `SELECT 1${" UNION ALL SELECT 1".repeat(n - 1)}`, /too many terms in compound SELECT/],
+        ["common_table_expressions", 300, (n) => `WITH ${Array.from({ length: n }, (_, i) => `c${i} AS (SELECT 1)`)} SELECT 1`, /too many common table expressions/],
+        ["expression_depth", 1_000, (n) => `SELECT 1${"+1".repeat(n - 1)}`, /Expression tree is too large \(maximum depth 1000\)/],
+        ["function_arguments", 127, (n) => `SELECT max(${list(n)})`, /too many arguments on function max/],
+        ["like_pattern_bytes", 1_000, (n) => `SELECT 'a' LIKE '${"a".repeat(n)}'`, /LIKE or GLOB pattern too complex/],
+        ["value_bytes", 33_554_432, (n) => `SELECT length(zeroblob(${n}))`, /string or blob too big: SQLITE_TOOBIG/],
+      ]) {
+        for (const [tier, ask] of Object.entries(TIERS)) {
+          const at = await ask(lab, sql(most), params(most));
+          assert.equal(at.error, undefined, `${limit} at ${tier}`);
+          assert.match((await ask(lab, sql(most + 1), params(most + 1))).error ?? "no error", error, `beyond ${limit} at ${tier}`);
+        }
+      }
+      await lab.write("CREATE TABLE deep (n); CREATE TRIGGER down AFTER INSERT ON deep WHEN new.n > 1 BEGIN INSERT INTO deep VALUES (new.n - 1); END");
+      const nested = (n) => TIERS.primary(lab, `PRAGMA recursive_triggers = ON; INSERT INTO deep VALUES (${n})`);
+      assert.equal((await nested(100)).error, undefined);
+      assert.match((await nested(101)).error, /triggers nested too deep|too many levels of trigger recursion/);
+    }));
+
+  test("carries a call as large as the runtime's messages, and says so of a larger one", { timeout: 120_000 }, () =>
+    inLab(undefined, async (lab) => {
+      for (const [tier, ask] of Object.entries(TIERS)) {
+        const text = (n) => ["x".repeat(n)];
+        assert.deepEqual((await ask(lab, "SELECT length(?) AS n", text(33_000_000))).rows, [{ n: 33_000_000 }], tier);
+        assert.match((await ask(lab, "SELECT length(?) AS n", text(34_000_000))).error, /^D1_ERROR: the request is larger than 32 MiB/, tier);
+      }
+      // Stored, changed and read, not only carried. An expression may have three copies of a value at once.
+      for (const [id, characters, change] of [[3, 15_700_000, "id = 4"], [5, 11_000_000, "b = b || 'é', id = 6"]]) {
+        await lab.write("INSERT INTO t VALUES (?, ?)", id, "é".repeat(characters));
+        await lab.write(`UPDATE t SET ${change} WHERE id = ${id}`);
+        const { n, last } = (await lab.read(LONDON, `SELECT length(b) AS n, substr(b, -2) AS last FROM t WHERE id = ${id + 1}`)).rows[0];
+        assert.ok(n >= characters && last === "éé", `${id}: ${n} ${last}`);
+        await lab.write("DELETE FROM t WHERE id > 2");
       }
     }));
 
