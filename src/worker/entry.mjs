@@ -11,7 +11,7 @@ import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
 import { bytes, requestParts } from "./incoming.mjs";
-import { guarded, refusedIfLost, undefinedIfLost } from "./instance.mjs";
+import { guarded, answeredThoughLost, undefinedIfLost } from "./instance.mjs";
 import { Upkeep } from "./upkeep.mjs";
 
 export { Replica } from "./replica.mjs";
@@ -47,7 +47,8 @@ export class Database extends DurableObject {
 	}
 
 	#answer(requests) {
-		const [wrote, ...answers] = this.#upkeep.after(refusedIfLost(requests, () => this.#database.answer(requests)));
+		const answer = (some) => this.#database.answer(some);
+		const [wrote, ...answers] = this.#upkeep.after(answeredThoughLost(requests, answer, () => this.#database.position()));
 		if (wrote) this.#followers.changed();
 		return [wrote, ...answers.map((answer) => [...answer, wrote])];
 	}

@@ -3,7 +3,8 @@
 //
 // Invariants
 // 1. Whoever asks the module through `guarded` gets an answer or an error, never silence.
-// 2. Once an instance is lost nothing is answered from its memory: neither a call nor a promise that is still under way.
+// 2. A request to write is asked again only if nothing of it was written.
+// 3. Once an instance is lost nothing is answered from its memory: neither a call nor a promise that is still under way.
 // Not here: who answers a read instead.
 
 /** The instance was lost while it worked on something. */
@@ -41,15 +42,32 @@ export async function undefinedIfLost(read) {
 	}
 }
 
-/** What `Database.answer` returns for requests; if the instance was lost, that each failed, in the form of its protocol. */
-export function refusedIfLost(requests, answer) {
+/**
+ * What `answer` returns for requests: whether it wrote, then the answers. If the instance was lost and `position()`, bytes that every commit
+ * changes, is what it was, nothing was written: each is asked again by itself, so that one request takes no other with it. Otherwise each is
+ * answered that it failed, in the form of its protocol.
+ */
+export function answeredThoughLost(requests, answer, position) {
+	const known = () => {
+		try {
+			return String(position());
+		} catch {
+			return undefined;
+		}
+	};
+	const before = requests.length > 1 ? known() : undefined;
 	try {
-		return answer();
+		return answer(requests);
 	} catch (error) {
 		if (!(error instanceof InstanceLost)) throw error;
-		const refuse = (request) => (request.length > 1 ? { success: false, error: UNKNOWN } : { error: UNKNOWN });
-		return [false, ...requests.map((request) => [JSON.stringify(refuse(request)), null])];
+		if (before === undefined || before !== known()) return [false, ...requests.map(refused)];
+		const alone = requests.map((request) => answeredThoughLost([request], answer, position));
+		return [alone.some(([wrote]) => wrote), ...alone.map(([, answer]) => answer)];
 	}
+}
+
+function refused(request) {
+	return [JSON.stringify(request.length > 1 ? { success: false, error: UNKNOWN } : { error: UNKNOWN }), null];
 }
 
 function watch() {
