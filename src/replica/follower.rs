@@ -262,6 +262,13 @@ impl Follower {
         self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.clear())
     }
 
+    /// Throws everything away, the shelf with it: the database is no more, and whoever still reads here keeps nothing.
+    pub fn abandon(&mut self) -> Result<(), StoreError> {
+        let forgotten = self.forget();
+        self.shelf = None;
+        forgotten
+    }
+
     fn forget_pages(&mut self) {
         self.owner = self.cache.borrow_mut().owner();
         self.epoch += 1;

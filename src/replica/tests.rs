@@ -322,3 +322,19 @@ fn an_age_that_does_not_fit_is_not_told_as_a_smaller_one() {
     assert!(matches!(follower.borrow_mut().relay(&question, month(1), true), Ok(Relayed::Say(_))));
     assert_eq!(follower.borrow_mut().relay(&question, month(2), true), Ok(Relayed::PassOn));
 }
+
+#[test]
+fn a_follower_whose_database_is_no_more_writes_to_its_storage_no_more() {
+    let store = source();
+    let sql = Rc::new(HostSql::in_memory().unwrap());
+    let follower = with_shelf(sql.clone());
+    pull(&follower, &store, true).unwrap();
+    read_all(&follower, &store);
+    follower.borrow_mut().abandon().unwrap();
+    sql.connection().execute_batch("DROP TABLE held; DROP TABLE replica").unwrap();
+    // A reader that had waited goes on.
+    assert_eq!(pull(&follower, &store, true), Ok(Applied::Restarted));
+    read_all(&follower, &store);
+    follower.borrow().flush().unwrap();
+    assert_eq!(follower.borrow_mut().take_events(), Vec::<String>::new());
+}

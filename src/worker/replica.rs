@@ -99,7 +99,7 @@ impl Replica {
     /// Drops everything: the database is no more.
     pub fn forget(&self) -> Result<(), JsError> {
         if let Some(replica) = self.replica.take() {
-            replica.follower().borrow_mut().forget()?;
+            replica.follower().borrow_mut().abandon()?;
         }
         Ok(())
     }
