@@ -52,8 +52,8 @@ use std::rc::Rc;
 pub trait Transport {
     /// Sends a request of many calls.
     fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
-    /// Answers one statement, if that needs no waiting, with its result and the bookmark of the state that was read.
-    fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<(D1Result, Rc<str>)> {
+    /// Answers one statement, if that needs no waiting, with its result and the bookmark of the state that was read. An error is final.
+    fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<Result<(D1Result, Rc<str>), Error>> {
         None
     }
     /// Asks for the database file.
@@ -279,21 +279,22 @@ impl D1PreparedStatement {
     /// Runs the statement; its rows are in the result.
     pub async fn all(&self) -> Result<D1Result, Error> {
         if let Some(result) = self.answer_now() {
-            return Ok(result);
+            return result;
         }
         self.database.send(&self.body()).await?.into_single()
     }
 
-    fn answer_now(&self) -> Option<D1Result> {
+    fn answer_now(&self) -> Option<Result<D1Result, Error>> {
         let D1DatabaseSession { transport, session } = &self.database;
         let (token, past) = session.token();
         if past.is_some() {
             return None;
         }
         let statement = StatementNow { sql: &self.sql, params: &self.params.0, session: token.as_deref() };
-        let (result, bookmark) = transport.answer_now(&statement)?;
-        session.advance(bookmark);
-        Some(result)
+        Some(transport.answer_now(&statement)?.map(|(result, bookmark)| {
+            session.advance(bookmark);
+            result
+        }))
     }
 
     /// Runs the statement. The same as [`D1PreparedStatement::all`], as in D1.

@@ -104,7 +104,7 @@ impl Replica {
         served: Served,
         max_staleness_ms: Option<u64>,
         now_ms: u64,
-    ) -> Option<(D1Result, Bookmark)> {
+    ) -> Option<Result<(D1Result, Bookmark), Failure>> {
         if decide(freshness, max_staleness_ms, self.view(now_ms, false)) != Decision::Answer {
             return None;
         }
@@ -115,7 +115,12 @@ impl Replica {
         let call = vec![rows::statement(statement)];
         let served = self.served(served, now_ms);
         let result = self.run(database, &pin, None, |reader| reader.run_one::<Rows>(&call, served));
-        Some((result.ok()?.pop()?, pin.state().bookmark()))
+        match result {
+            Ok(mut results) => Some(Ok((results.pop()?, pin.state().bookmark()))),
+            // Wherever else it ran, it would take as long and end alike.
+            Err(Unanswered::Failed(failure)) if failure.error == Error::RanTooLong => Some(Err(failure)),
+            Err(_) => None,
+        }
     }
 
     /// Answers a request, waiting for what it takes.

@@ -1,10 +1,12 @@
 //! A replica answering requests over a primary in the same process: which tier answers, and what.
 
 use super::*;
+use crate::client::StatementNow;
 use crate::commit_log::Message;
-use crate::engine::Database;
+use crate::engine::{Database, Error};
 use crate::http::d1::{Answer, Parsed, Request, answer_calls};
 use crate::replica::Source;
+use crate::session::Freshness;
 use crate::store::{MemoryStore, PageStore, StoreError};
 use crate::txid::Txid;
 use crate::wire::d1::{Served, Tier};
@@ -308,6 +310,13 @@ fn a_query_that_runs_too_long_is_stopped_once() {
     let answer = answered(ask(&replica, &primary, "first-unconstrained", endless));
     assert!(answer["responses"][0]["error"].as_str().unwrap().contains("exceeded its CPU time limit"), "{answer}");
     assert!(matches!(ask(&replica, &primary, "first-unconstrained", "SELECT 'abcd' LIKE 'abcd'"), Outcome::Primary));
+    let at_once = |sql: &str| {
+        let statement = StatementNow { sql, params: &[], session: None };
+        replica.answer_statement(&statement, Freshness::Anywhere, Served::default(), None, primary.now_ms.get())
+    };
+    assert!(matches!(at_once(endless), Some(Err(failure)) if failure.error == Error::RanTooLong));
+    assert!(matches!(at_once("SELECT 'abcd' LIKE 'abcd'"), None), "the primary decides");
+    assert!(matches!(at_once("SELECT count(*) FROM t"), Some(Ok(_))));
 }
 
 /// It did not pull for an hour, and said that it was not stale.

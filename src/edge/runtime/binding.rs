@@ -116,11 +116,14 @@ impl Transport for EdgeBinding {
         })
     }
 
-    fn answer_now(&self, statement: &StatementNow<'_>) -> Option<(D1Result, Rc<str>)> {
+    fn answer_now(&self, statement: &StatementNow<'_>) -> Option<Result<(D1Result, Rc<str>), Error>> {
         let Inner { place, kept, .. } = &*self.0;
         let freshness = self.0.freshness(statement.session)?;
-        let (result, bookmark) = place.answer_statement(kept, statement, freshness)?;
-        Some((result, self.0.text(bookmark)))
+        let answer = place.answer_statement(kept, statement, freshness)?;
+        Some(match answer {
+            Ok((result, bookmark)) => Ok((result, self.0.text(bookmark))),
+            Err(failure) => Err(Error::Sql { message: failure.to_string(), place: None }),
+        })
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {

@@ -14,7 +14,7 @@ use crate::client::{D1Result, StatementNow};
 use crate::edge::region::{Location, Region};
 use crate::edge::settings::{REPLICATION, Replication, Settings};
 use crate::edge::{Budget, Edge, Later, Outcome, Replica};
-use crate::engine::Limits;
+use crate::engine::{Failure, Limits};
 use crate::http::d1::{Answer, Parsed, Request};
 use crate::session::Freshness;
 use crate::txid::Txid;
@@ -222,7 +222,12 @@ impl Place {
     }
 
     /// Answers a statement of a Rust caller, if that needs no waiting.
-    pub(crate) fn answer_statement(&self, kept: &Kept, statement: &StatementNow<'_>, freshness: Freshness) -> Option<(D1Result, Bookmark)> {
+    pub(crate) fn answer_statement(
+        &self,
+        kept: &Kept,
+        statement: &StatementNow<'_>,
+        freshness: Freshness,
+    ) -> Option<Result<(D1Result, Bookmark), Failure>> {
         let now_ms = js_sys::Date::now() as u64;
         let answer = kept.replica.answer_statement(statement, freshness, self.served, self.replication.max_staleness_ms, now_ms)?;
         self.poll(kept, now_ms);
