@@ -18,6 +18,7 @@ use super::value::Value;
 use super::{Meta, RowEncoder, Statement as Text};
 use crate::store::StoreError;
 use crate::vfs::ffi::counters::Counters;
+use crate::vfs::ffi::stack::take_too_deep;
 use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
 use crate::vfs::ffi::{count_visits, functions};
 use crate::vfs::{DatabaseFile, VFS_NAME};
@@ -431,6 +432,9 @@ impl Connection {
         }
         if code == ffi::SQLITE_INTERRUPT && self.budget.is_spent() {
             return Error::RanTooLong;
+        }
+        if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
+            return Error::nested_too_deeply();
         }
         let several = self.file.had_several_errors();
         match self.file.take_error() {

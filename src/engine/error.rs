@@ -129,6 +129,11 @@ impl Error {
         Error::Sqlite { message: "statement too long".into(), code: ffi::SQLITE_TOOBIG, offset: None }
     }
 
+    /// A statement that needs more stack than there is.
+    pub(super) fn nested_too_deeply() -> Error {
+        Error::Sqlite { message: "the statement nests too deeply".into(), code: ffi::SQLITE_ERROR, offset: None }
+    }
+
     /// A statement that would need more stack than there is.
     pub(super) fn too_many_common_table_expressions(limit: usize) -> Error {
         let message = format!("too many common table expressions (at most {limit})");

@@ -15,6 +15,15 @@ const chain = (body) => (n) => `WITH c0 AS (SELECT id FROM t LIMIT 3), ${Array.f
 /** `core` in `n` pairs of `open` and `close`. */
 const nest = (open, close, core) => (n) => open.repeat(n) + core + close.repeat(n);
 
+/** Views, each of which reads the one before it. */
+const views = (name, body) => `CREATE VIEW ${name}0 AS SELECT id FROM t LIMIT 3; ${Array.from({ length: 1_000 }, (_, i) => `CREATE VIEW ${name}${i + 1} AS ${body(`${name}${i}`)};`).join("")}`;
+const TOWERS = {
+  union_view: (v) => `SELECT id FROM ${v} UNION SELECT 1`,
+  plain_view: (v) => `SELECT id FROM ${v}`,
+  window_view: (v) => `SELECT row_number() OVER (ORDER BY id) AS id FROM ${v}`,
+  nested_view: (v) => `SELECT id FROM t WHERE id IN (SELECT id FROM ${v})`,
+};
+
 /** Texts by depth. */
 const shapes = {
   plain: chain((c) => `SELECT id FROM ${c}`),
@@ -74,6 +83,19 @@ describe("SQL that nests deeply", () => {
           }
         }
       }
+      // Views have no limit but the stack's.
+      const said = new Map();
+      for (const [name, body] of Object.entries(TOWERS)) {
+        await lab.write(views(name, body));
+        for (let depth = 100; depth <= 1_000; depth += 100) {
+          for (const ask of [atPrimary, inIsolate]) {
+            const { rows, error } = await ask(`SELECT id FROM ${name}${depth} LIMIT 1`);
+            if (rows === undefined) said.set(error, depth);
+            assert.ok(rows !== undefined || depth > 300 && /: SQLITE_[A-Z]+$/.test(error), `${name} ${depth}: ${error}`);
+          }
+        }
+      }
+      assert.ok(said.has("D1_ERROR: the statement nests too deeply: SQLITE_ERROR"), [...said.keys()].join());
       assert.deepEqual(lab.log.filter((line) => /instance|RangeError/.test(line)), []);
     } finally {
       await lab.dispose();

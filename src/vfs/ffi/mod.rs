@@ -14,6 +14,7 @@ pub(crate) mod counters;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod memcmp;
+pub(crate) mod stack;
 pub(crate) mod statement;
 #[cfg(test)]
 mod tests;

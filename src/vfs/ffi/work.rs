@@ -5,6 +5,7 @@
 //!
 //! **Not here:** how much may be done (`engine`).
 
+use super::stack::is_too_deep;
 use rusqlite::ffi;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -22,7 +23,7 @@ type Size = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// SQLite's own.
 static PLAIN: OnceLock<(Malloc, Realloc, Size)> = OnceLock::new();
 
-/// Counts what SQLite allocates from now on. Without effect once SQLite has been used, which happens in programs that use it for other things.
+/// Counts what SQLite allocates from now on, and refuses it where the stack is too deep. Without effect once SQLite has been used, which happens in programs that use it for other things.
 pub(super) fn count_allocations() {
     // SAFETY: numbers, pointers and optional functions: all zeros are a value of it.
     let mut methods: ffi::sqlite3_mem_methods = unsafe { std::mem::zeroed() };
@@ -50,7 +51,7 @@ pub(crate) fn take(unit: u64) -> u64 {
 }
 
 unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
-    let Some((plain, ..)) = PLAIN.get() else { return ptr::null_mut() };
+    let Some((plain, ..)) = PLAIN.get().filter(|_| !is_too_deep()) else { return ptr::null_mut() };
     add(bytes as usize);
     // SAFETY: SQLite calls its own function with what it would have called it with.
     unsafe { plain(bytes) }
@@ -58,7 +59,7 @@ unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
 
 /// Only what is added counts: some functions make their room larger for every row.
 unsafe extern "C" fn realloc(memory: *mut c_void, bytes: c_int) -> *mut c_void {
-    let Some((_, plain, size)) = PLAIN.get() else { return ptr::null_mut() };
+    let Some((_, plain, size)) = PLAIN.get().filter(|_| !is_too_deep()) else { return ptr::null_mut() };
     // SAFETY: SQLite calls its own function with what it would have called it with; what is made larger was allocated by it.
     unsafe {
         add(bytes.saturating_sub(size(memory)).max(0) as usize);

@@ -1,0 +1,40 @@
+//! How deep the stack is. SQLite's compiler recurses as deep as a statement nests, and not everything that nests has a limit (views that read
+//! views). A WebAssembly stack that grows too large ends the instance; so before it does, SQLite gets no more memory, which it can bear
+//! anywhere, and every level of its recursion asks for some.
+//!
+//! The stack meant is that of C and Rust in the instance's own memory. The runtime's, beside it, is of about the same size and holds return
+//! addresses and small values; in SQLite's recursions it is full when half of this one is.
+//!
+//! **Not here:** native programs, whose stacks are larger and of no known size.
+
+use std::cell::Cell;
+
+thread_local! {
+    static TOO_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The stack has 1 MiB and grows down to address 0 (`wasm-ld --stack-first`), so an address in it is what is left. At the deepest that limits
+/// allow 205 KB are used; in the recursion of views the runtime's stack is full at 490 KB.
+#[cfg(target_arch = "wasm32")]
+const MUST_BE_LEFT: usize = (1 << 20) - (320 << 10);
+
+/// Whether the stack has grown so deep that nothing more should be begun; remembered for [`take_too_deep`].
+#[cfg(target_arch = "wasm32")]
+pub(super) fn is_too_deep() -> bool {
+    let here = 0_u8;
+    let is_too_deep = (std::hint::black_box(&raw const here) as usize) < MUST_BE_LEFT;
+    if is_too_deep {
+        TOO_DEEP.set(true);
+    }
+    is_too_deep
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn is_too_deep() -> bool {
+    false
+}
+
+/// Whether memory was refused for this reason since this was last asked.
+pub(crate) fn take_too_deep() -> bool {
+    TOO_DEEP.replace(false)
+}
