@@ -148,6 +148,10 @@ export const cases = [
   { name: "prepare: lone surrogate in SQL", run: all("SELECT '\ud800' AS a"), differs: both("JavaScript's lone surrogates become U+FFFD, since the database holds UTF-8; D1 stores bytes that are none."), },
   { name: "prepare: byte order mark", run: all("\ufeffSELECT 1 AS a") },
   { name: "prepare: no-break space", run: all("SELECT\u00a01") },
+  { name: "prepare: no-break space after the semicolon", run: all("SELECT 1;\u00a0") },
+  { name: "exec: no-break space after the semicolon", run: (db) => db.exec("SELECT 1;\u00a0").then(({ count }) => count) },
+  { name: "prepare: byte order mark first", run: all("\ufeffSELECT 1") },
+  { name: "prepare: vertical tab and form feed after the semicolon", run: all("SELECT 1;\u000b\u000c"), differs: both("A vertical tab alone is no blank in SQLite; D1 skips it after a semicolon.") },
   { name: "prepare: CRLF", run: all("SELECT 1 AS a,\r\n2 AS b;\r\n") },
   { name: "after errors, the table is as it was", run: all("SELECT * FROM t") },
 ];
