@@ -374,4 +374,11 @@ fn a_cold_replica_plans_as_the_primary_does() {
     for replica in [&edge.replica(64), &warm] {
         assert_eq!(planned(replica), "SEARCH t USING INDEX tb (b=?)");
     }
+    // Again, with statistics that were there before, and as a statement that is known.
+    for (sql, expected) in [("UPDATE t SET a = c, b = c % 2", "ta (a=?)"), ("UPDATE t SET a = c % 2, b = c", "tb (b=?)")] {
+        primary.run(sql);
+        primary.run("ANALYZE");
+        primary.now_ms.set(primary.now_ms.get() + 60_000);
+        assert_eq!(planned(&warm), format!("SEARCH t USING INDEX {expected}"));
+    }
 }

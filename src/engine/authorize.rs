@@ -24,6 +24,8 @@ struct Shared {
     refused_transaction: AtomicBool,
     /// An ALTER TABLE was compiled.
     altered: AtomicBool,
+    /// An ANALYZE was compiled, by a caller or by `PRAGMA optimize`.
+    analyzed: AtomicBool,
     /// A PRAGMA was compiled that sets a flag of the connection.
     set_flags: AtomicBool,
     /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
@@ -63,6 +65,16 @@ impl Authorizer {
         self.0.altered.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether an ANALYZE was compiled since [`Authorizer::take_analyzed`].
+    pub(super) fn has_analyzed(&self) -> bool {
+        self.0.analyzed.load(Ordering::Relaxed)
+    }
+
+    /// Whether an ANALYZE was compiled since the last call.
+    pub(super) fn take_analyzed(&self) -> bool {
+        self.0.analyzed.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether a statement was compiled that sets a flag, since [`Authorizer::forget_set_flags`].
     pub(super) fn has_set_flags(&self) -> bool {
         self.0.set_flags.load(Ordering::Relaxed)
@@ -88,6 +100,9 @@ impl Authorizer {
         }
         if let AuthAction::AlterTable { .. } = context.action {
             self.0.altered.store(true, Ordering::Relaxed);
+        }
+        if let AuthAction::Analyze { .. } = context.action {
+            self.0.analyzed.store(true, Ordering::Relaxed);
         }
         if let AuthAction::Pragma { pragma_name, pragma_value: Some(_) } = context.action
             && is_flag(pragma_name)

@@ -27,6 +27,10 @@ const TELLING: [(&str, i32); 5] = [
     ("fts5_source_id", 0),
 ];
 
+/// Lets every connection read the schema again, and with it the statistics of ANALYZE, of which SQLite tells only the connection that made
+/// them: replicas would plan with the old ones. Callers cannot have a view of that name.
+pub(super) const NEW_SCHEMA: [&str; 2] = ["CREATE VIEW _cf_statistics AS SELECT 1", "DROP VIEW _cf_statistics"];
+
 /// Sets a connection that has just been opened.
 pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;

@@ -9,7 +9,7 @@
 
 use super::authorize::Authorizer;
 use super::budget::Budget;
-use super::configuration::{FLAGS, configure};
+use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
 use super::rows_written::RowsWritten;
@@ -212,9 +212,13 @@ impl Connection {
         let before = self.snapshot()?;
         self.counters.reset();
         self.rows_read.set(0);
+        self.authorizer.take_analyzed();
         let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
         if self.authorizer.take_altered() && self.control_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
+        }
+        if self.authorizer.take_analyzed() {
+            NEW_SCHEMA.iter().try_for_each(|sql| self.control(sql))?;
         }
         let meta = self.meta(sql, &before, read_only)?;
         let taken = encoder.bytes();
@@ -263,7 +267,9 @@ impl Connection {
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
         let result = self.run_statement(&mut statement, parameters, options);
-        if text.len() <= CACHED_TEXT_BYTES && self.limits.cached_statements > 0 {
+        // That it analyzes is seen when it is compiled.
+        let keep = text.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
+        if keep && self.limits.cached_statements > 0 {
             self.statements.borrow_mut().put(text, statement);
         }
         Ok((result?, read_only))

@@ -101,6 +101,12 @@ impl Statement {
         unsafe { ffi::sqlite3_stmt_readonly(self.raw.as_ptr()) != 0 }
     }
 
+    /// Whether it is an EXPLAIN, which does not notice that the schema has changed.
+    pub(crate) fn is_explain(&self) -> bool {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_stmt_isexplain(self.raw.as_ptr()) != 0 }
+    }
+
     pub(crate) fn parameter_count(&self) -> usize {
         // SAFETY: the statement is alive.
         unsafe { ffi::sqlite3_bind_parameter_count(self.raw.as_ptr()) as usize }
