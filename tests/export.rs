@@ -104,3 +104,15 @@ fn what_cannot_be_exported_is_an_error_and_an_empty_database_can() {
         r#"{"success":false,"error":"D1 Export error: cannot export databases with Virtual Tables (f): SQLITE_ERROR"}"#
     );
 }
+
+#[test]
+fn tables_that_are_too_large_together_are_refused() {
+    let mut db = Fixture::with_limits(|limits| limits.result_bytes = 10_000);
+    for table in ["a", "b"] {
+        run(&mut db, &format!("CREATE TABLE {table} (v); INSERT INTO {table} VALUES (hex(zeroblob(3000)))"), vec![]);
+    }
+    let of = |tables: &[&str]| ExportOptions { tables: tables.iter().map(|name| name.to_string()).collect(), ..ExportOptions::default() };
+    assert_eq!(export(&mut db, &of(&["a"])).unwrap().len(), 3);
+    assert!(export(&mut db, &of(&[])).unwrap_err().contains("the result is larger than 10000 bytes"));
+    assert_eq!(export(&mut db, &ExportOptions { no_data: true, ..of(&[]) }).unwrap().len(), 3);
+}

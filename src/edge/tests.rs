@@ -315,7 +315,7 @@ fn a_query_that_runs_too_long_is_stopped_once() {
         replica.answer_statement(&statement, Freshness::Anywhere, Served::default(), None, primary.now_ms.get())
     };
     assert!(matches!(at_once(endless), Some(Err(failure)) if failure.error == Error::RanTooLong));
-    assert!(matches!(at_once("SELECT 'abcd' LIKE 'abcd'"), None), "the primary decides");
+    assert!(at_once("SELECT 'abcd' LIKE 'abcd'").is_none(), "the primary decides");
     assert!(matches!(at_once("SELECT count(*) FROM t"), Some(Ok(_))));
 }
 

@@ -31,17 +31,22 @@ const OTHERS: &str =
 const COLUMNS: &str = "SELECT name FROM pragma_table_info(?)";
 
 impl Reader {
-    /// The state that it reads, as SQL.
+    /// The state that it reads, as SQL, as far as that is no larger than a result may be.
     pub fn export(&self, options: &ExportOptions) -> Result<Vec<String>, Failure> {
         let wanted = |name: &String| options.tables.is_empty() || options.tables.contains(name);
-        let (mut statements, mut rows) = (vec![FIRST.to_owned()], vec![]);
+        let (mut statements, mut rows, mut bytes) = (vec![FIRST.to_owned()], vec![], 0);
         for (name, sql) in self.names_and_sql(TABLES)?.into_iter().filter(|(name, _)| wanted(name)) {
             let Some(schema) = schema_of(&name, &sql)? else { continue };
             // SQLite's own tables are filled while others are.
             let place = if name.starts_with("sqlite_") { &mut rows } else { &mut statements };
             place.extend((!options.no_schema).then_some(schema));
             if !options.no_data {
-                rows.append(&mut self.inserts(&name)?);
+                let mut inserts = self.inserts(&name)?;
+                bytes += inserts.iter().map(String::len).sum::<usize>();
+                if bytes > self.result_bytes {
+                    return Err(Error::ResultTooLarge { limit: self.result_bytes }.into());
+                }
+                rows.append(&mut inserts);
             }
         }
         statements.append(&mut rows);

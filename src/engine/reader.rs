@@ -18,20 +18,22 @@ use std::rc::Rc;
 /// A connection that reads one state at a time.
 pub struct Reader {
     connection: Connection,
+    /// The bytes that one answer may have.
+    pub(super) result_bytes: usize,
 }
 
 impl Reader {
     /// A connection to pages of `state`, at the primary.
     pub fn open(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Read, limits)? })
+        Ok(Reader { connection: Connection::open(file, Access::Read, limits)?, result_bytes: limits.result_bytes })
     }
 
     /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
     /// PRAGMAs about the connection.
     pub fn open_replica(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Replica, limits)? })
+        Ok(Reader { connection: Connection::open(file, Access::Replica, limits)?, result_bytes: limits.result_bytes })
     }
 
     /// The state that it reads.
