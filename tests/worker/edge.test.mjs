@@ -20,7 +20,7 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     let miniflare;
     before(async () => {
       assert.ok(existsSync(WORKER), "run scripts/build bench/edge-worker first");
-      const edge = { name: "edge", modules: await bundle(WORKER), compatibilityDate: COMPATIBILITY_DATE, durableObjects };
+      const edge = { name: "edge", modules: await bundle(WORKER), compatibilityDate: COMPATIBILITY_DATE, durableObjects, bindings: { LIMITS: { like_pattern_bytes: 50_000 } } };
       miniflare = new Miniflare(convertV4MiniflareOptions({ workers: [edge, await littoralWorker()] }));
       await ask({ sql: "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", times: 1 });
       const fill = `INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${ROWS}) SELECT x, printf('row %300d', x) FROM c`;
@@ -68,6 +68,22 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     test("errors are the primary's, and so is what is too much", async () => {
       await assert.rejects(ask({ sql: "SELECT absent FROM t", times: 1 }), /no such column: absent/);
       await assert.rejects(ask({ session: "00ffffff-0000002a-00000003-0123456789abcdef0000019a00000000", ...POINT }), /bookmark/);
+    });
+
+    test("a statement that ends the isolate's instance leaves no request open, and the next ones are answered", { timeout: 60_000 }, async () => {
+      const deep = `SELECT '${"a".repeat(24_000)}' LIKE '${"%a".repeat(24_000)}b'`;
+      for (const longitude of [-60, 0, 60]) {
+        const cf = { ...SYDNEY, colo: `X${longitude + 60}`, longitude: String(longitude) };
+        const settled = (run) => ask(run, cf).then(({ rows }) => rows.length, ({ message }) => message);
+        const began = performance.now();
+        const open = Array.from({ length: 20 }, (_, from) => settled({ ...POINT, from: from * 50, times: 5 }));
+        const lost = settled({ sql: deep, times: 1 });
+        await Promise.all(open);
+        assert.equal(typeof (await lost), "string");
+        assert.ok(performance.now() - began < 7_000);
+        const again = await ask({ ...POINT, from: 7, times: 10 }, cf);
+        assert.equal(again.rows.length, 1);
+      }
     });
 
     test("many requests at once are each answered rightly", async () => {
