@@ -67,7 +67,7 @@ impl Default for Limits {
             common_table_expressions: 300,
             expression_depth: 1_000,
             function_arguments: 127,
-            like_pattern_bytes: 1_000,
+            like_pattern_bytes: 300,
             trigger_depth: 100,
             value_bytes: 32 << 20,
             program_instructions: 1_000_000,

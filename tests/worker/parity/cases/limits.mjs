@@ -5,7 +5,7 @@ const compound = wider("Compound SELECTs may have 500 terms, as SQLite allows; D
 const columns = wider("A table may have 2,000 columns, as SQLite allows; D1 stops at 100.");
 const variables = wider("A statement may have 32,766 bound parameters, as SQLite allows; D1 stops at 100.");
 const length = wider("A statement may be 10,000,000 bytes long; D1 stops at 100,000.");
-const pattern = wider("A LIKE or GLOB pattern may have 1,000 bytes; D1 stops at 50.");
+const pattern = wider("A LIKE or GLOB pattern may have 300 bytes; D1 stops at 50.");
 
 export const setup = ["CREATE TABLE t(a)"];
 
