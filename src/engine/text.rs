@@ -87,12 +87,16 @@ fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
 
 /// PRAGMAs set things for a whole transaction, so they cannot share one.
 pub(super) fn mentions_pragma(sql: &str) -> bool {
-    sql.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"pragma"))
+    let bytes = sql.as_bytes();
+    let is_pragma =
+        |at: usize| at.checked_sub(3).and_then(|from| bytes.get(from..from + 6)).is_some_and(|word| word.eq_ignore_ascii_case(b"pragma"));
+    // Texts have megabytes, and few of this letter.
+    memchr::memchr2_iter(b'g', b'G', bytes).any(is_pragma)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{common_table_expressions, is_blank, tokens};
+    use super::{common_table_expressions, is_blank, mentions_pragma, tokens};
     use crate::vfs::ffi::statement::Source;
     use rusqlite::Connection;
     use std::rc::Rc;
@@ -132,5 +136,15 @@ mod tests {
         assert_eq!(count("SELECT 'AS (SELECT', \"AS (SELECT\", [AS (SELECT], (SELECT 1), x AS (1)"), 0);
         assert_eq!(common_table_expressions("WITH a AS (SELECT 1) SELECT 1"), 0, "short");
         assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), ["'a'", "'b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"]);
+    }
+
+    #[test]
+    fn pragmas_are_found_wherever_they_are() {
+        for text in ["PRAGMA x", "pragma", "; Pragma x", "gg pragma", "SELECT 1;pRaGmA y", "pragpragma"] {
+            assert!(mentions_pragma(text), "{text}");
+        }
+        for text in ["", "g", "rag", "prag", "pra gma", "PRAG", "ragma", "éprágma", "ggggg"] {
+            assert!(!mentions_pragma(text), "{text}");
+        }
     }
 }
