@@ -31,6 +31,13 @@ export default serve({
     assert.deepEqual(await db.prepare("SELECT count(*) AS n, max(id) AS most FROM mixed").first(), { n: 120, most: 595 });
   },
 
+  async "5,000 calls at once"({ db }) {
+    await db.prepare("CREATE TABLE many (id INTEGER PRIMARY KEY)").run();
+    const call = (i) => (i % 2 ? db.prepare("SELECT ? AS n").bind(i).first("n") : db.prepare("INSERT INTO many VALUES (?) RETURNING id").bind(i).first("id"));
+    assert.deepEqual(await Promise.all(range(5_000, call)), range(5_000, (i) => i));
+    assert.equal(await db.prepare("SELECT count(*) AS n FROM many").first("n"), 2_500);
+  },
+
   async "1,500 single inserts into a full-text index"({ db }) {
     await db.prepare("CREATE VIRTUAL TABLE words USING fts5(a)").run();
     for (let from = 0; from < 1_500; from += 50) {

@@ -26,6 +26,8 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** By binding: id -> rows, of every write asked for, and the ids of those acknowledged. */
 const asked = Object.fromEntries(BINDINGS.map((binding) => [binding, new Map()]));
 const acknowledged = Object.fromEntries(BINDINGS.map((binding) => [binding, new Set()]));
+/** By binding: the last write acknowledged, and its session's bookmark. */
+const last = {};
 let nextId = 1;
 
 test(`${KILLS} kills under write load lose nothing that was acknowledged`, { timeout: 120_000, skip: skipped() }, async (t) => {
@@ -78,7 +80,8 @@ async function loadAndKill(harness, delay_ms) {
       const id = nextId++;
       asked[binding].set(id, parts);
       try {
-        await harness.run("write", { binding, database: DATABASE, body: { id, parts } });
+        const bookmark = await harness.run("write", { binding, database: DATABASE, body: { id, parts } });
+        last[binding] = { id, bookmark };
       } catch (error) {
         // In flight when workerd died. Anything else is a fault.
         if (!killed) throw error;
@@ -106,6 +109,11 @@ async function loadAndKill(harness, delay_ms) {
 
 async function checkAll(harness) {
   for (const binding of BINDINGS) {
+    if (last[binding] !== undefined) {
+      // The session goes on where it was, whoever answers, as the first request after the kill.
+      const rows = await harness.run("inSession", { binding, database: DATABASE, body: last[binding] });
+      assert.equal(rows, asked[binding].get(last[binding].id), `${binding}: a session does not find what it wrote`);
+    }
     const { writes, check, indexed } = await harness.run("found", { binding, database: DATABASE });
     assert.deepEqual(check, ["ok"], binding);
     let rows = 0;

@@ -11,11 +11,18 @@ export default serve({
     await db.prepare("CREATE INDEX IF NOT EXISTS fillers ON writes (filler)").run();
   },
 
-  /** One write of `parts` rows: a single statement, or a batch. */
+  /** One write of `parts` rows, a single statement or a batch, in a session of its own. Answers with the session's bookmark. */
   async write({ db, body: { id, parts } }) {
-    const insert = (part) => db.prepare(INSERT).bind(id, part, parts, `filler ${id * 7919 % 1_000_003} `.repeat(1 + id % 20));
+    const session = db.withSession("first-primary");
+    const insert = (part) => session.prepare(INSERT).bind(id, part, parts, `filler ${id * 7919 % 1_000_003} `.repeat(1 + id % 20));
     if (parts === 1) await insert(0).run();
-    else await db.batch(Array.from({ length: parts }, (_, part) => insert(part)));
+    else await session.batch(Array.from({ length: parts }, (_, part) => insert(part)));
+    return session.getBookmark();
+  },
+
+  /** The rows of a write that a session finds which goes on from that bookmark. */
+  async inSession({ db, body: { id, bookmark } }) {
+    return await db.withSession(bookmark).prepare("SELECT count(*) AS n FROM writes WHERE write_id = ?").bind(id).first("n");
   },
 
   /** The writes that are there, `[id, rows, parts]`, and what SQLite says of the file. */

@@ -38,9 +38,9 @@ const tables = async (db) =>
 const rows = async (db) => await db.prepare("SELECT id, name FROM d1_migrations ORDER BY id").raw();
 
 export default serve({
-  async "several who apply the same files at once"({ db }) {
+  async "twenty who apply the same files at once"({ db }) {
     await reset(db);
-    const applied = await Promise.all(Array.from({ length: 5 }, () => applyMigrations(db, [first, second])));
+    const applied = await Promise.all(Array.from({ length: 20 }, () => applyMigrations(db, [first, second])));
     assert.deepEqual(applied.flat().sort(), [first.name, second.name]);
     assert.deepEqual((await rows(db)).map(([, name]) => name), [first.name, second.name]);
   },
