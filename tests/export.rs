@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-const SCHEMA: [&str; 14] = [
+const SCHEMA: [&str; 15] = [
     "CREATE TABLE \"odd 'name'\" (id INTEGER PRIMARY KEY AUTOINCREMENT, \"select\" TEXT DEFAULT 'x;y')",
     "CREATE TABLE child (id INTEGER PRIMARY KEY, of INT REFERENCES parent (id))",
     "CREATE TABLE parent (id INTEGER PRIMARY KEY, twice INT AS (id * 2) STORED, virtual AS (id + 1))",
@@ -59,6 +59,7 @@ const SCHEMA: [&str; 14] = [
     "CREATE TABLE s (a INT, b TEXT, c REAL, d BLOB, e ANY) STRICT",
     "CREATE INDEX wv ON w (v) WHERE v > 1",
     "CREATE VIEW both AS SELECT * FROM child JOIN parent ON parent.id = child.of",
+    "CREATE TRIGGER instead INSTEAD OF INSERT ON both BEGIN INSERT INTO parent (id) VALUES (new.of); END",
     "CREATE TRIGGER t AFTER INSERT ON w BEGIN UPDATE w SET v = v + 1 WHERE k = new.k; END",
     "INSERT INTO \"odd 'name'\" (\"select\") VALUES ('one'), ('two')",
     "DELETE FROM \"odd 'name'\" WHERE id = 2",

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Fixture, run, run_err, values};
 use littoral::Pgno;
-use littoral::engine::{Limits, Statement, Value};
+use littoral::engine::{Limits, Point, ResultSet, Statement, Value};
 use littoral::store::{Fault, FaultyStore, MemoryStore};
 use std::rc::Rc;
 
@@ -252,4 +252,20 @@ fn a_page_damaged_in_memory_is_not_stored() {
     let mut db = Fixture::on(store, Limits::default());
     assert_eq!(db.database.state(), head);
     assert_eq!(values(&mut db, "SELECT v FROM t"), [[Value::Text("one".into())], [Value::Text("two".into())]]);
+}
+
+/// It was taken for an ANALYZE, made a commit, and failed where nothing can be written.
+#[test]
+fn explaining_an_analyze_changes_nothing() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (a); CREATE INDEX ta ON t (a); INSERT INTO t VALUES (1)", vec![]);
+    let before = db.database.state();
+    for _ in 0..2 {
+        assert!(!values(&mut db, "EXPLAIN ANALYZE").is_empty());
+    }
+    assert_eq!(db.database.state(), before);
+    let snapshot = db.database.at(Point::Bookmark(before.bookmark())).unwrap();
+    assert!(snapshot.run::<ResultSet>(&vec![Statement::new("EXPLAIN ANALYZE", vec![])]).is_ok());
+    run(&mut db, "ANALYZE", vec![]);
+    assert_eq!(db.database.state().txid.0, before.txid.0 + 1);
 }

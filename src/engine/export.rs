@@ -1,8 +1,8 @@
 //! The database as SQL text, statement by statement, in the form of D1's export: tables in the order in which they were made, their rows,
-//! then views, triggers and indexes. Run in order on an empty database, in one transaction, it makes the same one.
+//! then indexes, views and triggers. Run in order on an empty database, in one transaction, it makes the same one.
 //!
-//! Other than D1's, it keeps every bit of an INTEGER and the type of a REAL, and makes all tables before it fills the first, so that rows may
-//! refer to tables that were made later.
+//! Other than D1's, it keeps every bit of an INTEGER and the type of a REAL, makes all tables before it fills the first, so that rows may refer
+//! to tables that were made later, and views before triggers, which may be on them.
 //!
 //! **Invariant:** what cannot be exported is an error, never left out.
 //!
@@ -27,7 +27,7 @@ const FIRST: &str = "PRAGMA defer_foreign_keys=TRUE;";
 const TABLES: &str =
     "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql NOT NULL ORDER BY tbl_name = 'sqlite_sequence', rowid";
 const OTHERS: &str =
-    "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger', 'view') AND sql NOT NULL ORDER BY type COLLATE NOCASE";
+    "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger', 'view') AND sql NOT NULL ORDER BY type = 'trigger', type";
 const COLUMNS: &str = "SELECT name FROM pragma_table_info(?)";
 
 impl Reader {

@@ -93,6 +93,11 @@ impl DatabaseFile {
         self.file.borrow().page_size()
     }
 
+    /// Whether SQLite has changed anything in the present transaction.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.file.borrow().journal_size() > 0
+    }
+
     /// Forgets what SQLite wrote and did not commit. To be called when SQLite has rolled a transaction back.
     pub(crate) fn discard_uncommitted(&self) {
         self.file.borrow_mut().discard_uncommitted();

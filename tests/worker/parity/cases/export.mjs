@@ -15,11 +15,14 @@ const exported = (db, ...parameters) => db.prepare(EXPORT).bind(...parameters).r
 const both = (why) => ({ DB: why, LITTORAL: why });
 const tablesFirst = both("An export makes all tables before it fills the first; D1's fails where rows refer to a table made later.");
 
+const viewsFirst = both("An export makes views before triggers, which may be on them; D1's fails where one is.");
+
 export const cases = [
   { name: "export: everything", run: async (db) => (await exported(db, false, false))[0].toSorted() },
   { name: "export: the order", run: (db) => exported(db, false, false), differs: tablesFirst },
   { name: "export: no schema", run: (db) => exported(db, true, false) },
-  { name: "export: no data", run: (db) => exported(db, false, true) },
+  { name: "export: no data", run: async (db) => (await exported(db, false, true))[0].toSorted() },
+  { name: "export: no data, the order", run: (db) => exported(db, false, true), differs: viewsFirst },
   { name: "export: one table", run: (db) => exported(db, false, false, "quoted name") },
   {
     name: "export: a REAL that is a whole number",
