@@ -128,7 +128,7 @@ export class Channel {
 /** What an error says; the runtime's about a message that is too large, in words about the call. */
 function said(error) {
   const text = String(error?.message ?? error);
-  return text.startsWith("Serialized RPC") ? "the request is larger than 32 MiB, which the runtime does not carry: send large values in several calls" : text;
+  return text.startsWith("Serialized RPC") ? "the request is larger than 32 MiB, or its answer, which the runtime does not carry: send large values in several calls" : text;
 }
 
 /** The token with which a session starts; what is empty means "anywhere". */

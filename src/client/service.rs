@@ -108,7 +108,8 @@ fn class_of(value: &JsValue) -> Option<String> {
 pub(crate) fn lost(error: JsValue) -> Error {
     let said = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()));
     // In words about the call, and not about the runtime's messages.
-    let too_large = "the request is larger than 32 MiB, which the runtime does not carry: send large values in several calls";
+    let too_large =
+        "the request is larger than 32 MiB, or its answer, which the runtime does not carry: send large values in several calls";
     let message = if said.starts_with("Serialized RPC") { too_large.into() } else { said };
     Error::Binding { message }
 }

@@ -11,7 +11,7 @@ import { dump } from "./dump.mjs";
 import { Followers } from "./followers.mjs";
 import { Group } from "./group.mjs";
 import { bytes, requestParts } from "./incoming.mjs";
-import { guarded, answeredThoughLost, undefinedIfLost } from "./instance.mjs";
+import { answeredThoughLost, guarded, undefinedIfLost } from "./instance.mjs";
 import { Upkeep } from "./upkeep.mjs";
 
 export { Replica } from "./replica.mjs";

@@ -59,18 +59,12 @@ impl Argument {
     }
 }
 
-/// Where a needle is found in a text: at the beginning of a character, as far as the bytes say.
+/// Where a needle is found in a text: at its beginning, or at that of a character.
 fn find_in_text(needle: &[u8], haystack: &[u8]) -> Option<usize> {
-    let finder = Finder::new(needle);
-    let mut from = 0;
-    while let Some(found) = haystack.get(from..).and_then(|rest| finder.find(rest)) {
-        let at = from + found;
-        if at == 0 || !continues(haystack[at]) {
-            return Some(at);
-        }
-        from = at + 1;
+    if needle.first().is_some_and(|first| continues(*first)) {
+        return haystack.starts_with(needle).then_some(0);
     }
-    None
+    Finder::new(needle).find(haystack)
 }
 
 /// Whether a byte of UTF-8 belongs to the character before it.
@@ -96,7 +90,8 @@ unsafe extern "C" fn instr(context: *mut ffi::sqlite3_context, _count: c_int, ar
     } else if kinds == [ffi::SQLITE_BLOB; 2] {
         Finder::new(needle).find(haystack).map_or(0, |at| at + 1)
     } else {
-        find_in_text(needle, haystack).map_or(0, |at| 1 + haystack[..=at].iter().skip(1).filter(|byte| !continues(**byte)).count())
+        let characters_before = |at: usize| haystack[1..=at].iter().filter(|byte| !continues(**byte)).count();
+        find_in_text(needle, haystack).map_or(0, |at| characters_before(at) + 1)
     };
     // SAFETY: the context is that of the running function.
     unsafe { ffi::sqlite3_result_int64(context, position as i64) };

@@ -3,6 +3,8 @@
 //! Counted are the bytes that SQLite asks memory for, which everything that makes a large value does, and those that a function searches
 //! ([`super::functions`]). The Workers runtime lets no clock go on while a request computes, so time cannot be measured.
 //!
+//! Being asked at every level of SQLite's recursions, this is also where those end that are too deep ([`super::stack`]).
+//!
 //! **Not here:** how much may be done (`engine`).
 
 use super::stack::is_too_deep;
@@ -23,7 +25,8 @@ type Size = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// SQLite's own.
 static PLAIN: OnceLock<(Malloc, Realloc, Size)> = OnceLock::new();
 
-/// Counts what SQLite allocates from now on, and refuses it where the stack is too deep. Without effect once SQLite has been used, which happens in programs that use it for other things.
+/// Counts what SQLite allocates from now on, and refuses it where the stack is too deep. Without effect once SQLite has been used, which
+/// happens in programs that use it for other things.
 pub(super) fn count_allocations() {
     // SAFETY: numbers, pointers and optional functions: all zeros are a value of it.
     let mut methods: ffi::sqlite3_mem_methods = unsafe { std::mem::zeroed() };
