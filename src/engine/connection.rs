@@ -212,7 +212,8 @@ impl Connection {
         let before = self.snapshot()?;
         self.counters.reset();
         self.rows_read.set(0);
-        (self.authorizer.take_analyzed(), take_too_deep());
+        self.authorizer.take_analyzed();
+        take_too_deep();
         let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
         if self.authorizer.take_altered() && self.control_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
