@@ -20,7 +20,7 @@ use crate::session::Freshness;
 use crate::txid::Txid;
 use crate::wire::d1::{Served, Tier};
 use js_sys::futures::{JsFuture, future_to_promise};
-use js_sys::{Array, Promise, Reflect, Uint8Array};
+use js_sys::{Array, JsString, Promise, Reflect, Uint8Array};
 use lru::LruCache;
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -99,7 +99,8 @@ impl Asked {
         let body = match request.get(0).dyn_into::<Uint8Array>() {
             Ok(utf8) if utf8.length() as usize > LONGEST_REQUEST => return None,
             Ok(utf8) => String::from_utf8(utf8.to_vec()).ok()?,
-            Err(body) => body.as_string()?,
+            // Not copied to be thrown away: in UTF-8 it is no shorter.
+            Err(body) => body.dyn_into::<JsString>().ok().filter(|text| text.length() as usize <= LONGEST_REQUEST)?.into(),
         };
         if body.len() > LONGEST_REQUEST {
             return None;
