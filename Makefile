@@ -27,7 +27,7 @@ test:
 	@scripts/test $(STEPS)
 
 simulate:
-	@LITTORAL_SEEDS=$(or $(SEEDS),1000000) LITTORAL_SEED=$(or $(FIRST),0) cargo test --release --lib simulation::worlds -- --nocapture
+	@LITTORAL_SEEDS=$(or $(SEEDS),1000000) LITTORAL_SEED=$(or $(FIRST),0) cargo test --release --package littoral-engine --lib simulation::worlds -- --nocapture
 
 fuzz:
 	@scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
@@ -38,7 +38,7 @@ bench: setup
 	@scripts/with-tools node bench/run.mjs
 
 fmt:
-	@cargo fmt
+	@cargo fmt --all
 
 lint:
 	@scripts/test scripts fmt clippy clippy-wasm

@@ -1,11 +1,12 @@
 //! The Rust binding and migrations, over the engine itself: the same texts cross here that cross to a Durable Object.
 
+#[path = "../crates/engine/tests/common/mod.rs"]
 mod common;
 
 use common::Fixture;
 use littoral::client::{Database, Error, Point, SessionOptions, Transport};
-use littoral::http::d1::answer_calls;
 use littoral::migrate::{MigrateError, Migration, apply};
+use littoral_engine::answer::d1::answer_calls;
 use pollster::block_on;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -87,7 +88,7 @@ fn a_batch_that_fails_says_where_and_leaves_nothing() {
         let statements =
             ["INSERT INTO tracks (id) VALUES (5)", "SELECT 1;\n INSERT INTO tracks (id) VALUES (1)"].map(|sql| db.prepare(sql));
         let error = db.batch(statements.into()).await.unwrap_err();
-        let Error::Sql { message, place } = &error else { panic!("{error}") };
+        let Error::Sql { message, place, .. } = &error else { panic!("{error}") };
         assert!(message.starts_with("UNIQUE constraint failed: tracks.id"), "{message}");
         assert_eq!(place.map(|place| (place.text, place.offset)), Some((1, 9)));
         assert_eq!(db.prepare("SELECT count(*) AS n FROM tracks").first::<i64>(Some("n")).await?, Some(2));
@@ -161,7 +162,7 @@ fn the_past_is_read_as_it_was_and_cannot_be_written() {
         session.prepare("SELECT 1").run().await?;
         let before = session.get_bookmark().unwrap();
         db.prepare("DELETE FROM tracks").run().await?;
-        let past = db.at(Point::Bookmark(before.clone()));
+        let past = db.at(Point::Bookmark(before.parse().unwrap()));
         let count = "SELECT count(*) AS n FROM tracks";
         for _ in 0..2 {
             assert_eq!(past.prepare(count).first::<i64>(Some("n")).await?, Some(2));
@@ -171,7 +172,7 @@ fn the_past_is_read_as_it_was_and_cannot_be_written() {
         let error = past.prepare("DELETE FROM tracks").run().await.unwrap_err();
         assert_eq!(error.to_string(), "D1_ERROR: attempt to write a readonly database: SQLITE_READONLY");
         let foreign = before.replace(&before[27..43], "0123456789abcdef");
-        let error = db.at(Point::Bookmark(foreign)).prepare(count).run().await.unwrap_err();
+        let error = db.at(Point::Bookmark(foreign.parse().unwrap())).prepare(count).run().await.unwrap_err();
         assert!(error.to_string().contains("is not of this database"), "{error}");
         Ok::<_, Error>(())
     })

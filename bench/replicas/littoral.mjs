@@ -81,7 +81,7 @@ function count(counts, question, answer) {
   counts.pages += pagesIn(answer);
 }
 
-/** Where messages of a kind say how many pages they bring: see src/commit_log/mod.rs. */
+/** Where messages of a kind say how many pages they bring: see crates/engine/src/commit_log/mod.rs. */
 const PAGE_COUNT_AT = { 3: 14 + 1 + 32 + 4, 5: 14 + 32 };
 
 function pagesIn(answer) {

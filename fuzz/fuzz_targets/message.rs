@@ -1,7 +1,7 @@
 //! Any bytes become a message or an error, and what is understood can be said again.
 #![no_main]
 
-use littoral::commit_log::Message;
+use littoral_engine::commit_log::Message;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = Message::decode(bytes);

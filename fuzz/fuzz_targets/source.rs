@@ -1,9 +1,9 @@
 //! The primary answers any question with a message, and nothing changes by it.
 #![no_main]
 
-use littoral::commit_log::Message;
-use littoral::replica::Source;
-use littoral::store::{MemoryStore, PageStore};
+use littoral_engine::commit_log::Message;
+use littoral_engine::replica::Source;
+use littoral_engine::store::{MemoryStore, PageStore};
 use std::rc::Rc;
 
 thread_local! {

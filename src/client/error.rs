@@ -1,5 +1,7 @@
 //! What a request handler can meet. Texts and prefixes are D1's.
 
+use littoral_protocol::d1::FailureBody;
+use littoral_protocol::sql::{Code, Place};
 use std::fmt;
 
 /// Why a call on the binding failed.
@@ -9,6 +11,8 @@ pub enum Error {
     Sql {
         /// D1's server text, such as `no such table: t: SQLITE_ERROR`.
         message: String,
+        /// The same as a code.
+        code: Option<Code>,
         /// The statement that failed, where one did.
         place: Option<Place>,
     },
@@ -34,36 +38,28 @@ pub enum Error {
     },
 }
 
-/// A statement of a call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-pub struct Place {
-    /// Which of the call's texts, from 0.
-    pub text: usize,
-    /// The byte of that text at which the statement begins.
-    pub offset: usize,
-}
-
 impl Error {
+    /// Why the database refused or failed to run it, as a code to act on.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Error::Sql { code, .. } => *code,
+            Error::Type { .. } | Error::ColumnNotFound { .. } | Error::Row { .. } | Error::Binding { .. } => None,
+        }
+    }
+
     /// Whether a constraint refused the statement: UNIQUE, NOT NULL, CHECK, a foreign key.
     pub fn is_constraint(&self) -> bool {
-        self.server_text().is_some_and(|text| text.contains(": SQLITE_CONSTRAINT"))
+        self.code().is_some_and(|code| code.is_constraint())
     }
 
     /// Whether a UNIQUE or PRIMARY KEY constraint refused the statement.
     pub fn is_unique_violation(&self) -> bool {
-        self.server_text().is_some_and(|text| text.contains("SQLITE_CONSTRAINT_UNIQUE") || text.contains("SQLITE_CONSTRAINT_PRIMARYKEY"))
+        self.code().is_some_and(|code| code.is_unique_violation())
     }
 
     /// Whether the session's bookmark was refused: malformed, or of another database. A session without it will be served.
     pub fn is_bookmark(&self) -> bool {
-        self.server_text().is_some_and(|text| text.starts_with("invalid bookmark or constraint") || text.starts_with("the bookmark "))
-    }
-
-    fn server_text(&self) -> Option<&str> {
-        match self {
-            Error::Sql { message, .. } => Some(message),
-            Error::Type { .. } | Error::ColumnNotFound { .. } | Error::Row { .. } | Error::Binding { .. } => None,
-        }
+        self.code().is_some_and(|code| code.is_bookmark())
     }
 
     pub(super) fn encoding(error: serde_json::Error) -> Error {
@@ -72,6 +68,12 @@ impl Error {
 
     pub(crate) fn answer(error: impl fmt::Display) -> Error {
         Error::Binding { message: format!("the answer is not what Littoral sends: {error}") }
+    }
+}
+
+impl From<FailureBody> for Error {
+    fn from(FailureBody { error, code, at, .. }: FailureBody) -> Error {
+        Error::Sql { message: error, code, place: at }
     }
 }
 

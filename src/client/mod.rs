@@ -30,17 +30,18 @@ mod service;
 mod session;
 mod value;
 
-pub use error::{Error, Place};
-pub use result::{D1ExecResult, D1Meta, D1Result, Tier};
+pub use error::Error;
+pub use littoral_protocol::d1::D1Meta;
+pub use littoral_protocol::sql::{Code, Place, Point, Tier, Value};
+pub use result::{D1ExecResult, D1Result};
 #[cfg(target_arch = "wasm32")]
 pub use service::ServiceBinding;
 #[cfg(all(feature = "edge", target_arch = "wasm32"))]
 pub(crate) use service::lost;
 pub use session::{RequestSession, SessionOptions};
-pub use value::Value;
 
-use parameter::Parameters;
-use result::Responses;
+use littoral_protocol::d1::{CallRef, CallsRequest, PointBody, Response, StatementRef};
+use parameter::parameters;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -48,7 +49,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// What carries a request to the database and its answer back, both JSON texts (`wire::d1`).
+/// What carries a request to the database and its answer back, both JSON texts (`littoral_protocol::d1`).
 pub trait Transport {
     /// Sends a request of many calls.
     fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
@@ -138,7 +139,7 @@ impl Database {
 
     /// A read-only session at a point of the past, as long as that state is kept.
     pub fn at(&self, point: Point) -> D1DatabaseSession {
-        self.on(Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Past(point), bookmark: None })))))
+        self.on(Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Past(point.into()), bookmark: None })))))
     }
 
     fn on(&self, session: Session) -> D1DatabaseSession {
@@ -158,17 +159,7 @@ struct SessionState {
 enum Start {
     /// A bookmark or a constraint.
     Token(Rc<str>),
-    Past(Point),
-}
-
-/// A point of the past.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Point {
-    /// The state that this bookmark names.
-    Bookmark(String),
-    /// The state that was there at this time, in milliseconds since 1970.
-    TimeMs(u64),
+    Past(PointBody),
 }
 
 impl Session {
@@ -181,7 +172,7 @@ impl Session {
     }
 
     /// What the next call carries: the newest bookmark or the constraint, or else the point of the past.
-    fn token(&self) -> (Option<Rc<str>>, Option<Point>) {
+    fn token(&self) -> (Option<Rc<str>>, Option<PointBody>) {
         let Some(state) = &self.0 else { return (None, None) };
         let state = state.borrow();
         match (&state.start, &state.bookmark) {
@@ -210,16 +201,16 @@ pub struct D1DatabaseSession {
 impl D1DatabaseSession {
     /// Prepares a statement of this session.
     pub fn prepare(&self, sql: impl Into<String>) -> D1PreparedStatement {
-        D1PreparedStatement { database: self.clone(), sql: sql.into(), params: Parameters::default() }
+        D1PreparedStatement { database: self.clone(), sql: sql.into(), params: Rc::default() }
     }
 
     /// Runs statements in order as one transaction.
     pub async fn batch(&self, statements: Vec<D1PreparedStatement>) -> Result<Vec<D1Result>, Error> {
         if statements.is_empty() {
-            return Err(Error::Sql { message: "No SQL statements detected.".into(), place: None });
+            return Err(Error::Sql { message: "No SQL statements detected.".into(), code: Some(Code::NoStatement), place: None });
         }
         let call: Vec<_> = statements.iter().map(D1PreparedStatement::body).collect();
-        self.send(&call).await?.into_batch()
+        result::batch(self.send(CallRef::Batch(&call)).await?)
     }
 
     /// The newest bookmark this session has seen; `None` before its first answer.
@@ -227,29 +218,14 @@ impl D1DatabaseSession {
         self.session.0.as_ref().and_then(|state| state.borrow().bookmark.as_deref().map(String::from))
     }
 
-    async fn send(&self, call: &impl Serialize) -> Result<Responses, Error> {
+    async fn send(&self, call: CallRef<'_>) -> Result<Response, Error> {
         let (bookmark, at) = self.session.token();
-        let request = RequestBody { bookmark: bookmark.as_deref(), at, calls: [call] };
+        let request = CallsRequest { bookmark: bookmark.as_deref(), at: at.as_ref(), calls: [call] };
         let request = serde_json::to_string(&request).map_err(Error::encoding)?;
-        let responses = Responses::parse(&self.transport.query(request).await?)?;
-        self.session.advance(responses.bookmark.as_str().into());
-        Ok(responses)
+        let (bookmark, response) = result::parse(&self.transport.query(request).await?)?;
+        self.session.advance(bookmark.into());
+        Ok(response)
     }
-}
-
-#[derive(Serialize)]
-struct RequestBody<'a, C: Serialize> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bookmark: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Point>,
-    calls: [&'a C; 1],
-}
-
-#[derive(Serialize)]
-struct StatementBody<'a> {
-    sql: &'a str,
-    params: &'a Parameters,
 }
 
 /// A statement with its parameters. Immutable: `bind` makes another.
@@ -257,7 +233,7 @@ struct StatementBody<'a> {
 pub struct D1PreparedStatement {
     database: D1DatabaseSession,
     sql: String,
-    params: Parameters,
+    params: Rc<[Value]>,
 }
 
 impl D1PreparedStatement {
@@ -266,7 +242,7 @@ impl D1PreparedStatement {
     /// Integers bind as INTEGER, floats as REAL (not finite: NULL), booleans as 1 or 0, strings as TEXT, sequences of bytes as BLOB,
     /// `None` as NULL.
     pub fn bind(&self, params: impl Serialize) -> Result<D1PreparedStatement, Error> {
-        Ok(D1PreparedStatement { params: Parameters::of(params)?, ..self.clone() })
+        Ok(D1PreparedStatement { params: parameters(params)?.into(), ..self.clone() })
     }
 
     /// The first row, or with `column` that column of it; `None` if there is no row.
@@ -281,7 +257,7 @@ impl D1PreparedStatement {
         if let Some(result) = self.answer_now() {
             return result;
         }
-        self.database.send(&self.body()).await?.into_single()
+        result::single(self.database.send(CallRef::Statement(self.body())).await?)
     }
 
     fn answer_now(&self) -> Option<Result<D1Result, Error>> {
@@ -290,7 +266,7 @@ impl D1PreparedStatement {
         if past.is_some() {
             return None;
         }
-        let statement = StatementNow { sql: &self.sql, params: &self.params.0, session: token.as_deref() };
+        let statement = StatementNow { sql: &self.sql, params: &self.params, session: token.as_deref() };
         Some(transport.answer_now(&statement)?.map(|(result, bookmark)| {
             session.advance(bookmark);
             result
@@ -307,7 +283,7 @@ impl D1PreparedStatement {
         self.all().await?.raw()
     }
 
-    fn body(&self) -> StatementBody<'_> {
-        StatementBody { sql: &self.sql, params: &self.params }
+    fn body(&self) -> StatementRef<'_> {
+        StatementRef { sql: &self.sql, params: &self.params }
     }
 }

@@ -1,6 +1,7 @@
 //! The transport of production: a service binding to the Littoral Worker, or a Durable Object stub; both offer the same RPC methods.
 
 use super::{Database, Error, Transport};
+use crate::runtime::js::error_text;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -106,7 +107,7 @@ fn class_of(value: &JsValue) -> Option<String> {
 
 /// The error for what a call threw.
 pub(crate) fn lost(error: JsValue) -> Error {
-    let said = error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()));
+    let said = error_text(&error);
     // In words about the call, and not about the runtime's messages.
     let too_large =
         "the request is larger than 32 MiB, or its answer, which the runtime does not carry: send large values in several calls";

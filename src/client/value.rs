@@ -1,4 +1,4 @@
-//! SQLite's values as rows hold them, and how serde reads values and rows.
+//! How serde reads SQLite's values and rows.
 //!
 //! **Invariants**
 //! 1. A row is the same whether it came as JSON or as values, and so is what a `T` makes of it. Hence a REAL that is not finite reads as
@@ -7,76 +7,12 @@
 //!
 //! **Not here:** whole results (`result`), parameters (`parameter`).
 
+use littoral_protocol::sql::Value;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{Deserializer, Error as _, IntoDeserializer, SeqAccess, Unexpected, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
+use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
 use serde_json::Error;
 use std::collections::BTreeMap;
-use std::fmt;
-
-/// A value of SQLite.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// INTEGER.
-    Integer(i64),
-    /// REAL.
-    Real(f64),
-    /// TEXT.
-    Text(String),
-    /// BLOB.
-    Blob(Vec<u8>),
-}
-
-/// From D1's JSON for a value.
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(JsonValue)
-    }
-}
-
-struct JsonValue;
-
-impl<'de> Visitor<'de> for JsonValue {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("null, a number, a string or an array of bytes")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        i64::try_from(value).map(Value::Integer).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Real(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.into()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut bytes = Vec::with_capacity(items.size_hint().unwrap_or(0));
-        while let Some(byte) = items.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(Value::Blob(bytes))
-    }
-}
 
 /// Where each column is in a row; of columns with one name the last.
 pub(super) struct Columns<'a>(BTreeMap<&'a str, usize>);
@@ -237,13 +173,15 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::result::Responses;
+    use super::super::result::{parse, single};
     use super::super::{D1Meta, D1Result};
     use super::*;
     use proptest::prelude::*;
+    use serde::Deserialize;
     use serde::de::DeserializeOwned;
     use serde_json::{Value as Json, json};
     use std::collections::HashMap;
+    use std::fmt;
 
     type Rows = (Vec<String>, Vec<Vec<Value>>);
 
@@ -261,7 +199,7 @@ mod tests {
         let rows: Vec<Vec<Json>> = rows.iter().map(|row| row.iter().map(json_of).collect()).collect();
         let answer =
             json!({ "bookmark": "", "responses": [{ "success": true, "results": { "columns": columns, "rows": rows }, "meta": {} }] });
-        Responses::parse(&answer.to_string()).unwrap().into_single().unwrap()
+        single(parse(&answer.to_string()).unwrap().1).unwrap()
     }
 
     /// What serde_json itself makes of the rows as objects.

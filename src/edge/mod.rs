@@ -4,7 +4,7 @@
 //! request that it cannot answer well (a write, a session that is ahead, too many missing pages, an error) goes on to the next tier, whole and
 //! unchanged: a replica gives answers only, never errors.
 //!
-//! The runtime is behind [`Link`]: one request's way to the next tier.
+//! The runtime is behind [`Link`](littoral_engine::replica::Link): one request's way to the next tier.
 //!
 //! **Invariants**
 //! 1. A query reads one state from beginning to end, however long it waits for pages meanwhile.
@@ -13,66 +13,31 @@
 //!
 //! **Not here:** deciding who may answer (`session`), moving forward (`replica`).
 
+#[cfg(target_arch = "wasm32")]
+mod binding;
+#[cfg(target_arch = "wasm32")]
+pub(crate) mod isolate;
 mod pool;
-pub mod region;
 mod replica;
+#[cfg(target_arch = "wasm32")]
+pub(crate) mod route;
 mod rows;
-#[cfg(all(feature = "edge", target_arch = "wasm32"))]
-pub(crate) mod runtime;
-pub mod settings;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_arch = "wasm32")]
+pub use binding::{Namespaces, open, open_in};
 pub use replica::{Outcome, Replica};
-#[cfg(all(feature = "edge", target_arch = "wasm32"))]
-pub use runtime::{Namespaces, open, open_in};
 
-use crate::engine::Limits;
-use crate::replica::{Fetcher, Follower, PageCache, PageShelf};
+use littoral_engine::engine::Limits;
+use littoral_engine::replica::{Follower, PageCache, PageShelf};
 use pool::Pool;
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 
 /// How often a replica pulls while it is read, in milliseconds: one that asks, and one that is told of news.
 const ASKING_POLL_MS: u64 = 25;
 const TOLD_POLL_MS: u64 = 500;
-
-/// Something that will be there.
-pub type Later<T> = Pin<Box<dyn Future<Output = T>>>;
-
-/// Why the next tier did not answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct LinkError(pub String);
-
-/// One request's way to the next tier.
-pub trait Link {
-    /// Asks a question of the commit log.
-    fn ask(&self, question: Vec<u8>) -> Later<Result<Vec<u8>, LinkError>>;
-
-    /// Runs `job` on a stack that may wait for pages.
-    fn run_waiting(&self, job: Box<dyn FnOnce()>) -> Later<Result<(), LinkError>>;
-
-    /// Fetches pages for one query that runs so.
-    fn fetcher(&self) -> Rc<dyn Fetcher>;
-
-    /// Waits until another request's question about this database has been answered, or for a while.
-    fn wait(&self) -> Later<()>;
-
-    /// Ends the waiting of all.
-    fn wake(&self);
-
-    /// Something for others to call, and the waiting for that, of this many milliseconds at most.
-    fn turn(&self, longest_ms: u64) -> (Box<dyn FnOnce()>, Later<()>);
-
-    /// Milliseconds since 1970.
-    fn now_ms(&self) -> u64;
-
-    /// Says something for people to read.
-    fn log(&self, line: &str);
-}
 
 /// What an isolate's replicas may take.
 #[derive(Clone, Debug)]

@@ -7,10 +7,9 @@
 //!    it tells states apart by numbers that both histories have.
 
 use super::Budget;
-use crate::commit::State;
-use crate::engine::{Error, Limits, Reader};
-use crate::position::DatabaseId;
-use crate::replica::{Fetcher, ReplicaReader, SharedFollower};
+use littoral_engine::engine::{Error, Limits, Reader};
+use littoral_engine::replica::{Fetcher, ReplicaReader, SharedFollower};
+use littoral_protocol::{DatabaseId, State};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -2,19 +2,15 @@
 
 use super::pool::{Connection, Pool};
 use super::rows::{self, Rows};
-use super::{Link, LinkError};
-use crate::bookmark::Bookmark;
 use crate::client::{D1Result, StatementNow};
-use crate::commit::State;
-use crate::commit_log::{self, Body, Message, Refusal, RefusalReason};
-use crate::engine::{Error, Failure, Point, Reader};
-use crate::http::d1::{Answer, Parsed};
-use crate::position::{DatabaseId, Position};
-use crate::replica::{Applied, Fetcher, Pin, Relayed, ReplicaError, SharedFollower};
-use crate::session::{Decision, Freshness, View, decide, later};
-use crate::store::StoreError;
-use crate::txid::Txid;
-use crate::wire::d1::Served;
+use littoral_engine::answer::d1::{Answer, Parsed};
+use littoral_engine::commit_log::{self, Body, Message, Refusal, RefusalReason};
+use littoral_engine::engine::{Error, Failure, Reader};
+use littoral_engine::replica::{Applied, Fetcher, Link, LinkError, Pin, Relayed, ReplicaError, SharedFollower};
+use littoral_engine::session::{Decision, Freshness, View, decide, later};
+use littoral_engine::store::StoreError;
+use littoral_protocol::sql::{Point, Served};
+use littoral_protocol::{Bookmark, DatabaseId, Position, State, Txid};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::client::StatementNow;
-use crate::commit_log::Message;
-use crate::engine::{Database, Error};
-use crate::http::d1::{Answer, Parsed, Request, answer_calls};
-use crate::replica::Source;
-use crate::session::Freshness;
-use crate::store::{MemoryStore, PageStore, StoreError};
-use crate::txid::Txid;
-use crate::wire::d1::{Served, Tier};
+use littoral_engine::answer::d1::{Answer, Parsed, Request, answer_calls};
+use littoral_engine::commit_log::Message;
+use littoral_engine::engine::{Database, Error};
+use littoral_engine::replica::{Fetcher, Later, Link, LinkError, Sizes, Source};
+use littoral_engine::session::Freshness;
+use littoral_engine::store::{MemoryStore, PageStore, StoreError};
+use littoral_protocol::Txid;
+use littoral_protocol::sql::{Served, Tier};
 use std::cell::Cell;
 use std::task::{Context, Waker};
 
@@ -61,7 +61,7 @@ impl Link for Way {
         if self.0.hangs.get() {
             return Box::pin(std::future::pending());
         }
-        let answer = Source::new(&*self.0.store, self.0.store.id()).answer(&question);
+        let answer = Source::new(&*self.0.store, self.0.store.id()).with_sizes(Sizes::TINY).answer(&question);
         Box::pin(std::future::ready(Ok(answer)))
     }
 
@@ -97,7 +97,7 @@ impl Link for Way {
 impl Fetcher for Way {
     fn fetch(&self, question: &Message) -> Result<Message, StoreError> {
         self.0.asked.set(self.0.asked.get() + 1);
-        Ok(Message::decode(&Source::new(&*self.0.store, self.0.store.id()).answer(&question.encode())).unwrap())
+        Ok(Message::decode(&Source::new(&*self.0.store, self.0.store.id()).with_sizes(Sizes::TINY).answer(&question.encode())).unwrap())
     }
 
     fn wait(&self) -> Result<bool, StoreError> {

@@ -61,7 +61,7 @@ export class Database extends DurableObject {
 		return this.#upkeep.run();
 	}
 
-	/** A request of many calls; see `src/wire/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
+	/** A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
 	async query(request) {
 		const [body] = await this.#group.submit(requestParts([request]));
 		return body;
@@ -75,7 +75,7 @@ export class Database extends DurableObject {
 		return this.#group.submit(requestParts(request));
 	}
 
-	/** A question of the commit log (`src/commit_log`). A replica object gives its region, and is then told of news. */
+	/** A question of the commit log (`crates/engine/src/commit_log`). A replica object gives its region, and is then told of news. */
 	follow(question, region) {
 		const answer = this.#database.follow(bytes(question));
 		if (typeof region === "string" && this.#database.isRegion(region)) this.#subscribe(region);

@@ -8,17 +8,18 @@
 //!
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
-use crate::edge::region::Region;
-use crate::edge::runtime::isolate::{body_to_js, limits};
-use crate::engine::Database as Engine;
-use crate::http::d1::{Answer, Request, answer_together};
-use crate::page::Pgno;
-use crate::position::Position;
-use crate::replica::Source;
-use crate::store::durable::object::{ObjectSql, ObjectStorage};
-use crate::store::{DurableStore, StoreError};
-use crate::txid::Txid;
-use crate::wire::d1::{failure, malformed};
+use crate::edge::isolate::limits;
+use crate::runtime::js::error_text;
+use crate::runtime::request::body_to_js;
+use crate::runtime::storage::{ObjectSql, ObjectStorage};
+use littoral_engine::answer::d1::{Answer, Request, answer_together};
+use littoral_engine::engine::Database as Engine;
+use littoral_engine::replica::Source;
+use littoral_engine::settings::region::Region;
+use littoral_engine::store::{DurableStore, StoreError};
+use littoral_protocol::d1::FailureBody;
+use littoral_protocol::sql::Code;
+use littoral_protocol::{Pgno, Position, Txid};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -141,23 +142,24 @@ impl Incoming {
     }
 
     fn refuse(&self, error: &StoreError) -> Answer {
-        let body = if self.d1.is_some() { failure(error, None) } else { malformed(&error.to_string()) };
-        Answer { body, bookmark: None }
+        let code = Some(Code::StoreFailed);
+        let body = if self.d1.is_some() { FailureBody::of_call(error, code, None) } else { FailureBody::of_request(error, code) };
+        Answer { body: body.to_json(), bookmark: None }
     }
 }
 
 impl Database {
     /// The object's storage.
-    pub(super) fn storage(&self) -> Result<worker::worker_sys::DurableObjectStorage, JsValue> {
-        self.state.as_raw().storage()
+    pub(super) fn storage(&self) -> Result<ObjectStorage, StoreError> {
+        let storage = self.state.as_raw().storage().map_err(|error| StoreError::Io(error_text(&error)))?;
+        Ok(JsValue::from(storage).unchecked_into())
     }
 
     pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
-            let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
-            let limits = limits(&self.env).map_err(|error| StoreError::Schema(message(&error)))?;
-            let store = DurableStore::open(ObjectSql::new(storage))?.with_step(limits.history_step_ms);
+            let limits = limits(&self.env).map_err(|error| StoreError::Schema(error_text(&error)))?;
+            let store = DurableStore::open(ObjectSql::new(self.storage()?))?.with_step(limits.history_step_ms);
             *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
         }
         let answer = engine.as_mut().map(ask);
@@ -174,15 +176,4 @@ impl Database {
 /// What followers ask.
 fn source(engine: &Engine) -> Source<'_> {
     Source::new(&**engine.store(), engine.store().id())
-}
-
-/// What a thrown value says.
-fn message(error: &JsValue) -> String {
-    error.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{error:?}"), |error| String::from(error.message()))
-}
-
-impl From<JsValue> for StoreError {
-    fn from(error: JsValue) -> StoreError {
-        StoreError::Io(format!("{error:?}"))
-    }
 }

@@ -6,22 +6,27 @@
 //!
 //! **Not here:** its name, its alarm, who may reach it (`replica.mjs`).
 
-use crate::edge::region::Region;
-use crate::edge::runtime::isolate::{Asked, edge, keep_alive, promise, settings, to_js};
-use crate::edge::runtime::link::{MissBudget, Source, StubLink, Waiting};
-use crate::edge::settings::Replication;
-use crate::edge::{Link, Outcome, Replica as EdgeReplica};
-use crate::replica::HeldPages;
-use crate::store::StoreError;
-use crate::store::durable::object::{ObjectSql, ObjectStorage};
-use crate::txid::Txid;
-use crate::wire::d1::{Served, Tier};
+use crate::edge::isolate::{edge, settings};
+use crate::edge::{Outcome, Replica as EdgeReplica};
+use crate::runtime::js::error_text;
+use crate::runtime::link::{MissBudget, StubLink, Waiting};
+use crate::runtime::request::{RawRequest, to_js};
+use crate::runtime::storage::{ObjectSql, ObjectStorage};
+use crate::runtime::stubs::ObjectStub;
+use crate::runtime::work::{keep_alive, promise};
 use js_sys::{Array, Promise, Uint8Array};
+use littoral_engine::replica::HeldPages;
+use littoral_engine::replica::Link;
+use littoral_engine::settings::Replication;
+use littoral_engine::settings::region::Region;
+use littoral_engine::store::StoreError;
+use littoral_protocol::Txid;
+use littoral_protocol::sql::{Served, Tier};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
-/// What a query may spend on missing pages here: the primary is the only other place.
+/// What a query may spend on missing pages here: the primary is the only other route.
 const BUDGET: MissBudget = MissBudget { round_trips: 256, ms: 10_000.0 };
 
 /// The Durable Object class's Rust half.
@@ -40,14 +45,14 @@ impl Replica {
     #[wasm_bindgen(constructor)]
     pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<Replica, JsError> {
         let region = Region::from_hint(hint).ok_or_else(|| JsError::new(&format!("{hint} is no location hint")))?;
-        let settings = settings(env).map_err(|error| JsError::new(&format!("{error:?}")))?;
+        let settings = settings(env).map_err(|error| JsError::new(&error_text(&error)))?;
         Ok(Replica { storage, region, replication: settings.of(database), waiting: Waiting::default(), replica: RefCell::new(None) })
     }
 
     /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
-    pub fn answer(&self, primary: Source, request: &Array, colo: Option<String>) -> Result<JsValue, JsError> {
+    pub fn answer(&self, primary: ObjectStub, request: &Array, colo: Option<String>) -> Result<JsValue, JsError> {
         let replica = self.replica()?;
-        let Some(asked) = Asked::read(request) else { return Ok(JsValue::UNDEFINED) };
+        let Some(asked) = RawRequest::read(request) else { return Ok(JsValue::UNDEFINED) };
         let (parsed, link) = (asked.parse(), self.link(primary));
         let served = Served {
             tier: Tier::Replica,
@@ -70,7 +75,7 @@ impl Replica {
     }
 
     /// Answers a question of the commit log.
-    pub fn follow(&self, primary: Source, question: Vec<u8>) -> Result<Promise, JsError> {
+    pub fn follow(&self, primary: ObjectStub, question: Vec<u8>) -> Result<Promise, JsError> {
         let (replica, link) = (self.replica()?, self.link(primary));
         self.poll(&replica, link.clone());
         Ok(promise(async move {
@@ -116,7 +121,7 @@ impl Replica {
         Ok(known.insert(edge().replica_with_shelf(Box::new(shelf), prefetch_pages, max_staleness_ms)).clone())
     }
 
-    fn link(&self, primary: Source) -> StubLink {
+    fn link(&self, primary: ObjectStub) -> StubLink {
         StubLink::new(primary, self.waiting.clone(), BUDGET, Some(self.region.hint()))
     }
 

@@ -2,7 +2,9 @@
 //!
 //! **Not here:** how (`edge`).
 
-use crate::edge::runtime::isolate::{Asked, Place, Reply, promise, to_js};
+use crate::edge::route::{Reply, Route};
+use crate::runtime::request::{RawRequest, to_js};
+use crate::runtime::work::promise;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
 
@@ -25,9 +27,9 @@ impl Replicas {
     /// Answers a request, `[body]` or `[body, resultsFormat, session]`, with `[body, bookmark]` or a promise of it. Undefined, at once or in the
     /// end: the primary has to answer. `cf` is the request's `cf`, where it is known.
     pub fn answer(&self, env: &JsValue, database: &str, cf: &JsValue, request: &Array) -> Result<JsValue, JsValue> {
-        let Some(asked) = Asked::read(request) else { return Ok(JsValue::UNDEFINED) };
-        let Some(place) = Place::find(env, NAMESPACES, database, cf)? else { return Ok(JsValue::UNDEFINED) };
-        Ok(match place.answer(asked)? {
+        let Some(asked) = RawRequest::read(request) else { return Ok(JsValue::UNDEFINED) };
+        let Some(route) = Route::find(env, NAMESPACES, database, cf)? else { return Ok(JsValue::UNDEFINED) };
+        Ok(match route.answer(asked)? {
             Reply::Now(answer) => to_js(answer),
             Reply::Later(answer) => promise(async move { answer.await.unwrap_or_default() }).into(),
             Reply::Primary => JsValue::UNDEFINED,
@@ -37,8 +39,8 @@ impl Replicas {
     /// The primary has answered a write with this bookmark: reads that come to this isolate from now on see it.
     #[wasm_bindgen(js_name = passedOn)]
     pub fn passed_on(&self, env: &JsValue, database: &str, cf: &JsValue, bookmark: &str) -> Result<(), JsValue> {
-        if let Some(place) = Place::find(env, NAMESPACES, database, cf)? {
-            place.passed_on(bookmark);
+        if let Some(route) = Route::find(env, NAMESPACES, database, cf)? {
+            route.passed_on(bookmark);
         }
         Ok(())
     }

@@ -2,8 +2,9 @@
 //! of SQLite, a trap at a chosen storage operation, and the memory of the instance. Compiled with the feature `testing` only, never deployed.
 
 use super::object::Database;
-use crate::store::durable::object::{ObjectSql, ObjectStorage, trap};
-use crate::store::{DurableStore, PageStore, suite};
+use crate::runtime::storage::{ObjectSql, trap};
+use littoral_engine::engine::compile_options;
+use littoral_engine::store::{DurableStore, PageStore, suite};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
@@ -16,10 +17,8 @@ pub fn store_cases() -> js_sys::Array {
 /// The compile options of this build of SQLite, and the pragmas that options set.
 #[wasm_bindgen(js_name = sqliteOptions)]
 pub fn sqlite_options() -> Result<js_sys::Array, JsError> {
-    let connection = rusqlite::Connection::open_in_memory()?;
-    let mut statement = connection.prepare("PRAGMA compile_options")?;
-    let options = statement.query_map([], |row| row.get::<_, String>(0))?;
-    Ok(options.collect::<Result<Vec<_>, _>>()?.into_iter().map(JsValue::from).collect())
+    let options = compile_options().map_err(|error| JsError::new(&error.to_string()))?;
+    Ok(options.into_iter().map(JsValue::from).collect())
 }
 
 /// The memory of this instance (`WebAssembly.Memory`).
@@ -33,10 +32,7 @@ impl Database {
     /// Runs one case of the store contract on this object's own storage, which has to be empty. Returns what is not as promised.
     #[wasm_bindgen(js_name = storeCase)]
     pub fn store_case(&self, name: &str) -> Option<String> {
-        let mut open = |_: &str| {
-            let storage: ObjectStorage = JsValue::from(self.storage()?).unchecked_into();
-            Ok(Rc::new(DurableStore::open(ObjectSql::new(storage))?) as Rc<dyn PageStore>)
-        };
+        let mut open = |_: &str| Ok(Rc::new(DurableStore::open(ObjectSql::new(self.storage()?))?) as Rc<dyn PageStore>);
         suite::run_case(name, &mut open).err()
     }
 

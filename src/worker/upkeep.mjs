@@ -3,7 +3,7 @@
 // Invariants
 // 1. While anything of the past is to be dropped, now or later, an alarm is set, or the next write sets it.
 // 2. An alarm costs a write, so none is set while one is.
-// Not here: what a step does (`src/engine/history.rs`).
+// Not here: what a step does (`crates/engine/src/engine/history.rs`).
 
 /** Milliseconds that one alarm may take. What is left is for the next. */
 const LONGEST = 10_000;

@@ -6,7 +6,7 @@
 
 use super::format::{Finding, Operation, Outcome, Step, Tier, parse, report, to_text};
 use super::{by_adya, definitions};
-use littoral::{Bookmark, Txid};
+use littoral_protocol::{Bookmark, Txid};
 use std::collections::BTreeSet;
 
 pub struct Fixture {

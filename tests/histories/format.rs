@@ -23,7 +23,7 @@
 //!
 //! **Not here:** whether a history is as promised (`definitions`, `by_adya`).
 
-use littoral::Bookmark;
+use littoral_protocol::Bookmark;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt;

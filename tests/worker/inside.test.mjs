@@ -59,7 +59,7 @@ describe("the store contract on Durable Object storage", async () => {
   });
 });
 
-/** The lines of a list in tests/common, which the native build is held against, too. */
+/** The lines of a list in crates/engine/tests/common, which the native build is held against, too. */
 function listed(name) {
   const text = readFileSync(new URL(`../common/${name}`, import.meta.url), "utf8");
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));

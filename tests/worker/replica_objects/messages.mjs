@@ -1,4 +1,4 @@
-// Messages of the commit log, made and falsified byte by byte: src/commit_log/mod.rs is the format.
+// Messages of the commit log, made and falsified byte by byte: crates/engine/src/commit_log/mod.rs is the format.
 //
 // Not here: what is right.
 

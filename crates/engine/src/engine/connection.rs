@@ -1,0 +1,490 @@
+//! One SQLite connection on a database file, configured as the VFS and D1 need it, running SQL texts.
+//!
+//! **Invariants**
+//! 1. Statements of callers are compiled under the authorizer; only the constants in this folder are trusted. The two never share a
+//!    compiled statement: callers' are kept here, the engine's own by rusqlite.
+//! 2. A connection that met a store error is not used again (the engine opens another).
+//!
+//! **Not here:** transactions around calls (`engine`).
+
+use super::RowEncoder;
+use super::authorize::Authorizer;
+use super::budget::Budget;
+use super::configuration::{FLAGS, NEW_SCHEMA, configure};
+use super::error::Error;
+use super::limits::Limits;
+use super::rows_written::RowsWritten;
+use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
+use super::value::to_sqlite;
+use crate::store::StoreError;
+use crate::vfs::ffi::counters::Counters;
+use crate::vfs::ffi::stack::take_too_deep;
+use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
+use crate::vfs::ffi::{count_visits, functions};
+use crate::vfs::{DatabaseFile, VFS_NAME};
+use littoral_protocol::sql::{Meta, Statement as Text, Value};
+use lru::LruCache;
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, OpenFlags, ffi};
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
+use std::rc::{Rc, Weak};
+
+/// Texts longer than this are not kept as prepared statements.
+const CACHED_TEXT_BYTES: usize = 16_384;
+/// How many objects have a name that is the platform's: the authorizer does not see what ALTER TABLE renames a table to.
+const RESERVED_NAMES: &str = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_cf\\_%' ESCAPE '\\'";
+
+thread_local! {
+    /// The connections of this isolate: they share one heap.
+    static OPEN: RefCell<Vec<Weak<Shared>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets every connection of the isolate give back the pages that it does not need at the moment.
+pub(super) fn release_caches() {
+    let open: Vec<_> = OPEN.with_borrow(|open| open.iter().filter_map(Weak::upgrade).collect());
+    for connection in open.iter().filter(|connection| !connection.busy.get()) {
+        // What cannot be released is kept; whoever needs memory will say so.
+        let _ = connection.sqlite.release_memory();
+    }
+}
+
+/// What `release_caches` may see of a connection.
+struct Shared {
+    sqlite: Rc<rusqlite::Connection>,
+    /// A call is running on it, whose stack may be waiting for a page.
+    busy: Cell<bool>,
+}
+
+/// Marks a connection as busy for as long as it lives.
+pub(super) struct Busy<'a>(&'a Cell<bool>);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// An open connection. Statements hold the connection that they are of; the file goes last.
+pub(super) struct Connection {
+    shared: Rc<Shared>,
+    /// Statements of callers, compiled, by their texts. One that runs is not among them.
+    statements: RefCell<LruCache<Box<str>, Statement>>,
+    counters: Counters,
+    /// Rows that the statements of the running text visited.
+    rows_read: Cell<u64>,
+    file: DatabaseFile,
+    authorizer: Authorizer,
+    rows_written: RowsWritten,
+    budget: Budget,
+    limits: Limits,
+    /// Bytes that the results of the running request may still have.
+    result_bytes_left: Cell<usize>,
+    size_after: Cell<Option<u64>>,
+    /// A statement has changed the size and nobody has measured it since.
+    size_outdated: Cell<bool>,
+    /// Where in the text that ran last the statement begins that ran last.
+    statement_offset: Cell<usize>,
+}
+
+/// What the connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The primary's connection.
+    Write,
+    /// Reads a state that the primary has.
+    Read,
+    /// Reads on a replica, which answers only what every copy answers alike.
+    Replica,
+}
+
+impl Connection {
+    pub(super) fn open(file: DatabaseFile, access: Access, limits: &Limits) -> Result<Connection, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | match access {
+                Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+                Access::Read | Access::Replica => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            };
+        let failed = |error: rusqlite::Error| describe(&error, &file);
+        let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
+        configure(&mut sqlite, access, limits).map_err(failed)?;
+        count_visits(&sqlite);
+        functions::install(&sqlite).map_err(failed)?;
+        let authorizer = Authorizer::new(access == Access::Replica);
+        let decide = authorizer.clone();
+        sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
+        let budget = Budget::default();
+        budget.watch(&mut sqlite).map_err(failed)?;
+        let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
+        OPEN.with_borrow_mut(|open| {
+            open.retain(|connection| connection.strong_count() > 0);
+            open.push(Rc::downgrade(&shared));
+        });
+        Ok(Connection {
+            shared,
+            statements: RefCell::new(LruCache::new(NonZeroUsize::new(limits.cached_statements).unwrap_or(NonZeroUsize::MIN))),
+            counters: Counters::default(),
+            rows_read: Cell::new(0),
+            file,
+            authorizer,
+            rows_written: RowsWritten::default(),
+            budget,
+            limits: limits.clone(),
+            result_bytes_left: Cell::new(limits.result_bytes),
+            size_after: Cell::new(None),
+            size_outdated: Cell::new(false),
+            statement_offset: Cell::new(0),
+        })
+    }
+
+    /// Marks the connection as busy: its memory is not released meanwhile.
+    pub(super) fn occupy(&self) -> Busy<'_> {
+        self.shared.busy.set(true);
+        Busy(&self.shared.busy)
+    }
+
+    pub(super) fn file(&self) -> &DatabaseFile {
+        &self.file
+    }
+
+    /// The byte of the text that ran last at which the statement begins that ran last: where an error happened.
+    pub(super) fn statement_offset(&self) -> usize {
+        self.statement_offset.get()
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        !self.shared.sqlite.is_autocommit()
+    }
+
+    /// Whether the transaction could not be committed now, because of constraints that are checked at its end.
+    pub(super) fn has_deferred_violations(&self) -> bool {
+        crate::vfs::ffi::has_deferred_violations(&self.shared.sqlite)
+    }
+
+    /// Makes a new call find every flag as the first one did: what a PRAGMA sets holds to the end of its call.
+    pub(super) fn restore_flags(&self) -> Result<(), Error> {
+        if self.authorizer.has_set_flags() {
+            FLAGS.iter().try_for_each(|(_, restore)| self.control(restore))?;
+            self.authorizer.forget_set_flags();
+        }
+        Ok(())
+    }
+
+    /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
+    pub(super) fn refill(&self) {
+        self.budget.refill(self.limits.run_kiloinstructions);
+        self.result_bytes_left.set(self.limits.result_bytes);
+    }
+
+    /// Runs one of the engine's own statements, which returns nothing.
+    pub(super) fn control(&self, sql: &'static str) -> Result<(), Error> {
+        self.trusted(sql, |statement| statement.raw_execute()).map(drop)
+    }
+
+    /// Runs one of the engine's own statements.
+    pub(super) fn trusted<T>(
+        &self,
+        sql: &'static str,
+        run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let run = || self.shared.sqlite.prepare_cached(sql).and_then(|mut statement| run(&mut statement));
+        self.authorizer.trusted(run).map_err(|error| self.describe(&error))
+    }
+
+    fn trusted_int(&self, sql: &'static str) -> Result<i64, Error> {
+        self.trusted(sql, |statement| statement.query_row([], |row| row.get(0)))
+    }
+
+    /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
+    pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<Ran<E>, Error> {
+        let Text { sql, parameters } = text;
+        self.statement_offset.set(0);
+        let before = self.snapshot()?;
+        self.counters.reset();
+        self.rows_read.set(0);
+        self.authorizer.take_analyzed();
+        take_too_deep();
+        let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
+        if self.authorizer.take_altered() && self.trusted_int(RESERVED_NAMES)? > 0 {
+            return Err(Error::not_authorized());
+        }
+        if self.authorizer.take_analyzed() && self.file.has_changes() {
+            NEW_SCHEMA.iter().try_for_each(|sql| self.control(sql))?;
+        }
+        let meta = self.meta(sql, &before, read_only)?;
+        let taken = encoder.bytes();
+        self.result_bytes_left.set(self.result_bytes_left.get().saturating_sub(taken));
+        Ok(Ran { encoder, meta, last })
+    }
+
+    /// Ends the results of a call whose transaction has been committed.
+    pub(super) fn finish<E: RowEncoder>(&self, call: Vec<Ran<E>>) -> Vec<E::Output> {
+        let (txid, pages_fetched) = (self.file.state().txid, self.file.pages_fetched());
+        let finish = |Ran { encoder, mut meta, last }: Ran<E>| {
+            (meta.txid, meta.pages_fetched) = (txid, pages_fetched);
+            if last {
+                meta.size_after = self.file.size_in_use();
+                self.size_after.set(Some(meta.size_after));
+            }
+            encoder.finish(&meta)
+        };
+        call.into_iter().map(finish).collect()
+    }
+
+    fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+        if sql.contains('\0') {
+            // SQLite would stop reading there and never say so.
+            return Err(Error::NulInText);
+        }
+        if sql.len() > self.limits.statement_bytes.max(0) as usize {
+            // SQLite looks at one statement at a time.
+            return Err(Error::statement_too_long());
+        }
+        self.authorizer.take_updates();
+        let kept = self.statements.borrow_mut().pop_entry(sql);
+        match kept {
+            Some((text, statement)) => self.run_whole(text, statement, parameters, options),
+            None => self.run_source(sql, parameters, options),
+        }
+    }
+
+    /// Runs a statement that is all of its text, and keeps it compiled.
+    fn run_whole<E: RowEncoder>(
+        &self,
+        text: Box<str>,
+        mut statement: Statement,
+        parameters: &[Value],
+        options: E::Options,
+    ) -> Result<(E, bool), Error> {
+        let read_only = statement.is_read_only();
+        let result = self.run_statement(&mut statement, parameters, options);
+        // That it analyzes is seen when it is compiled.
+        let keep = text.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
+        if keep && self.limits.cached_statements > 0 {
+            self.statements.borrow_mut().put(text, statement);
+        }
+        Ok((result?, read_only))
+    }
+
+    /// Runs the statements of a text, each compiled after the one before it ran.
+    fn run_source<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+        let source = Source::new(sql);
+        let (mut begin, mut read_only, mut first) = (0, true, true);
+        loop {
+            self.statement_offset.set(begin);
+            if common_table_expressions(&sql[begin..]) > self.limits.common_table_expressions {
+                return Err(Error::too_many_common_table_expressions(self.limits.common_table_expressions));
+            }
+            let compiled = source.compile(&self.shared.sqlite, begin);
+            let (statement, end) = compiled.map_err(|error| {
+                // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
+                let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };
+                let offset = error.offset.map(|offset| offset.saturating_sub(blank));
+                self.describe_caller(SqliteError { offset, ..error })
+            })?;
+            self.rows_written.remember(sql, self.authorizer.take_updates());
+            let is_last = is_blank(&sql[end..]);
+            match statement {
+                Some(statement) if is_last && first => return self.run_whole(sql.into(), statement, parameters, options),
+                Some(mut statement) => {
+                    read_only &= statement.is_read_only();
+                    if is_last {
+                        return Ok((self.run_statement(&mut statement, parameters, options)?, read_only));
+                    }
+                    self.run_leading(&mut statement)?;
+                    first = false;
+                }
+                None if is_last => return Err(Error::NoStatement),
+                None => {}
+            }
+            begin = end;
+        }
+    }
+
+    /// Runs a statement that is not the last of its text: it takes no parameters and its rows are dropped.
+    fn run_leading(&self, statement: &mut Statement) -> Result<(), Error> {
+        if statement.parameter_count() > 0 {
+            return Err(Error::ParametersNotLast);
+        }
+        let run = |statement: &mut Statement| {
+            while statement.step()? {}
+            Ok(())
+        };
+        self.counting(statement, run).map_err(|error| self.describe_caller(error))?;
+        self.no_swallowed_error()
+    }
+
+    /// SQLite goes on after some errors of the file, as `PRAGMA quick_check` does, which then reports a damaged database.
+    fn no_swallowed_error(&self) -> Result<(), Error> {
+        self.file.take_error().map_or(Ok(()), |error| Err(Error::store(error)))
+    }
+
+    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, parameters: &[Value], options: E::Options) -> Result<E, Error> {
+        if statement.parameter_count() != parameters.len() {
+            return Err(Error::ParameterCount);
+        }
+        let encoder = self.counting(statement, |statement| {
+            for (index, parameter) in parameters.iter().enumerate() {
+                statement.bind(index + 1, to_sqlite(parameter)).map_err(|error| self.describe_caller(error))?;
+            }
+            self.encode_rows(statement, options)
+        })?;
+        self.no_swallowed_error()?;
+        Ok(encoder)
+    }
+
+    fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement, options: E::Options) -> Result<E, Error> {
+        let mut encoder: Option<E> = None;
+        while statement.step().map_err(|error| self.describe_caller(error))? {
+            // Only now: SQLite compiles a statement anew at its first step if the schema changed, and it may get other columns.
+            let columns = statement.column_count();
+            let encoder = encoder.get_or_insert_with(|| start(statement, options));
+            let bytes = encoder.row(&RowValues { statement, columns });
+            statement.check_values().map_err(|error| self.describe_caller(error))?;
+            if bytes > self.result_bytes_left.get() {
+                return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
+            }
+        }
+        Ok(encoder.unwrap_or_else(|| start(statement, options)))
+    }
+
+    /// Runs a statement while its rows read and written are counted, and ends it.
+    fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
+        let result =
+            if statement.is_read_only() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
+        self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
+        statement.reset();
+        result
+    }
+
+    fn snapshot(&self) -> Result<Before, Error> {
+        let size = match self.size_after.get() {
+            Some(size) => size,
+            None => self.measure_size()?,
+        };
+        Ok(Before { changes: self.shared.sqlite.total_changes(), last_row_id: self.shared.sqlite.last_insert_rowid(), size })
+    }
+
+    /// The bytes of the pages in use as this connection sees them, in a transaction too. Free pages do not count: D1's file gives them back.
+    fn measure_size(&self) -> Result<u64, Error> {
+        let pages = self.trusted_int("PRAGMA page_count")? - self.trusted_int("PRAGMA freelist_count")?;
+        let size = pages as u64 * self.file.page_size().bytes() as u64;
+        self.size_after.set(Some(size));
+        self.size_outdated.set(false);
+        Ok(size)
+    }
+
+    /// Forgets the size measured in a savepoint that is no more.
+    pub(super) fn forget_size(&self) {
+        self.size_after.set(None);
+    }
+
+    /// Forgets what was measured in a transaction that is no more. An error: SQLite could not read what the pages were, tells nobody, and has
+    /// to be opened anew.
+    pub(super) fn rolled_back(&self) -> Result<(), Error> {
+        self.forget_size();
+        self.file.discard_uncommitted();
+        self.no_swallowed_error()
+    }
+
+    fn meta(&self, sql: &str, before: &Before, read_only: bool) -> Result<Meta, Error> {
+        let rows_read = self.rows_read.get();
+        let changes = self.shared.sqlite.total_changes() - before.changes;
+        let last_row_id = self.shared.sqlite.last_insert_rowid();
+        let rows_written = if read_only {
+            0
+        } else {
+            let tables = self.counters.tables();
+            let count = || self.rows_written.count(&self.shared.sqlite, sql, changes, &tables);
+            self.authorizer.trusted(count).map_err(|error| self.describe(&error))?
+        };
+        // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the
+        // schema leave it. SQLite calls `PRAGMA optimize` read-only, which may ANALYZE.
+        let same_size = if read_only { !mentions_pragma(sql) } else { changes > 0 || changes_rows(sql) };
+        let size_after = if same_size { before.size } else { self.measure_size()? };
+        Ok(Meta {
+            changes,
+            last_row_id,
+            changed_db: changes != 0 || last_row_id != before.last_row_id || size_after != before.size,
+            size_after,
+            rows_read,
+            rows_written,
+            ..Meta::default()
+        })
+    }
+
+    /// The engine's error for one of its own statements.
+    fn describe(&self, error: &rusqlite::Error) -> Error {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.is_spent() {
+            return Error::RanTooLong;
+        }
+        describe(error, &self.file)
+    }
+
+    /// The engine's error for a caller's statement.
+    fn describe_caller(&self, error: SqliteError) -> Error {
+        let SqliteError { code, message, offset } = error;
+        if self.authorizer.take_refused_transaction() {
+            return Error::TransactionStatement;
+        }
+        if code == ffi::SQLITE_INTERRUPT && self.budget.is_spent() {
+            return Error::RanTooLong;
+        }
+        if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
+            return Error::nested_too_deeply();
+        }
+        let several = self.file.had_several_errors();
+        match self.file.take_error() {
+            Some(error @ StoreError::Missing(_)) if several => Error::store(error),
+            Some(error) => Error::Store { error, code },
+            None => Error::Sqlite { message, code, offset },
+        }
+    }
+}
+
+/// A statement that ran, its result not ended yet.
+pub(super) struct Ran<E> {
+    encoder: E,
+    meta: Meta,
+    /// The last of its call: its size is that after the commit.
+    last: bool,
+}
+
+struct Before {
+    changes: u64,
+    last_row_id: i64,
+    size: u64,
+}
+
+/// One row of a result.
+pub struct RowValues<'a> {
+    statement: &'a Statement,
+    columns: usize,
+}
+
+impl RowValues<'_> {
+    /// The values, in the order of the columns.
+    pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
+        (0..self.columns).map(|column| self.statement.value(column))
+    }
+}
+
+fn start<E: RowEncoder>(statement: &Statement, options: E::Options) -> E {
+    let names: Vec<&str> = (0..statement.column_count()).map(|column| statement.column_name(column)).collect();
+    E::start(&names, options)
+}
+
+/// SQLite's error in the engine's terms; the store's where the store failed underneath.
+pub(super) fn describe(error: &rusqlite::Error, file: &DatabaseFile) -> Error {
+    let code = error.sqlite_extended_error_code().unwrap_or(ffi::SQLITE_ERROR);
+    if let Some(error) = file.take_error() {
+        return Error::Store { error, code };
+    }
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() }
+        }
+        rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Sqlite { message: message.clone(), code, offset: None },
+        other => Error::Sqlite { message: other.to_string(), code, offset: None },
+    }
+}

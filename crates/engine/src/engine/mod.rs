@@ -1,0 +1,306 @@
+//! The engine: D1's behaviour over SQLite over a page store.
+//!
+//! A [`Database`] has one write connection, which answers all calls, and any number of [`Snapshot`]s, each a connection of its own that
+//! reads one state. A [`Call`] is what D1 calls a statement or a batch: one transaction.
+//!
+//! **Invariants**
+//! 1. A call is atomic: all of its statements take effect, or none.
+//! 2. Calls that arrive together share a commit, each in a savepoint of its own; none notices the others. Where that cannot be kept
+//!    (a statement ends the whole transaction, or the common commit fails), they run again one by one.
+//! 3. After an error of the store the connection is opened anew, from what is stored.
+//!
+//! **Not here:** JSON (`wire`), the runtime (`worker`), who may ask.
+
+mod authorize;
+mod budget;
+mod configuration;
+mod connection;
+mod error;
+mod export;
+mod held;
+mod history;
+mod limits;
+mod past;
+#[cfg(feature = "testing")]
+mod pragmas;
+mod reader;
+mod rows_written;
+mod text;
+mod value;
+
+pub use connection::RowValues;
+pub use error::{Error, Failure};
+pub use export::ExportOptions;
+pub use limits::Limits;
+#[cfg(feature = "testing")]
+pub use pragmas::compile_options;
+pub use reader::{Reader, Snapshot};
+pub use rusqlite::types::ValueRef;
+pub use value::{ResultSet, from_sqlite, to_sqlite};
+
+use crate::store::{PageStore, StoreError};
+use crate::vfs::{Clock, DatabaseFile};
+use connection::{Access, Connection, Ran};
+use held::Held;
+use history::History;
+use littoral_protocol::sql::{Call, Meta, Place};
+use littoral_protocol::{Pgno, State, Txid};
+use std::rc::Rc;
+use text::mentions_pragma;
+
+/// Receives the result of a statement, row by row.
+pub trait RowEncoder {
+    /// What it makes of a result.
+    type Output;
+    /// What the caller may choose, for each call.
+    type Options: Copy;
+    /// Starts a result with these columns.
+    fn start(columns: &[&str], options: Self::Options) -> Self;
+    /// Takes a row; returns the bytes taken so far, which are limited.
+    fn row(&mut self, row: &RowValues<'_>) -> usize;
+    /// The bytes taken so far.
+    fn bytes(&self) -> usize;
+    /// Ends the result.
+    fn finish(self, meta: &Meta) -> Self::Output;
+}
+
+/// What a call answers: an output for each statement, or why there is none.
+pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
+
+/// A database that can be written.
+pub struct Database {
+    store: Rc<dyn PageStore>,
+    clock: Clock,
+    limits: Limits,
+    history: History,
+    held: Rc<Held>,
+    store_failed: bool,
+    damaged: Option<Error>,
+}
+
+impl Database {
+    /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
+    pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
+        Database { store, clock, limits, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Rc<dyn PageStore> {
+        &self.store
+    }
+
+    /// Whether the store failed under a call. What it holds in memory may lag behind what is stored, if only an answer was lost: whoever
+    /// can open it anew should.
+    pub fn store_failed(&self) -> bool {
+        self.store_failed
+    }
+
+    /// Whether something else wrote to the memory that this database reads its pages from. It answers nothing any more, and nothing else that
+    /// shares the memory should.
+    pub fn memory_damaged(&self) -> bool {
+        self.damaged.is_some()
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> State {
+        self.store.head()
+    }
+
+    /// Runs calls in order, each in a transaction of its own as far as anyone can tell. Answers are in the same order.
+    pub fn run<E: RowEncoder<Options = ()>>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
+        let calls: Vec<_> = calls.iter().map(|call| (call, ())).collect();
+        self.run_with::<E>(&calls)
+    }
+
+    /// The same, with options for each call.
+    ///
+    /// There may be fewer answers than calls, but at least one: when all results together would be larger than
+    /// [`Limits::result_bytes`], or all take more than [`Limits::run_kiloinstructions`]. Calls without an answer have not run.
+    pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+        let before = self.store.head().txid;
+        let results = self.answer::<E>(calls);
+        if self.store.head().txid != before {
+            self.keep_within_bytes();
+        }
+        results
+    }
+
+    /// A failure leaves more history than wanted, which harms nobody; the next commit tries again.
+    fn keep_within_bytes(&mut self) {
+        if self.history.is_too_large(&*self.store, &self.limits) {
+            self.held.past.borrow_mut().clear();
+            self.store_failed |= self.history.shrink(&*self.store, &self.limits, (self.clock)()).is_err();
+        }
+    }
+
+    fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+        if calls.len() > 1
+            && let Some(results) = self.run_together::<E>(calls)
+        {
+            return results;
+        }
+        let mut results = Vec::with_capacity(calls.len());
+        for (call, options) in calls {
+            let result = self.run_alone::<E>(call, *options, results.is_empty());
+            if lacked_room(results.len(), &result) {
+                break;
+            }
+            results.push(result);
+        }
+        results
+    }
+
+    /// Runs a call, maybe the first of those that share a budget.
+    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
+        let held = self.held.clone();
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, options, first))
+    }
+
+    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
+        let writer = self.writer()?;
+        if first {
+            writer.refill();
+        }
+        writer.restore_flags()?;
+        let result = in_transaction(&writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
+        self.settle(result)
+    }
+
+    /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
+    fn run_together<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Option<Vec<CallResult<E>>> {
+        if calls.iter().flat_map(|(call, _)| *call).any(|statement| mentions_pragma(&statement.sql)) {
+            return None;
+        }
+        let writer = self.writer().ok()?;
+        writer.refill();
+        writer.restore_flags().ok()?;
+        let result = in_transaction(&writer, |writer| {
+            let mut results = Vec::with_capacity(calls.len());
+            for (call, options) in calls {
+                let result = in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options))?;
+                if lacked_room(results.len(), &result) {
+                    break;
+                }
+                results.push(result);
+            }
+            Ok(results)
+        });
+        let finish =
+            |results: Vec<Result<Vec<Ran<E>>, Failure>>| results.into_iter().map(|result| result.map(|ran| writer.finish(ran))).collect();
+        let result = result.map(finish);
+        self.settle(result).ok()
+    }
+
+    /// The write connection, opened if there is none.
+    fn writer(&mut self) -> Result<Rc<Connection>, Error> {
+        self.held.touch();
+        if let Some(error) = &self.damaged {
+            return Err(error.clone());
+        }
+        if let Some(writer) = &*self.held.writer.borrow() {
+            return Ok(writer.clone());
+        }
+        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
+        let writer = Rc::new(Connection::open(file, Access::Write, &self.limits)?);
+        Ok(self.held.writer.borrow_mut().insert(writer).clone())
+    }
+
+    /// Lets go of a connection that met an error of the store, or that could not end its transaction.
+    fn settle<T>(&mut self, result: Result<T, Failure>) -> Result<T, Failure> {
+        let poisoned = result.as_ref().is_err_and(|failure| failure.error.poisons());
+        self.store_failed |= poisoned;
+        if let Some(failure) = result.as_ref().err().filter(|failure| failure.error.is_damaged_memory()) {
+            self.damaged = Some(failure.error.clone());
+        }
+        if poisoned || self.held.writer.borrow().as_ref().is_some_and(|writer| writer.in_transaction()) {
+            self.held.writer.replace(None);
+        }
+        result
+    }
+
+    /// Does a small step of what keeps the past within its limits, if there is one to do. Returns the time of the next, in milliseconds
+    /// since 1970: at once, if that is not later than `now_ms`; `None`: nothing will be due before the next commit.
+    pub fn maintain(&mut self, now_ms: u64) -> Result<Option<u64>, StoreError> {
+        self.held.past.borrow_mut().clear();
+        let done = self.history.maintain(&*self.store, &self.limits, now_ms);
+        self.store_failed |= done.is_err();
+        done
+    }
+
+    /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
+    pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
+        let state = self.store.state(txid).map_err(Error::store)?;
+        let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
+        let reader = Reader::open(Rc::new(self.store.clone()), state, &limits)?;
+        Ok(Snapshot::new(reader, self.history.pin(txid)))
+    }
+
+    /// The database file: every page of the newest state in order, as plain SQLite opens it.
+    pub fn dump(&self) -> Result<Vec<u8>, StoreError> {
+        let state = self.store.head();
+        self.pages(&state, Pgno::FIRST, state.page_count)
+    }
+
+    /// A part of the database file at `state`: `count` pages from `first`.
+    pub fn pages(&self, state: &State, first: Pgno, count: u32) -> Result<Vec<u8>, StoreError> {
+        let page_bytes = state.page_size.bytes();
+        let mut file = vec![0; page_bytes * count as usize];
+        for (page, pgno) in file.chunks_exact_mut(page_bytes).zip(first.0..) {
+            self.store.read_page(Pgno(pgno), state.txid, page)?;
+        }
+        Ok(file)
+    }
+}
+
+fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
+    let mut outputs = Vec::with_capacity(call.len());
+    for (text, statement) in call.iter().enumerate() {
+        match connection.run::<E>(statement, text + 1 == call.len(), options) {
+            Ok(output) => outputs.push(output),
+            // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
+            Err(Error::NoStatement) if call.len() > 1 => {}
+            Err(error) => return Err(Failure { error, place: Some(Place { text, offset: connection.statement_offset() }) }),
+        }
+    }
+    if outputs.is_empty() { Err(Error::NoStatement.into()) } else { Ok(outputs) }
+}
+
+/// Runs `body` between BEGIN and COMMIT, or ROLLBACK if it or the commit fails.
+fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+    connection.control("BEGIN")?;
+    let result = body(connection).and_then(|value| Ok(connection.control("COMMIT").map(|()| value)?));
+    if result.is_err() {
+        if connection.in_transaction() {
+            connection.control("ROLLBACK")?;
+        }
+        connection.rolled_back()?;
+    }
+    result
+}
+
+/// Runs `body` in a savepoint. The outer error: the whole transaction is gone.
+fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<Result<T, Failure>, Failure> {
+    connection.control("SAVEPOINT littoral_call")?;
+    let result = body(connection);
+    match &result {
+        Err(failure) if !connection.in_transaction() || failure.error.poisons() || failure.error.is_out_of_memory() => {
+            return Err(failure.clone());
+        }
+        Err(_) => {
+            connection.control("ROLLBACK TO littoral_call")?;
+            connection.forget_size();
+        }
+        // A later call could make it good, and this one would have been answered as if it had stood alone.
+        Ok(_) if connection.has_deferred_violations() => return Err(Error::deferred_violation().into()),
+        Ok(_) => {}
+    }
+    connection.control("RELEASE littoral_call")?;
+    Ok(result)
+}
+
+/// Whether a call failed only because the calls before it took the room for results, or the instructions. The first has all of both: its
+/// failure is an answer, so each request makes progress.
+fn lacked_room<T>(calls_before: usize, result: &Result<T, Failure>) -> bool {
+    let lacked = |failure: &Failure| matches!(failure.error, Error::ResultTooLarge { .. } | Error::RanTooLong);
+    calls_before > 0 && result.as_ref().is_err_and(lacked)
+}

@@ -1,0 +1,100 @@
+//! Connections that only read: one state at a time, of a store or of a replica.
+//!
+//! **Invariants**
+//! 1. Between the beginning and the end of a run, the state does not change.
+//! 2. Statements that write fail with `attempt to write a readonly database`.
+//! 3. While a run's stack waits for a page, nobody else touches its connection.
+//!
+//! **Not here:** which state is to be read (`past`, `edge`).
+
+use super::connection::{Access, Connection};
+use super::history::Pin;
+use super::{Call, CallResult, Error, Limits, RowEncoder, lacked_room, run_statements};
+use crate::store::PageReader;
+use crate::vfs::DatabaseFile;
+use littoral_protocol::State;
+use std::rc::Rc;
+
+/// A connection that reads one state at a time.
+pub struct Reader {
+    connection: Connection,
+    /// The bytes that one answer may have.
+    pub(super) result_bytes: usize,
+}
+
+impl Reader {
+    /// A connection to pages of `state`, at the primary.
+    pub fn open(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
+        let file = DatabaseFile::reader(pages, state);
+        Ok(Reader { connection: Connection::open(file, Access::Read, limits)?, result_bytes: limits.result_bytes })
+    }
+
+    /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
+    /// PRAGMAs about the connection.
+    pub fn open_replica(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
+        let file = DatabaseFile::reader(pages, state);
+        Ok(Reader { connection: Connection::open(file, Access::Replica, limits)?, result_bytes: limits.result_bytes })
+    }
+
+    /// The state that it reads.
+    pub fn state(&self) -> State {
+        self.connection.file().state()
+    }
+
+    /// Reads another state from now on.
+    pub fn move_to(&self, state: State) {
+        if state.txid != self.state().txid {
+            self.connection.file().move_to(state);
+            self.connection.forget_size();
+        }
+    }
+
+    /// Runs a call.
+    pub fn run<E: RowEncoder<Options = ()>>(&self, call: &Call) -> CallResult<E> {
+        self.run_one::<E>(call, ())
+    }
+
+    /// Runs a call, with options.
+    pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
+        self.connection.refill();
+        self.run_alone::<E>(call, options)
+    }
+
+    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
+    pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
+        self.connection.refill();
+        let results = calls.iter().map(|call| self.run_alone::<E>(call, options)).enumerate();
+        results.take_while(|(before, result)| !lacked_room(*before, result)).map(|(_, result)| result).collect()
+    }
+
+    fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
+        let _busy = self.connection.occupy();
+        self.connection.restore_flags()?;
+        // No transaction around it: the file shows one state all the time.
+        let ran = run_statements::<E>(&self.connection, call, options);
+        if ran.is_err() && self.connection.in_transaction() {
+            self.connection.control("ROLLBACK")?;
+        }
+        Ok(self.connection.finish(ran?))
+    }
+}
+
+/// A connection that reads one state of a database, which is kept for as long as it lives.
+pub struct Snapshot {
+    reader: Reader,
+    _pin: Pin,
+}
+
+impl Snapshot {
+    pub(super) fn new(reader: Reader, pin: Pin) -> Snapshot {
+        Snapshot { reader, _pin: pin }
+    }
+}
+
+impl std::ops::Deref for Snapshot {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}

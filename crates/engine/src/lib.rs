@@ -1,0 +1,23 @@
+//! SQLite over a store of page versions, with replicas that follow its commit log. Synchronous Rust, native and wasm.
+//!
+//! # Map, from the bottom up
+//!
+//! | module | what it is | what it must not know |
+//! |---|---|---|
+//! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
+//! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
+//! | [`replica`] | followers of a commit log that keep some pages | SQL, sessions, the network |
+//! | `vfs` | SQLite's file calls turned into page reads and commits; beside them everything else that is called in C, in `vfs/ffi` | what SQL means |
+//! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
+//! | [`session`] | who may answer a read | how it is carried |
+//! | [`settings`] | regions, and what a Worker's configuration says of replicas | where it stands |
+//! | [`answer`] | requests of a protocol, answered from a database | where they came from |
+
+pub mod answer;
+pub mod commit_log;
+pub mod engine;
+pub mod replica;
+pub mod session;
+pub mod settings;
+pub mod store;
+mod vfs;

@@ -1,0 +1,111 @@
+//! Whoever has a follower: a replica object, or one of those that share the memory of an isolate.
+//!
+//! **Not here:** what they ask and answer (`calls`).
+
+use super::truth::{Check, Place};
+use super::world::{Event, OBJECTS, PRIMARY, World};
+use crate::replica::{Follower, HeldPages, PageCache, ReplicaReader, SharedFollower, Sizes};
+use crate::store::{Fault, FaultySql, HostSql};
+use fastrand::Rng;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A process: one page cache.
+pub(super) struct Host {
+    pub(super) cache: Rc<RefCell<PageCache>>,
+    pub(super) budget: usize,
+}
+
+impl Host {
+    pub(super) fn new(rng: &mut Rng) -> Host {
+        let budget = *rng.choice(&[2_000, 6_000, 20_000, 1 << 20]).unwrap();
+        Host { cache: Rc::new(RefCell::new(PageCache::new(budget))), budget }
+    }
+}
+
+/// Storage that outlives the process.
+pub(super) struct Disk {
+    pub(super) sql: Rc<HostSql>,
+    pub(super) fault: Fault,
+    pub(super) budget: usize,
+}
+
+pub(super) struct Node {
+    pub(super) follower: SharedFollower,
+    pub(super) readers: Vec<Rc<ReplicaReader>>,
+    pub(super) host: usize,
+    pub(super) boot: u64,
+    pub(super) up: bool,
+    pub(super) upstream: usize,
+    pub(super) disk: Option<Disk>,
+    /// The newest position since it started.
+    pub(super) reached: Place,
+    /// How far its clock is ahead: nobody's clock is right.
+    pub(super) clock_ms: u64,
+}
+
+impl Node {
+    pub(super) fn new(number: usize, rng: &mut Rng, hosts: &[Host]) -> Node {
+        let is_object = number <= OBJECTS;
+        let host = if is_object { number - 1 } else { OBJECTS + number % 2 };
+        let disk = is_object.then(|| Disk {
+            sql: Rc::new(HostSql::in_memory().unwrap()),
+            fault: Fault::default(),
+            budget: *rng.choice(&[1_000, 4_000, 1 << 20]).unwrap(),
+        });
+        let upstream = if is_object { PRIMARY } else { rng.usize(0..=OBJECTS) };
+        let follower = Rc::new(RefCell::new(Follower::new(hosts[host].cache.clone()).with_sizes(Sizes::TINY)));
+        let mut node =
+            Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk, reached: (0, 0), clock_ms: rng.u64(0..5_000) };
+        node.begin(&hosts[host]).unwrap();
+        node
+    }
+
+    /// Begins with nothing but what is on the disk.
+    pub(super) fn begin(&mut self, host: &Host) -> Check {
+        let cache = host.cache.clone();
+        let follower = match &self.disk {
+            None => Follower::new(cache).with_sizes(Sizes::TINY),
+            Some(disk) => {
+                disk.fault.clear();
+                let shelf = HeldPages::open(FaultySql::new(disk.sql.clone(), disk.fault.clone()), disk.budget);
+                let shelf = shelf.map_err(|error| error.to_string())?.with_sizes(Sizes::TINY);
+                Follower::with_shelf(cache, Box::new(shelf)).with_sizes(Sizes::TINY)
+            }
+        };
+        self.follower = Rc::new(RefCell::new(follower));
+        self.reached = (0, 0);
+        self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.follower.clone()))).collect();
+        Ok(())
+    }
+}
+
+impl World {
+    /// The process ends, and all that is in its memory.
+    pub(super) fn crash(&mut self, number: usize, down_ms: u64) {
+        self.note(|_| format!("node {number} is gone for {down_ms} ms"));
+        let is_object = number <= OBJECTS;
+        let host = self.node(number).host;
+        if is_object || self.rng.bool() {
+            self.hosts[host].cache = Rc::new(RefCell::new(PageCache::new(self.hosts[host].budget)));
+        }
+        for node in (1..=self.nodes.len()).filter(|node| *node == number || self.nodes[node - 1].host == host).collect::<Vec<_>>() {
+            self.queries.retain(|_, query| query.node != node);
+            let boot = self.number();
+            self.node(node).boot = boot;
+            self.node(node).up = false;
+            self.at_last(down_ms, Event::Up { node, boot });
+        }
+    }
+
+    pub(super) fn start(&mut self, number: usize, boot: u64) -> Check {
+        let node = &mut self.nodes[number - 1];
+        if node.boot != boot {
+            return Ok(());
+        }
+        node.up = true;
+        node.begin(&self.hosts[node.host])?;
+        self.note(|world| format!("node {number} is back at {}", world.nodes[number - 1].follower.borrow().txid().0));
+        self.check_shelf(number)
+    }
+}

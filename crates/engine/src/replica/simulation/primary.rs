@@ -1,0 +1,184 @@
+//! The primary of the simulator: makes commits, keeps some of the past, pushes news.
+//!
+//! **Invariant:** what it acknowledged it keeps, but for the deletion of the whole database.
+//!
+//! **Not here:** answering questions (`Source`), the network (`world`).
+
+use super::truth::{Moment, Page, Truth};
+use crate::commit_log::Message;
+use crate::replica::{Sizes, Source};
+use crate::store::{MemoryStore, PageStore};
+use fastrand::Rng;
+use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSize, Pgno, Position, State, Txid};
+use std::collections::{BTreeMap, BTreeSet};
+
+const FIRST_PAGES: std::ops::Range<usize> = 2..14;
+const MOST_PAGES: usize = 30;
+
+pub(super) struct Subscriber {
+    acknowledged: Position,
+    /// The push that is under way.
+    pub(super) push: Option<u64>,
+}
+
+pub(super) struct Primary {
+    store: MemoryStore,
+    pub(super) database: DatabaseId,
+    pub(super) truth: Truth,
+    pub(super) subscribers: BTreeMap<usize, Subscriber>,
+    /// The new database has the same beginning as the one before it.
+    mirror: u64,
+    writes: u64,
+}
+
+impl Primary {
+    pub(super) fn new(rng: &mut Rng) -> Primary {
+        let mut primary = Primary {
+            store: MemoryStore::new(),
+            database: DatabaseId(rng.u64(1..)),
+            truth: Truth::default(),
+            subscribers: BTreeMap::new(),
+            mirror: 0,
+            writes: 0,
+        };
+        primary.truth.begin(primary.database, 0);
+        primary
+    }
+
+    pub(super) fn answer(&self, question: &[u8]) -> Vec<u8> {
+        Source::new(&self.store, self.database).with_sizes(Sizes::TINY).answer(question)
+    }
+
+    pub(super) fn head(&self) -> State {
+        self.store.head()
+    }
+
+    /// The database is deleted, and another gets its name.
+    pub(super) fn replace(&mut self, rng: &mut Rng, now_ms: u64) {
+        self.store = MemoryStore::new();
+        self.database = DatabaseId(rng.u64(1..));
+        self.mirror = if rng.bool() { rng.u64(0..6) } else { 0 };
+        self.truth.begin(self.database, now_ms);
+        self.subscribers.clear();
+    }
+
+    /// Forgets the oldest states, or some of those that are not the last of their step of time.
+    pub(super) fn forget(&self, rng: &mut Rng) {
+        let before = Txid(self.head().txid.0.saturating_sub(rng.u64(0..12)));
+        let step_ms = *rng.choice(&[10, 40, 200]).unwrap();
+        let _ = if rng.bool() { self.store.prune(before) } else { self.store.thin(before, step_ms, &BTreeSet::new()) };
+    }
+
+    /// Whether a state after `after`, up to `until`, is kept.
+    pub(super) fn keeps_between(&self, after: Txid, until: Txid) -> bool {
+        self.store.resolve(until.min(self.head().txid)).is_ok_and(|kept| kept > after)
+    }
+
+    /// Commits something.
+    pub(super) fn commit(&mut self, rng: &mut Rng, now_ms: u64) -> State {
+        self.writes += 1;
+        let (database, txid) = self.truth.head();
+        let before = self.truth.at((database, txid));
+        let (mut page_size, mut pages) = (before.state.page_size, before.pages.clone());
+        if pages.is_empty() {
+            page_size = size(rng);
+        }
+        let kind = rng.u32(0..100);
+        if txid < self.mirror && self.truth.place(self.truth.id(database - 1), Txid(txid + 1)).is_ok() {
+            let old = self.truth.at((database - 1, txid + 1));
+            (page_size, pages) = (old.state.page_size, old.pages.clone());
+        } else if kind < 3 && txid > 0 {
+            let old = self.truth.at((database, rng.u64(1..=txid)));
+            (page_size, pages) = (old.state.page_size, old.pages.clone());
+        } else if kind < 6 && txid > 0 {
+            page_size = size(rng);
+            let count = rng.usize(1..=pages.len());
+            pages = (1..=count).map(|pgno| self.page(rng, pgno, page_size, count)).collect();
+        } else {
+            self.change(rng, page_size, &mut pages);
+        }
+        self.append(rng, page_size, pages, now_ms)
+    }
+
+    fn change(&self, rng: &mut Rng, page_size: PageSize, pages: &mut Vec<Page>) {
+        let count = match (pages.len(), rng.u32(0..10)) {
+            (0, _) => rng.usize(FIRST_PAGES),
+            (count, 0) => rng.usize(1..=count),
+            (count, 1..4) => (count + rng.usize(1..5)).min(MOST_PAGES),
+            (count, _) => count,
+        };
+        pages.truncate(count);
+        let mut changed: Vec<usize> = (0..rng.usize(0..4)).map(|_| rng.usize(1..=count)).collect();
+        if rng.u32(0..4) > 0 {
+            changed.push(1);
+        }
+        for pgno in changed.into_iter().filter(|pgno| *pgno <= pages.len()).collect::<Vec<_>>() {
+            pages[pgno - 1] = self.page(rng, pgno, page_size, count);
+        }
+        while pages.len() < count {
+            pages.push(self.page(rng, pages.len() + 1, page_size, count));
+        }
+    }
+
+    fn append(&mut self, rng: &mut Rng, page_size: PageSize, pages: Vec<Page>, now_ms: u64) -> State {
+        let before = self.truth.at(self.truth.head());
+        let mut checksum = Checksum::EMPTY;
+        let mut frames = Vec::new();
+        for (index, page) in pages.iter().enumerate() {
+            checksum ^= page.checksum;
+            let same = before.state.page_size == page_size && before.pages.get(index).is_some_and(|old| old == page);
+            if !same || rng.u32(0..40) == 0 {
+                frames.push(Frame { pgno: Pgno(index as u32 + 1), image: (*page.image).into(), checksum: page.checksum });
+            }
+        }
+        let txid = before.state.txid.next();
+        let state = State { txid, page_size, page_count: pages.len() as u32, time_ms: 1_000_000 + now_ms, checksum };
+        self.store.append(&Commit { state, frames }).unwrap();
+        self.truth.commit(Moment { state, pages }, now_ms);
+        state
+    }
+
+    /// A page that is signed with the commit; some look like interior pages of a b-tree, with children right and wrong.
+    fn page(&self, rng: &mut Rng, pgno: usize, page_size: PageSize, count: usize) -> Page {
+        let mut image = vec![0; page_size.bytes()];
+        if rng.u32(0..4) == 0 {
+            rng.fill(&mut image[200..]);
+        }
+        let start = if pgno == 1 { 100 } else { 0 };
+        if rng.u32(0..3) == 0 {
+            let cells = rng.usize(0..5);
+            image[start] = if rng.bool() { 2 } else { 5 };
+            image[start + 4] = cells as u8;
+            let mut put = |at: usize, child: u32| image[at..at + 4].copy_from_slice(&child.to_be_bytes());
+            put(start + 8, rng.u32(0..=count as u32 + 2));
+            let first = rng.usize(1..=count);
+            for cell in 0..cells {
+                put(200 + 4 * cell, (first + cell) as u32);
+            }
+            for cell in 0..cells {
+                image[start + 13 + 2 * cell] = (200 + 4 * cell) as u8;
+            }
+        }
+        let end = image.len();
+        image[end - 8..].copy_from_slice(&self.writes.to_be_bytes());
+        Page::new(pgno as u32, image)
+    }
+
+    /// A replica object has come to this position, and wants to hear what comes next.
+    pub(super) fn subscribe(&mut self, node: usize, acknowledged: Position) {
+        self.subscribers
+            .entry(node)
+            .and_modify(|known| known.acknowledged = acknowledged)
+            .or_insert(Subscriber { acknowledged, push: None });
+    }
+
+    /// What a subscriber is to be told now.
+    pub(super) fn news_for(&self, node: usize) -> Option<Message> {
+        let subscriber = self.subscribers.get(&node).filter(|subscriber| subscriber.push.is_none())?;
+        Source::new(&self.store, self.database).with_sizes(Sizes::TINY).news(subscriber.acknowledged).unwrap()
+    }
+}
+
+fn size(rng: &mut Rng) -> PageSize {
+    PageSize::new(if rng.u32(0..3) == 0 { 1024 } else { 512 }).unwrap()
+}

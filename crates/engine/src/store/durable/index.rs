@@ -1,0 +1,160 @@
+//! Which pages a commit changed, as stored in the `pages` column of the log, and the same in memory.
+//!
+//! The stored list has 16 bytes a frame, little-endian, ascending by page number:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 4 | page number |
+//! | 4 | length of the stored image (0 in lists of wide commits that schema 1 wrote) |
+//! | 8 | checksum of the image |
+//!
+//! The images are in `frames`, in the same order; where `frames` is NULL they are in the table `pages`.
+//!
+//! After the last entry stand 8 bytes more, the *seal*: XXH64 of the entries, seeded by XXH64 of the commit's state. A page number
+//! that storage damaged would otherwise hide the newest version of a page behind an older one, which nothing else notices.
+//!
+//! **Invariants**
+//! 1. The offset of an image in `frames` is the sum of the lengths before it.
+//! 2. Entries are used only after their seal was checked.
+//!
+//! **Not here:** the images.
+
+use crate::store::StoreError;
+use littoral_protocol::{Checksum, Pgno, State, Txid};
+use std::collections::HashMap;
+use xxhash_rust::xxh64::xxh64;
+
+pub(super) const ENTRY_BYTES: usize = 16;
+pub(super) const SEAL_BYTES: usize = 8;
+
+/// One frame of a commit in the log: where its stored image is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) txid: Txid,
+    pub(super) offset: u32,
+    pub(super) length: u32,
+    pub(super) checksum: Checksum,
+}
+
+/// Appends an entry to a stored list.
+pub(super) fn encode_entry(list: &mut Vec<u8>, pgno: Pgno, length: usize, checksum: Checksum) {
+    list.extend_from_slice(&pgno.0.to_le_bytes());
+    list.extend_from_slice(&(length as u32).to_le_bytes());
+    list.extend_from_slice(&checksum.0.to_le_bytes());
+}
+
+/// Ends a stored list: no entry can be added.
+pub(super) fn seal(list: &mut Vec<u8>, state: &State) {
+    let seal = seal_of(list, state);
+    list.extend_from_slice(&seal);
+}
+
+fn seal_of(entries: &[u8], state: &State) -> [u8; SEAL_BYTES] {
+    let State { txid, page_size, page_count, time_ms, checksum } = *state;
+    let state = [txid.0, page_size.as_u32().into(), page_count.into(), time_ms, checksum.0].map(u64::to_le_bytes);
+    xxh64(entries, xxh64(state.as_flattened(), 0)).to_le_bytes()
+}
+
+/// Reads the list that is stored with `state`.
+pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Slot)>, StoreError> {
+    let txid = state.txid;
+    let sealed = list.split_last_chunk::<SEAL_BYTES>().filter(|(entries, seal)| seal_of(entries, state) == **seal);
+    let (entries, rest) = sealed.map_or((&[][..], list), |(entries, _)| entries.as_chunks::<ENTRY_BYTES>());
+    if !rest.is_empty() || sealed.is_none() {
+        return Err(StoreError::Corrupt { what: format!("the log row of commit {txid} is not what was written") });
+    }
+    let mut offset = 0u32;
+    let decode = |entry: &[u8; ENTRY_BYTES]| {
+        let word = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+        let length = word(4);
+        let checksum = Checksum(u64::from(word(8)) | u64::from(word(12)) << 32);
+        let slot = Slot { txid, offset, length, checksum };
+        offset = offset.wrapping_add(length);
+        (Pgno(word(0)), slot)
+    };
+    Ok(entries.iter().map(decode).collect())
+}
+
+/// The list of these frames, stored with `state`.
+pub(super) fn encode_list(state: &State, frames: impl Iterator<Item = (Pgno, Slot)>) -> Vec<u8> {
+    let mut list = Vec::new();
+    for (pgno, slot) in frames {
+        encode_entry(&mut list, pgno, slot.length as usize, slot.checksum);
+    }
+    seal(&mut list, state);
+    list
+}
+
+/// The frames of a run of commits, by page; for each page in ascending order of txid.
+#[derive(Default)]
+pub(super) struct Index {
+    slots: HashMap<Pgno, Vec<Slot>>,
+    frames: usize,
+    bytes: u64,
+}
+
+impl Index {
+    pub(super) fn add(&mut self, entries: Vec<(Pgno, Slot)>) {
+        self.frames += entries.len();
+        let images: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
+        self.bytes += images + (entries.len() * ENTRY_BYTES + SEAL_BYTES) as u64;
+        for (pgno, slot) in entries {
+            self.slots.entry(pgno).or_default().push(slot);
+        }
+    }
+
+    /// The newest frame of `pgno` that is not newer than `at`.
+    pub(super) fn newest(&self, pgno: Pgno, at: Txid) -> Option<Slot> {
+        let slots = self.slots.get(&pgno)?;
+        let newer = slots.partition_point(|slot| slot.txid <= at);
+        slots[..newer].last().copied()
+    }
+
+    /// The newest frame of every page, ordered by where it is stored.
+    pub(super) fn newest_of_all(&self) -> Vec<(Pgno, Slot)> {
+        let mut newest: Vec<_> = self.slots.iter().filter_map(|(pgno, slots)| Some((*pgno, *slots.last()?))).collect();
+        newest.sort_by_key(|(pgno, slot)| (slot.txid, *pgno));
+        newest
+    }
+
+    /// Bytes of their lists and images.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Frames in all.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_encoding_and_know_their_offsets() {
+        let mut list = Vec::new();
+        encode_entry(&mut list, Pgno(1), 100, Checksum(7));
+        encode_entry(&mut list, Pgno(9), 50, Checksum(u64::MAX));
+        let state = State { txid: Txid(3), ..State::EMPTY };
+        seal(&mut list, &state);
+        let entries = decode_entries(&state, &list).unwrap();
+        let slot = |offset, length, checksum| Slot { txid: Txid(3), offset, length, checksum: Checksum(checksum) };
+        assert_eq!(entries, [(Pgno(1), slot(0, 100, 7)), (Pgno(9), slot(100, 50, u64::MAX))]);
+        assert!(decode_entries(&state, &list[1..]).is_err());
+        assert!(decode_entries(&state, &[]).is_err());
+        assert!(decode_entries(&State { page_count: 1, ..state }, &list).is_err());
+    }
+
+    #[test]
+    fn the_index_answers_as_of_a_txid() {
+        let mut index = Index::default();
+        for txid in [2, 5] {
+            let slot = Slot { txid: Txid(txid), offset: 0, length: 1, checksum: Checksum(txid) };
+            index.add(vec![(Pgno(4), slot)]);
+        }
+        let newest = |at| index.newest(Pgno(4), Txid(at)).map(|slot| slot.txid.0);
+        assert_eq!([newest(1), newest(2), newest(4), newest(5), newest(9)], [None, Some(2), Some(2), Some(5), Some(5)]);
+    }
+}

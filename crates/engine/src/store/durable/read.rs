@@ -1,0 +1,178 @@
+//! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
+
+use super::index::{Index, Slot};
+use super::kept::{Fold, Past};
+use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_entries};
+use super::{Cell, DurableStore, FOLD_BITS, Param, Sql};
+use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
+use crate::store::{PageStore, StoreError, codec};
+use littoral_protocol::{Checksum, Commit, Frame, Pgno, Txid};
+
+/// Where a version of a page is.
+pub(super) enum Location {
+    Log(Slot),
+    /// In the table: the newest that this fold or an older one wrote.
+    Table(Fold),
+    /// It is the lock page.
+    Nowhere,
+}
+
+impl<Q: Sql> DurableStore<Q> {
+    /// Where the version of `pgno` as of `at` is.
+    pub(super) fn locate(&self, pgno: Pgno, at: Txid) -> Result<Location, StoreError> {
+        let state = self.state(at)?;
+        if pgno.0 > state.page_count {
+            return Err(StoreError::damaged_page(pgno, at, "the database has fewer pages"));
+        }
+        // It may have versions of a time when the page size was another and it an ordinary page.
+        if pgno == state.page_size.lock_page() {
+            return Ok(Location::Nowhere);
+        }
+        self.with_index(at, |fold, index| index.newest(pgno, at).map_or(Location::Table(fold), Location::Log))
+    }
+
+    /// Asks the newest fold that is not newer than `at`, and the index of the frames between it and the next.
+    pub(super) fn with_index<T>(&self, at: Txid, ask: impl FnOnce(Fold, &Index) -> T) -> Result<T, StoreError> {
+        if at >= self.kept.borrow().newest.txid {
+            let kept = self.kept.borrow();
+            return Ok(ask(kept.newest, &kept.recent));
+        }
+        let known = self.kept.borrow_mut().past.take().filter(|past| (past.fold.txid..past.next).contains(&at));
+        let past = known.map_or_else(|| self.read_past(at), Ok)?;
+        let answer = ask(past.fold, &past.index);
+        self.kept.borrow_mut().past = Some(past);
+        Ok(answer)
+    }
+
+    fn read_past(&self, at: Txid) -> Result<Past, StoreError> {
+        let missing = || StoreError::Corrupt { what: format!("there is no fold about commit {at}") };
+        let fold = self.fold_before(at.next())?.ok_or_else(missing)?;
+        let next = self.fold_after(at)?.ok_or_else(missing)?.txid;
+        Ok(Past { fold, next, index: self.read_index(fold.txid, Txid(next.0 - 1))? })
+    }
+
+    /// The newest fold before `txid`.
+    pub(super) fn fold_before(&self, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        self.read_fold("SELECT txid, number FROM folds WHERE txid < ?1 ORDER BY txid DESC LIMIT 1", txid)
+    }
+
+    /// The oldest fold after `txid`.
+    pub(super) fn fold_after(&self, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        self.read_fold("SELECT txid, number FROM folds WHERE txid > ?1 ORDER BY txid LIMIT 1", txid)
+    }
+
+    fn read_fold(&self, sql: &str, txid: Txid) -> Result<Option<Fold>, StoreError> {
+        let Some(row) = self.one(sql, &[Param::Int(txid.0)])? else { return Ok(None) };
+        let mut row = RowReader::new(row);
+        Ok(Some(Fold { txid: Txid(row.int()?), number: row.int()? }))
+    }
+
+    /// The newest version in the table `pages` that `fold` or an older one wrote: its checksum and its stored image, or the image itself.
+    pub(super) fn table_version(&self, pgno: Pgno, fold: Fold, page_bytes: usize) -> Result<(Checksum, Vec<u8>), StoreError> {
+        let mut row = self.newest_row("checksum, image, id, delta IS NULL", pgno, fold)?;
+        let (checksum, stored, id, is_whole) = (read_checksum(&row.blob()?)?, row.blob()?, row.int()?, row.int()? == 1);
+        Ok((checksum, if is_whole { stored } else { self.expand_delta(pgno, id, page_bytes)? }))
+    }
+
+    /// The checksum of that version.
+    pub(super) fn table_checksum(&self, pgno: Pgno, fold: Fold) -> Result<Checksum, StoreError> {
+        read_checksum(&self.newest_row("checksum", pgno, fold)?.blob()?)
+    }
+
+    fn newest_row(&self, columns: &str, pgno: Pgno, fold: Fold) -> Result<RowReader, StoreError> {
+        let sql = format!("SELECT {columns} FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1");
+        let row = self.one(&sql, &[page_id(pgno, 0), page_id(pgno, fold.number)])?;
+        row.map(RowReader::new).ok_or_else(|| StoreError::damaged_page(pgno, fold.txid, "missing"))
+    }
+
+    pub(super) fn log_image(&self, pgno: Pgno, slot: Slot) -> Result<Vec<u8>, StoreError> {
+        let params = [Param::Int(slot.txid.0), Param::Int(u64::from(slot.offset) + 1), Param::Int(u64::from(slot.length))];
+        let row = self.one("SELECT substr(frames, ?2, ?3) FROM commits WHERE txid = ?1", &params)?;
+        row.map_or_else(|| Err(StoreError::damaged_page(pgno, slot.txid, "its commit is missing")), |row| RowReader::new(row).blob())
+    }
+
+    /// A commit from its row, whose last column is `frames`.
+    pub(super) fn read_logged(&self, row: Vec<Cell>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
+        let mut row = RowReader::new(row);
+        let (state, entries) = read_entries(&mut row)?;
+        let bytes: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
+        if image_bytes == 0 || bytes > image_bytes as u64 {
+            return Ok(LoggedCommit { state, pages: Changed::Numbers(entries.into_iter().map(|(pgno, _)| pgno).collect()) });
+        }
+        let inline = row.optional_blob()?;
+        let mut frames = Vec::with_capacity(entries.len());
+        let mut image = vec![0; state.page_size.bytes()];
+        for (pgno, slot) in entries {
+            let stored: Box<[u8]> = match &inline {
+                Some(inline) => cut_frame(inline, pgno, slot)?.into(),
+                None => {
+                    let fold = self.with_index(state.txid, |fold, _| fold)?;
+                    self.table_version(pgno, fold, state.page_size.bytes())?.1.into()
+                }
+            };
+            codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
+            frames.push(StoredFrame { pgno, checksum: slot.checksum, stored });
+        }
+        // Lists that schema 1 wrote do not tell the lengths.
+        Ok(LoggedCommit { state, pages: Changed::Images(frames) }.within(image_bytes))
+    }
+
+    /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere, or a delta. Returns how many.
+    pub(super) fn read_run<'i>(
+        &self,
+        first: Pgno,
+        at: Txid,
+        images: impl ExactSizeIterator<Item = &'i mut [u8]>,
+    ) -> Result<usize, StoreError> {
+        let mut wanted = 0;
+        let mut number = 0;
+        while wanted < images.len()
+            && let Location::Table(fold) = self.locate(Pgno(first.0 + wanted as u32), at)?
+        {
+            number = fold.number;
+            wanted += 1;
+        }
+        // One page alone is read as fast in the ordinary way.
+        if wanted < 2 {
+            return Ok(0);
+        }
+        // Each page's newest version is looked up by itself: a busy page may have one for each minute of a week.
+        let sql = format!(
+            "WITH RECURSIVE page (first) AS (SELECT ?1 UNION ALL SELECT first + {0} FROM page WHERE first < ?2) \
+             SELECT id, checksum, image FROM pages WHERE delta IS NULL AND id IN \
+             (SELECT (SELECT max(id) FROM pages WHERE id >= first AND id <= first + ?3) FROM page)",
+            1u64 << FOLD_BITS
+        );
+        let (from, to) = (page_id(first, 0), page_id(Pgno(first.0 + wanted as u32 - 1), 0));
+        let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
+        for row in self.sql.rows(&sql, &[from, to, Param::Int(number)])? {
+            let mut row = RowReader::new(row);
+            let pgno = page_of_id(row.int()?);
+            if let Some(place) = newest.get_mut((pgno.0 - first.0) as usize) {
+                *place = Some(row);
+            }
+        }
+        let mut read = 0;
+        for (image, row) in images.zip(newest) {
+            let pgno = Pgno(first.0 + read as u32);
+            // It may be a delta; if it is missing, reading it alone will tell.
+            let Some(mut row) = row else { break };
+            let (checksum, stored) = (read_checksum(&row.blob()?)?, row.blob()?);
+            codec::expand(&stored, image, pgno, at, checksum)?;
+            read += 1;
+        }
+        Ok(read)
+    }
+}
+
+/// The commit with its images, checked.
+pub(super) fn expand_commit(logged: &LoggedCommit) -> Result<Commit, StoreError> {
+    let state = logged.state;
+    let Changed::Images(stored) = &logged.pages else { return Ok(Commit { state, frames: Vec::new() }) };
+    let expand = |frame: &StoredFrame| {
+        let mut image = vec![0; state.page_size.bytes()].into_boxed_slice();
+        codec::expand(&frame.stored, &mut image, frame.pgno, state.txid, frame.checksum)?;
+        Ok(Frame { pgno: frame.pgno, image, checksum: frame.checksum })
+    };
+    Ok(Commit { state, frames: stored.iter().map(expand).collect::<Result<_, StoreError>>()? })
+}

@@ -1,0 +1,125 @@
+//! Appending commits, and folding the log into the table `pages`.
+//!
+//! **Not here:** dropping states (`thin`).
+
+use super::index::{ENTRY_BYTES, SEAL_BYTES, Slot, decode_entries, encode_entry, seal};
+use super::row::{RowReader, cut_frame, page_id};
+use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql, VERSION_BYTES};
+use crate::store::{PageStore, StoreError, codec};
+use littoral_protocol::{Checksum, Commit, Frame, Pgno, State, Txid};
+
+impl<Q: Sql> DurableStore<Q> {
+    /// Writes the newest image of every page in the log beyond the newest fold to `pages`, for a fold at `state`. Returns how many bytes
+    /// only older states need from now on. To be called inside a transaction; `skip` are pages about to be written anyway.
+    fn write_fold(&self, state: &State, skip: &[Frame]) -> Result<u64, StoreError> {
+        let newest = self.kept.borrow().recent.newest_of_all();
+        let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.binary_search_by_key(pgno, |frame| frame.pgno).is_ok();
+        let mut row: Option<(Txid, Vec<u8>)> = None;
+        let mut replaced = 0;
+        for (pgno, slot) in newest.into_iter().filter(|(pgno, _)| !skipped(pgno)) {
+            // Ordered by txid: each log row is read once.
+            if row.as_ref().is_none_or(|(txid, _)| *txid != slot.txid) {
+                let whole = Slot { offset: 0, length: i32::MAX as u32, ..slot };
+                row = Some((slot.txid, self.log_image(pgno, whole)?));
+            }
+            let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
+            replaced += self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
+        }
+        let folded = self.kept.borrow().newest.txid;
+        let before = self.state(folded)?;
+        let cut = u64::from(before.page_count.saturating_sub(state.page_count)) * before.page_size.bytes() as u64;
+        Ok(self.kept.borrow().recent.bytes() + replaced + cut)
+    }
+
+    /// Makes `folded` a fold. Only states before it need `bytes`.
+    fn write_fold_row(&self, folded: Txid, bytes: u64) -> Result<(), StoreError> {
+        let number = self.kept.borrow().next_fold();
+        if number >= 1 << FOLD_BITS {
+            return Err(StoreError::Full("the table of pages has no number left for another fold".into()));
+        }
+        let params = [Param::Int(folded.0), Param::Int(number), Param::Int(bytes)];
+        self.sql.rows("INSERT INTO folds (txid, number, bytes) VALUES (?1, ?2, ?3)", &params)?;
+        Ok(())
+    }
+
+    /// Writes a page as a part of the next fold. Returns the bytes of the version that it replaces.
+    fn write_page(&self, pgno: Pgno, txid: Txid, checksum: Checksum, stored: &[u8]) -> Result<u64, StoreError> {
+        let id = page_id(pgno, self.kept.borrow().next_fold());
+        let checksum = checksum.0.to_le_bytes();
+        let (first, pgno) = (page_id(pgno, 0), Param::Int(u64::from(pgno.0)));
+        let params = [id, pgno, Param::Int(txid.0), Param::Blob(&checksum), Param::Blob(stored), first, Param::Int(VERSION_BYTES)];
+        let sql = "INSERT INTO pages (id, pgno, txid, checksum, image) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING \
+                   coalesce((SELECT length(image) + ?7 FROM pages WHERE id >= ?6 AND id < ?1 ORDER BY id DESC LIMIT 1), 0)";
+        RowReader::new(self.one(sql, &params)?.unwrap_or_default()).int()
+    }
+
+    fn write_commit(&self, state: &State, pages: &[u8], frames: Option<&[u8]>) -> Result<(), StoreError> {
+        let checksum = state.checksum.0.to_le_bytes();
+        let mut params = vec![
+            Param::Int(state.txid.0),
+            Param::Int(u64::from(state.page_size.as_u32())),
+            Param::Int(u64::from(state.page_count)),
+            Param::Int(state.time_ms),
+            Param::Blob(&checksum),
+            Param::Blob(pages),
+        ];
+        params.extend(frames.map(Param::Blob));
+        let sql = if frames.is_some() {
+            "INSERT INTO commits (txid, page_size, page_count, time_ms, checksum, pages, frames) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+        } else {
+            "INSERT INTO commits (txid, page_size, page_count, time_ms, checksum, pages) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+        };
+        self.sql.rows(sql, &params)?;
+        Ok(())
+    }
+
+    pub(super) fn append_inline(&self, commit: &Commit) -> Result<bool, StoreError> {
+        let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES);
+        let mut frames = Vec::new();
+        for Frame { pgno, image, checksum } in &commit.frames {
+            let stored = codec::compress(image);
+            encode_entry(&mut pages, *pgno, stored.len(), *checksum);
+            frames.extend_from_slice(&stored);
+            if frames.len() > INLINE_BYTES {
+                return Ok(false);
+            }
+        }
+        seal(&mut pages, &commit.state);
+        self.write_commit(&commit.state, &pages, Some(&frames))?;
+        let entries = decode_entries(&commit.state, &pages)?;
+        let mut kept = self.kept.borrow_mut();
+        kept.head = commit.state;
+        kept.recent.add(entries);
+        Ok(true)
+    }
+
+    pub(super) fn append_wide(&self, commit: &Commit) -> Result<(), StoreError> {
+        let state = &commit.state;
+        let mut bytes = 0;
+        self.sql.transaction(&mut || {
+            bytes = self.write_fold(state, &commit.frames)?;
+            let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES + SEAL_BYTES);
+            for Frame { pgno, image, checksum } in &commit.frames {
+                let stored = codec::compress(image);
+                encode_entry(&mut pages, *pgno, stored.len(), *checksum);
+                bytes += self.write_page(*pgno, state.txid, *checksum, &stored)?;
+            }
+            seal(&mut pages, state);
+            self.write_fold_row(state.txid, bytes)?;
+            self.write_commit(state, &pages, None)
+        })?;
+        self.kept.borrow_mut().become_folded(*state, bytes);
+        Ok(())
+    }
+
+    pub(super) fn fold(&self) -> Result<(), StoreError> {
+        let head = self.head();
+        let mut bytes = 0;
+        self.sql.transaction(&mut || {
+            bytes = self.write_fold(&head, &[])?;
+            self.write_fold_row(head.txid, bytes)
+        })?;
+        self.kept.borrow_mut().become_folded(head, bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! SQLite's view of a page store: a VFS whose files are states of a store.
+//!
+//! A [`DatabaseFile`] is opened under a name of its own, either for writing (at the head, one at a time) or for reading one state.
+//! SQLite then opens that name through the VFS [`VFS_NAME`]. What the file does is in `db_file`; `ffi` only translates.
+//!
+//! How SQLite is to be configured on such a connection, and why:
+//! - `journal_mode = TRUNCATE` for the writer: SQLite's own rollback journal serves statement aborts and savepoints, and shows each page
+//!   before it is changed; nothing of it is stored (`journal`).
+//! - `temp_store = MEMORY`: no other files are opened, the statement journal included.
+//! - `locking_mode = EXCLUSIVE` for the writer: it is the only one, its cache stays valid, and a commit need not rewrite page 1
+//!   just to count changes.
+//! - `synchronous = OFF`: there is nothing to sync; a commit is the one call that the store makes atomic.
+//!
+//! **Not here:** SQL (`engine`).
+
+mod db_file;
+pub(crate) mod ffi;
+mod journal;
+mod read_ahead;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use db_file::{Clock, DbFile};
+
+use crate::store::{PageReader, PageStore, StoreError};
+use littoral_protocol::{PageSize, State};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The name of the VFS, as given to `sqlite3_open_v2`.
+pub(crate) const VFS_NAME: &std::ffi::CStr = c"littoral";
+
+thread_local! {
+    static FILES: RefCell<HashMap<String, Rc<RefCell<DbFile>>>> = RefCell::default();
+    static NEXT_NAME: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A file that SQLite can open by [`DatabaseFile::name`] for as long as this value lives. SQLite keeps what it has opened.
+pub(crate) struct DatabaseFile {
+    name: String,
+    file: Rc<RefCell<DbFile>>,
+}
+
+impl DatabaseFile {
+    /// The store's head, for writing.
+    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DatabaseFile {
+        DatabaseFile::register(DbFile::writer(store, clock, max_uncommitted_bytes))
+    }
+
+    /// One state at a time, for reading.
+    pub(crate) fn reader(pages: Rc<dyn PageReader>, state: State) -> DatabaseFile {
+        DatabaseFile::register(DbFile::reader(pages, state))
+    }
+
+    /// Lets a file for reading show another state. Not while SQLite is in a transaction on it.
+    pub(crate) fn move_to(&self, state: State) {
+        self.file.borrow_mut().move_to(state);
+    }
+
+    fn register(file: DbFile) -> DatabaseFile {
+        ffi::register_vfs();
+        let number = NEXT_NAME.replace(NEXT_NAME.get() + 1);
+        let name = format!("littoral-{number}");
+        let file = Rc::new(RefCell::new(file));
+        FILES.with_borrow_mut(|files| files.insert(name.clone(), file.clone()));
+        DatabaseFile { name, file }
+    }
+
+    /// The name to open.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The newest state committed through this file, or the state that it reads.
+    pub(crate) fn state(&self) -> State {
+        self.file.borrow().state()
+    }
+
+    /// Bytes of the pages in use in the state that it reads: free pages do not count.
+    pub(crate) fn size_in_use(&self) -> u64 {
+        self.file.borrow_mut().size_in_use()
+    }
+
+    /// Pages that had to be fetched from elsewhere for the present reading.
+    pub(crate) fn pages_fetched(&self) -> u64 {
+        self.file.borrow().pages_fetched()
+    }
+
+    /// Bytes of a page as SQLite sees them now, in a transaction too.
+    pub(crate) fn page_size(&self) -> PageSize {
+        self.file.borrow().page_size()
+    }
+
+    /// Whether SQLite has changed anything in the present transaction.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.file.borrow().journal_size() > 0
+    }
+
+    /// Forgets what SQLite wrote and did not commit. To be called when SQLite has rolled a transaction back.
+    pub(crate) fn discard_uncommitted(&self) {
+        self.file.borrow_mut().discard_uncommitted();
+    }
+
+    /// The error behind the last `SQLITE_IOERR`, `SQLITE_FULL` or `SQLITE_CORRUPT` that the file answered.
+    pub(crate) fn take_error(&self) -> Option<StoreError> {
+        self.file.borrow_mut().take_error()
+    }
+
+    /// Whether SQLite went on after an error, and met another one.
+    pub(crate) fn had_several_errors(&self) -> bool {
+        self.file.borrow().had_several_errors()
+    }
+}
+
+impl Drop for DatabaseFile {
+    fn drop(&mut self) {
+        // During thread shutdown the map may be gone already, and with it the entry.
+        let _ = FILES.try_with(|files| files.borrow_mut().remove(&self.name));
+    }
+}
+
+/// The registered file of that name.
+fn lookup(name: &str) -> Option<Rc<RefCell<DbFile>>> {
+    FILES.with_borrow(|files| files.get(name).cloned())
+}

@@ -1,0 +1,29 @@
+//! Stubs of Durable Objects, and the names of the objects.
+
+use js_sys::{Array, Uint8Array};
+use littoral_engine::settings::region::Region;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A Durable Object namespace.
+    pub(crate) type Namespace;
+
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    pub(crate) fn get_by_name(this: &Namespace, name: &str, options: &JsValue) -> Result<ObjectStub, JsValue>;
+
+    /// The stub of a database's object, or of a replica's.
+    #[derive(Clone)]
+    pub type ObjectStub;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn answer(this: &ObjectStub, request: &Array, colo: Option<&str>) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn follow(this: &ObjectStub, question: &Uint8Array, region: Option<&str>) -> Result<JsValue, JsValue>;
+}
+
+/// The name of the replica object of a region.
+pub(crate) fn replica_name(region: Region, database: &str) -> String {
+    format!("{}/{database}", region.hint())
+}
