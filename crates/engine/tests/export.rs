@@ -103,7 +103,7 @@ fn what_cannot_be_exported_is_an_error_and_an_empty_database_can() {
     let asked = Request::D1 { body, results_format: Some("ROWS_AND_COLUMNS"), session: None };
     assert_eq!(
         answer(&mut db.database, asked).body,
-        r#"{"success":false,"error":"D1 Export error: cannot export databases with Virtual Tables (f): SQLITE_ERROR"}"#
+        r#"{"success":false,"error":"D1 Export error: cannot export databases with Virtual Tables (f): SQLITE_ERROR","code":"SQLITE_ERROR"}"#
     );
 }
 
