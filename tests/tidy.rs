@@ -30,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("edge", &["edge", "client", "http", "wire", "engine", "session", "replica", "store", "commit_log"]),
     ("client", &["client", "wire"]),
     ("migrate", &["migrate", "client"]),
-    ("worker", &["worker", "edge", "http", "migrate", "client", "wire", "engine", "replica", "store"]),
+    ("worker", &["worker", "edge", "http", "wire", "engine", "replica", "store"]),
 ];
 
 const VOCABULARY: [&str; 6] = ["page", "txid", "checksum", "bookmark", "commit", "position"];
