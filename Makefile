@@ -2,7 +2,7 @@
 .PHONY: help setup build dev test simulate fuzz bench fmt lint size clean
 
 help:
-	@echo 'make dev      set up, build, and serve the example application on 127.0.0.1:8787'
+	@echo 'make dev      set up, build, and serve examples/shore on 127.0.0.1:8787'
 	@echo 'make test     set up, build, and run every check; "make test STEPS=\"fmt units\"" runs some'
 	@echo 'make simulate replicas in a million simulated worlds; SEEDS=n and FIRST=n choose others'
 	@echo 'make fuzz     look for bytes that make a decoder or the engine panic; SECONDS=n each, TARGETS="message source"'

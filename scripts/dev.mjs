@@ -1,4 +1,4 @@
-// Starts `wrangler dev` on the example application, prepares its database, says what to try, and stays until
+// Starts `wrangler dev` on examples/shore and the Littoral Worker, prepares the database, says what to try, and stays until
 // wrangler ends or this is told to (Ctrl-C). Wrangler runs in a process group of its own, so that ending it ends
 // workerd and everything else that it started.
 import { spawn } from "node:child_process";
@@ -10,8 +10,10 @@ const port = Number(process.env.PORT ?? 8787);
 const base = `http://${host}:${port}`;
 const startLimitMs = 90_000;
 const stopLimitMs = 5_000;
+/** The first answers requests; the second is bound to it. */
+const configurations = ["examples/shore/wrangler.jsonc", "wrangler.toml"];
 
-/** The example application applies the migrations in its bundle, loads sample rows where there are none, and says what it did. */
+/** The example applies the migrations in its bundle, loads sample rows where there are none, and says what it did. */
 async function prepareDatabase() {
   const response = await fetch(`${base}/setup`, { method: "POST" });
   const text = await response.text();
@@ -36,7 +38,7 @@ Three things to try:
   2. curl '${base}/api/sightings?q=galway'
   3. curl ${base}/api/sightings -d '{"species_id": 1, "shore": "Bay of Skaill", "note": "under a rock"}'
 
-An edit in src/ rebuilds the Worker. Ctrl-C ends it; the database stays in .wrangler/state, to remove for a fresh start.
+An edit in src/ or examples/shore rebuilds the Worker there. Ctrl-C ends both; the database stays in .wrangler/state, to remove for a fresh start.
 `);
 }
 
@@ -51,8 +53,10 @@ function portIsFree() {
 
 function startWrangler() {
   const address = ["--ip", host, "--port", String(port)];
-  const application = ["--var", "EXAMPLE_APP:1"];
-  return spawn("wrangler", ["dev", "--local", "--show-interactive-dev-session=false", ...address, ...application], {
+  const files = configurations.flatMap((configuration) => ["-c", configuration]);
+  // Otherwise the database would be kept beside the first configuration.
+  const state = ["--persist-to", ".wrangler/state"];
+  return spawn("wrangler", ["dev", ...files, "--local", "--show-interactive-dev-session=false", ...address, ...state], {
     detached: true,
     stdio: ["ignore", "inherit", "inherit"],
   });

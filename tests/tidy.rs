@@ -46,7 +46,7 @@ const CRATES: [(&str, &[(&str, &[&str])]); 3] = [
             ("client", &["client", "runtime"]),
             ("migrate", &["migrate", "client"]),
             ("edge", &["edge", "client", "runtime"]),
-            ("worker", &["worker", "edge", "client", "migrate", "runtime"]),
+            ("worker", &["worker", "edge", "runtime"]),
         ],
     ),
 ];

@@ -1,8 +1,8 @@
 // The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`object.rs`).
 //
 // Invariant: at these entry points a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A
-// request from the internet carries no props, so it reaches the example application only. (A Worker of the same account that binds the
-// Durable Object namespace itself was given all databases, and does not come through here.)
+// request from the internet carries no props, so it reaches none. (A Worker of the same account that binds the Durable Object namespace
+// itself was given all databases, and does not come through here.)
 
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
@@ -104,7 +104,7 @@ export class Database extends DurableObject {
 	}
 }
 
-/** The default entry point: a database for service bindings with props, the example application for everybody else. */
+/** The default entry point: a database for service bindings with props, a sentence for everybody else. */
 export default class extends WorkerEntrypoint {
 	#name() {
 		const name = this.ctx.props?.database;
@@ -141,7 +141,7 @@ export default class extends WorkerEntrypoint {
 
 	fetch(request) {
 		if (this.ctx.props?.database !== undefined) return this.#d1(request);
-		return new wasm.default(this.ctx, this.env).fetch(request);
+		return new Response("Littoral is running. Its databases are reached through service bindings.\n");
 	}
 
 	/** D1's wire protocol. */

@@ -2,7 +2,6 @@
 //!
 //! **Not here:** SQL, pages, JSON.
 
-mod app;
 mod object;
 mod replica;
 mod replicas;

@@ -48,9 +48,11 @@ describe("bad input", () => {
     }
   });
 
-  test("from the internet the page is there", async () => {
-    const response = await harness.fetchLittoral("/");
-    assert.equal(response.status, 200);
-    assert.match(response.headers.get("content-type"), /text\/html/);
+  test("from the internet there is one sentence", async () => {
+    for (const [path, method] of [["/", "GET"], ["/", "POST"], ["/setup", "POST"], ["/?database=bad", "GET"]]) {
+      const response = await harness.fetchLittoral(path, { method });
+      assert.equal(response.status, 200);
+      assert.equal(await response.text(), "Littoral is running. Its databases are reached through service bindings.\n", path);
+    }
   });
 });

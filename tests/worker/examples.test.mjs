@@ -1,7 +1,7 @@
 // The Workers in examples/: every request they answer, and what is left after a restart. Each runs as its README says for local
 // development, and once more as deployed, where every binding is a plain service binding.
 //
-// The JavaScript one runs in `wrangler dev`. The Rust one (built by `scripts/build examples/rust-worker`) runs in Miniflare with the
+// Those in JavaScript run in `wrangler dev`. The Rust one (built by `scripts/build examples/rust-worker`) runs in Miniflare with the
 // bindings that its configuration names, so that wrangler does not build it again.
 
 import assert from "node:assert/strict";
@@ -19,11 +19,11 @@ const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/;
 
 /** Asks a Worker and reads its answer; `send` is fetch's like, for a path. */
-async function ask(send, request, { body, headers = {} } = {}) {
+async function ask(send, request, { body, headers = {}, json = true } = {}) {
   const [method, path] = request.split(" ");
   const response = await send(path, { method, headers, redirect: "manual", body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+  return { status: response.status, headers: response.headers, ...(json ? { body: text && JSON.parse(text) } : { text }) };
 }
 
 /** Starts a Worker for the tests of a describe() on a folder of its own, and again on the same folder for `restart()`. */
@@ -48,11 +48,13 @@ function running(start) {
 }
 
 for (const deployed of [false, true]) {
-  describe(`examples/javascript-worker ${deployed ? "as deployed" : "in development"}`, () => javascript(deployed));
+  const where = deployed ? "as deployed" : "in development";
+  describe(`examples/javascript-worker ${where}`, () => javascript(deployed));
+  describe(`examples/shore ${where}`, () => shore(deployed));
 }
 
 function javascript(deployed) {
-  const { ask, restart } = running((folder) => startJavaScript(folder, deployed));
+  const { ask, restart } = running((folder) => startJavaScript("javascript-worker", folder, deployed));
   let cookie;
 
   /** As a browser: keeps the cookie that it is given. */
@@ -143,6 +145,102 @@ function javascript(deployed) {
     assert.match(body.error, /bookmark/);
     assert.match(headers.get("set-cookie"), /^d1-bookmark=; Path=\/links; Max-Age=0; /);
     assert.equal((await ask("GET /links", { headers: { cookie: "d1-bookmark=x" } })).status, 200);
+  });
+}
+
+function shore(deployed) {
+  const { ask, restart } = running((folder) => startJavaScript("shore", folder, deployed));
+  let cookie;
+
+  /** As a browser: keeps the cookie that it is given. */
+  async function browse(request, body) {
+    const answer = await ask(request, { body, headers: cookie ? { cookie } : {} });
+    const [, set] = /^(d1-bookmark=[^;]+); Path=\/; Max-Age=21600; HttpOnly; SameSite=Lax$/.exec(answer.headers.get("set-cookie")) ?? [];
+    if (set !== undefined) cookie = set;
+    return [answer.status, answer.body];
+  }
+
+  const notes = async (search) => (await browse(`GET /api/sightings?q=${encodeURIComponent(search)}`))[1].sightings.map(({ note }) => note);
+
+  test("serves its page", async () => {
+    const { status, headers, text } = await ask("GET /", { json: false });
+    assert.equal(status, 200);
+    assert.match(headers.get("content-type"), /^text\/html/);
+    assert.match(text, /<title>Shore log/);
+  });
+
+  test("sets up once, and the session knows", async () => {
+    const migrations = ["0001_shore_log.sql", "0002_search.sql"];
+    assert.deepEqual(await browse("POST /setup"), [200, { migrations, sightings_loaded: 8 }]);
+    assert.match(cookie, /^d1-bookmark=0/);
+    assert.deepEqual(await browse("POST /setup"), [200, { migrations: [], sightings_loaded: 0 }]);
+  });
+
+  test("lists species, with how often they were seen", async () => {
+    const [status, species] = await browse("GET /api/species");
+    assert.equal(status, 200);
+    assert.deepEqual(species[0], { id: 2, name: "Beadlet anemone", scientific: "Actinia equina", seen: 1 });
+    assert.deepEqual(species.map(({ id, seen }) => [id, seen]), [[2, 1], [6, 1], [1, 1], [4, 1], [5, 2], [3, 2]]);
+  });
+
+  test("lists the newest sightings, or those that match", async () => {
+    const [status, { sightings, bookmark, rows_read, size_after }] = await browse("GET /api/sightings");
+    assert.deepEqual([status, sightings.length], [200, 8]);
+    assert.deepEqual(sightings[0], { id: 8, name: "Oystercatcher", shore: "Galway Bay", note: "Calling at dusk", seen_at: "2026-08-01T20:45:00Z" });
+    assert.match(bookmark, BOOKMARK);
+    assert.ok(rows_read >= 8 && size_after > 0);
+    assert.deepEqual((await browse("GET /api/sightings?q=%20"))[1].sightings, sightings);
+
+    assert.deepEqual(await notes("galway"), ["Calling at dusk", "Large male, green", "Thick belt in the middle shore"]);
+    assert.deepEqual(await notes("gal  dus"), ["Calling at dusk"]);
+    assert.deepEqual(await notes('"dusk'), ["Calling at dusk"]);
+    // No expressions, and no syntax errors.
+    for (const search of ['"', "dusk OR green", "note:", "*", "-", "NEAR("]) assert.deepEqual(await notes(search), [], search);
+  });
+
+  test("adds a sighting, and removes it", async () => {
+    const [status, { id }] = await browse("POST /api/sightings", { species_id: 1, shore: " Bay of Skaill ", note: " under a rock\n" });
+    assert.equal(status, 201);
+    const [, { sightings: [{ seen_at, ...newest }] }] = await browse("GET /api/sightings?q=skaill");
+    assert.deepEqual(newest, { id, name: "Common limpet", shore: "Bay of Skaill", note: "under a rock" });
+    assert.match(seen_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.deepEqual(await browse(`DELETE /api/sightings/${id}`), [200, { removed: 1 }]);
+    assert.deepEqual(await browse(`DELETE /api/sightings/${id}`), [404, { removed: 0 }]);
+    assert.deepEqual(await notes("skaill"), []);
+    assert.equal((await browse("POST /api/sightings", { species_id: 1, shore: "Texel" }))[0], 201, "the note may be left out");
+  });
+
+  test("refuses what is no sighting, and what is no request", async () => {
+    for (const [body, why] of [
+      [undefined, /JSON/],
+      [null, /^a sighting is/],
+      [{}, /^a sighting is/],
+      [{ species_id: 1 }, /^a sighting is/],
+      [{ species_id: "1", shore: "Texel" }, /^a sighting is/],
+      [{ species_id: 1, shore: "Texel", note: 5 }, /^a sighting is/],
+      [{ species_id: 1, shore: "  " }, /CHECK constraint failed/],
+      [{ species_id: 99, shore: "Texel" }, /FOREIGN KEY constraint failed/],
+    ]) {
+      const [status, { error }] = await browse("POST /api/sightings", body);
+      assert.equal(status, 400, JSON.stringify(body));
+      assert.match(error, why);
+    }
+    for (const request of ["GET /nowhere", "GET /setup", "PUT /api/sightings", "DELETE /api/sightings/two", "DELETE /api/sightings"]) {
+      const { status, text } = await ask(request, { json: false });
+      assert.deepEqual([status, text], [404, "not found"], request);
+    }
+  });
+
+  test("a session goes on after a restart, and ends with its database", async () => {
+    const [, before] = await browse("GET /api/sightings");
+    await restart();
+    assert.deepEqual((await browse("GET /api/sightings"))[1].sightings, before.sightings);
+    assert.deepEqual(await browse("POST /setup"), [200, { migrations: [], sightings_loaded: 0 }]);
+    const other = "d1-bookmark=ffffffff-ffffffff-00000001-00000000000000000000000000000000";
+    const { status, headers, body } = await ask("GET /api/sightings", { headers: { cookie: other } });
+    assert.equal(status, 400);
+    assert.match(body.error, /bookmark/);
+    assert.match(headers.get("set-cookie"), /^d1-bookmark=; Path=\/; Max-Age=0; /);
   });
 }
 
@@ -269,13 +367,17 @@ describe("examples/rust-worker in development", () => {
 });
 
 /** `wrangler dev` as the README says, but with a configuration of Littoral that does not build it. */
-async function startJavaScript(state, deployed) {
-  let configuration = file("examples/javascript-worker/wrangler.jsonc");
+async function startJavaScript(example, state, deployed) {
+  let configuration = file(`examples/${example}/wrangler.jsonc`);
   if (deployed) {
     // As `wrangler deploy` does: without what is for development.
-    const { name, main, compatibility_date, services } = readConfig({ config: configuration });
+    const { name, main, compatibility_date, assets, services } = readConfig({ config: configuration });
+    const directory = assets && file(`examples/${example}/${assets.directory}`);
     configuration = join(state, "wrangler.json");
-    writeFileSync(configuration, JSON.stringify({ name, main, compatibility_date, services: services.map(({ dev, ...rest }) => rest) }));
+    writeFileSync(
+      configuration,
+      JSON.stringify({ name, main, compatibility_date, assets: assets && { directory }, services: services.map(({ dev, ...rest }) => rest) }),
+    );
   }
   const configurations = [configuration, file("tests/worker/wrangler_dev/littoral.jsonc")];
   const { base, stop } = await startWrangler({ cwd: state, configurations, state });

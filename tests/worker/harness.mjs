@@ -109,8 +109,7 @@ export async function littoralWorker(variables = {}, entry = LITTORAL_ENTRY) {
   return {
     name: "littoral",
     routes: [`${LITTORAL_HOST}/*`],
-    // The page at `/`, as `make dev` switches it on.
-    bindings: { EXAMPLE_APP: "1", ...variables },
+    bindings: variables,
     modules: await bundle(entry),
     compatibilityDate: COMPATIBILITY_DATE,
     durableObjects: Object.fromEntries(Object.entries(LITTORAL_OBJECTS).map(([name, className]) => [name, { className, useSQLite: true }])),

@@ -1,3 +1,4 @@
+-- What POST /setup loads into an empty database.
 INSERT INTO species (id, name, scientific) VALUES
 	(1, 'Common limpet', 'Patella vulgata'),
 	(2, 'Beadlet anemone', 'Actinia equina'),
