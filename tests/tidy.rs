@@ -34,6 +34,7 @@ const CRATES: [(&str, &[(&str, &[&str])]); 3] = [
             ("replica", &["replica", "store", "commit_log"]),
             ("session", &["replica"]),
             ("settings", &[]),
+            ("primary", &["primary", "settings"]),
             ("vfs", &["vfs", "store"]),
             ("engine", &["engine", "vfs", "store"]),
             ("answer", &["answer", "engine", "session"]),

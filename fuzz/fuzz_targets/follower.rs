@@ -3,10 +3,10 @@
 //! The input is a run of messages: a byte that says whether it answers a question, a length of two bytes, kind and body.
 #![no_main]
 
-use littoral_protocol::Txid;
 use littoral_engine::commit_log::Message;
 use littoral_engine::replica::{Applied, Follower, PageCache, Source};
 use littoral_engine::store::{MemoryStore, PageStore};
+use littoral_protocol::Txid;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -3,8 +3,8 @@
 //! Each byte chooses a pair of `PAIRS`; the first two say how often the whole is repeated.
 #![no_main]
 
-use littoral_engine::engine::{Database, Limits};
 use littoral_engine::answer::d1::{Request, answer};
+use littoral_engine::engine::{Database, Limits};
 use std::rc::Rc;
 
 /// As a WebAssembly instance has it (the stack of its C and Rust code; wasm-ld's default is 1 MiB).

@@ -1,8 +1,8 @@
 //! Every request is answered with JSON, and a table that is not named stays as it is.
 #![no_main]
 
-use littoral_engine::engine::{Database, Limits};
 use littoral_engine::answer::d1::{Request, answer};
+use littoral_engine::engine::{Database, Limits};
 use std::rc::Rc;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

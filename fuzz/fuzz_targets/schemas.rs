@@ -4,8 +4,8 @@
 //! A line is a call. Its first character chooses the database, and `!` opens that of the next line anew.
 #![no_main]
 
-use littoral_engine::engine::{Database, Limits};
 use littoral_engine::answer::d1::{Request, answer};
+use littoral_engine::engine::{Database, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
 use std::rc::Rc;
 

@@ -1,9 +1,9 @@
 //! What the fuzz targets share: messages with the right seal, and a primary that never changes.
 
-use littoral_protocol::DatabaseId;
-use littoral_engine::engine::{Database, Limits};
 use littoral_engine::answer::d1::answer_calls;
+use littoral_engine::engine::{Database, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
+use littoral_protocol::DatabaseId;
 use std::rc::Rc;
 
 /// A message of the commit log whose envelope is right: kind and body are the fuzzer's.

@@ -10,12 +10,14 @@
 //! | `vfs` | SQLite's file calls turned into page reads and commits; beside them everything else that is called in C, in `vfs/ffi` | what SQL means |
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
 //! | [`session`] | who may answer a read | how it is carried |
+//! | [`primary`] | when requests run, who is told of news, when the past is cut | storage, clocks |
 //! | [`settings`] | regions, and what a Worker's configuration says of replicas | where it stands |
 //! | [`answer`] | requests of a protocol, answered from a database | where they came from |
 
 pub mod answer;
 pub mod commit_log;
 pub mod engine;
+pub mod primary;
 pub mod replica;
 pub mod session;
 pub mod settings;

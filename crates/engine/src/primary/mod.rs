@@ -1,0 +1,152 @@
+//! The primary's policy: who is answered when and with whom, who is told of news, when the past is kept within its limits.
+//!
+//! A [`Primary`] decides and does nothing itself: events go in, actions come out, and whoever owns it (a Durable Object, the simulator)
+//! carries them out in order and reports what became of them. `R` is a request, of which nothing is known here.
+//!
+//! | part | what it decides |
+//! |---|---|
+//! | `queue` | group commit: requests that arrive while a write is being made durable are answered together |
+//! | `followers` | which replica objects are told of news, and when |
+//! | `upkeep` | when the past is cut to its limits; the only owner of the alarm |
+//!
+//! **Invariants**
+//! 1. Requests run in the order in which they arrived, and every one runs.
+//! 2. No action is needed for a right answer but [`Action::Run`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
+//!    not cut is only long.
+//! 3. An event that nobody waits for (of a time before a restart) changes nothing.
+//!
+//! **Not here:** SQL, storage, clocks; what a replica is told (`replica::Source`).
+
+mod followers;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use crate::settings::region::Region;
+use followers::Followers;
+use littoral_protocol::Position;
+use queue::Queue;
+use upkeep::Upkeep;
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<R> {
+    /// A request has come.
+    Arrived(R),
+    /// Requests have run.
+    Ran {
+        /// Something was written.
+        wrote: bool,
+        /// The newest position.
+        head: Position,
+    },
+    /// What was written is durable, or never will be.
+    Synced,
+    /// A replica object has asked, and its answer brings it to this position, if it does.
+    Asked {
+        /// Which.
+        region: Region,
+        /// Where the answer to a pull brings it.
+        reaches: Option<Position>,
+    },
+    /// A replica object has taken news and is at this position; `None`: there is no news for its position, it did not answer, or has to ask.
+    Told {
+        /// Which.
+        region: Region,
+        /// Where it is.
+        position: Option<Position>,
+    },
+    /// The time has come that [`Action::Wake`] asked for.
+    Woken,
+    /// The alarm has gone off.
+    Alarm,
+    /// The alarm is set to this time, in milliseconds since 1970; `None`: it is not set.
+    AlarmIs(Option<u64>),
+    /// A step of upkeep is done, and the next is due at this time, in milliseconds since 1970; `None`: not before something is written.
+    Maintained {
+        /// When.
+        due_ms: Option<u64>,
+    },
+    /// A step of upkeep could not be done.
+    NotMaintained,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action<R> {
+    /// Run these together, then say [`Event::Ran`].
+    Run(Vec<R>),
+    /// Say [`Event::Synced`] when everything written so far is durable.
+    Sync,
+    /// Send the commits after `after` to the replica object of a region, then say [`Event::Told`].
+    Tell {
+        /// Which.
+        region: Region,
+        /// Where it is.
+        after: Position,
+    },
+    /// Say [`Event::Woken`] in so many milliseconds.
+    Wake {
+        /// Milliseconds from now.
+        in_ms: u64,
+    },
+    /// Look whether the alarm is set, then say [`Event::AlarmIs`].
+    LookForAlarm,
+    /// Set the alarm to this time, in milliseconds since 1970.
+    SetAlarm {
+        /// When.
+        at_ms: u64,
+    },
+    /// Do a step of upkeep, then say [`Event::Maintained`] or [`Event::NotMaintained`].
+    Maintain {
+        /// Only once everything written so far is durable: requests come in while it waits.
+        synced: bool,
+    },
+}
+
+/// The policy of one database's primary.
+pub struct Primary<R> {
+    queue: Queue<R>,
+    followers: Followers,
+    upkeep: Upkeep,
+}
+
+impl<R> Default for Primary<R> {
+    fn default() -> Primary<R> {
+        Primary { queue: Queue::default(), followers: Followers::default(), upkeep: Upkeep::default() }
+    }
+}
+
+impl<R> Primary<R> {
+    /// What is to be done now that this has happened, at `now_ms` since 1970.
+    pub fn on(&mut self, event: Event<R>, now_ms: u64) -> Vec<Action<R>> {
+        match event {
+            Event::Arrived(request) => self.queue.arrived(request),
+            Event::Ran { wrote, head } => self.ran(wrote, head, now_ms),
+            Event::Synced => self.queue.synced(),
+            Event::Asked { region, reaches } => {
+                self.followers.asked(region, reaches, now_ms);
+                Vec::new()
+            }
+            Event::Told { region, position } => self.followers.told(region, position, now_ms),
+            Event::Woken => self.followers.woken(now_ms),
+            Event::Alarm => self.upkeep.alarm(now_ms),
+            Event::AlarmIs(at_ms) => self.upkeep.alarm_is(at_ms, now_ms),
+            Event::Maintained { due_ms } => self.upkeep.maintained(due_ms, now_ms),
+            Event::NotMaintained => {
+                self.upkeep.failed();
+                Vec::new()
+            }
+        }
+    }
+
+    fn ran(&mut self, wrote: bool, head: Position, now_ms: u64) -> Vec<Action<R>> {
+        let mut actions = self.queue.ran(wrote);
+        if wrote {
+            actions.extend(self.followers.wrote(head, now_ms));
+            actions.extend(self.upkeep.wrote());
+        }
+        actions
+    }
+}

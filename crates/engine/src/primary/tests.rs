@@ -1,0 +1,91 @@
+//! What the primary decides, event by event.
+
+use super::*;
+use littoral_protocol::{Checksum, Txid};
+
+fn at(txid: u64) -> Position {
+    Position { txid: Txid(txid), checksum: Checksum(txid) }
+}
+
+fn wrote(txid: u64) -> Event<u32> {
+    Event::Ran { wrote: true, head: at(txid) }
+}
+
+/// A primary that minds its alarm already.
+fn primary() -> Primary<u32> {
+    let mut primary = Primary::default();
+    primary.upkeep.wrote::<u32>();
+    primary
+}
+
+#[test]
+fn requests_that_wait_for_a_write_run_together_in_order() {
+    let mut primary = primary();
+    assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
+    assert_eq!(primary.on(wrote(1), 0), [Action::Sync]);
+    for request in 2..200 {
+        assert_eq!(primary.on(Event::Arrived(request), 0), []);
+    }
+    assert_eq!(primary.on(Event::Synced, 0), [Action::Run((2..130).collect())]);
+    assert_eq!(primary.on(Event::Ran { wrote: false, head: at(1) }, 0), [Action::Run((130..200).collect())], "nobody waits for a read");
+    assert_eq!(primary.on(wrote(2), 0), [Action::Sync]);
+    assert_eq!(primary.on(Event::Synced, 0), []);
+    assert_eq!(primary.on(Event::Arrived(200), 0), [Action::Run(vec![200])]);
+}
+
+#[test]
+fn a_follower_is_told_from_where_it_is_one_message_at_a_time() {
+    let mut primary = primary();
+    let region = Region::Weur;
+    let tell = |after| Action::Tell { region, after: at(after) };
+    assert_eq!(primary.on(wrote(1), 1_000), [Action::Sync], "nobody is there");
+    primary.on(Event::Asked { region, reaches: None }, 1_000);
+    assert_eq!(primary.on(wrote(2), 1_000), [Action::Sync], "where it is nobody knows");
+    primary.on(Event::Asked { region, reaches: Some(at(2)) }, 1_000);
+    assert_eq!(primary.on(wrote(3), 1_000), [Action::Sync, tell(2)]);
+    assert_eq!(primary.on(wrote(4), 1_010), [Action::Sync], "a message is under way");
+    assert_eq!(primary.on(Event::Told { region, position: Some(at(3)) }, 1_020), [Action::Wake { in_ms: 30 }]);
+    assert_eq!(primary.on(wrote(5), 1_030), [Action::Sync], "the wake-up will see to it");
+    assert_eq!(primary.on(Event::Woken, 1_050), [tell(3)]);
+    assert_eq!(primary.on(Event::Told { region, position: Some(at(5)) }, 1_200), [], "it is at the head");
+    assert_eq!(primary.on(wrote(6), 1_300), [Action::Sync, tell(5)]);
+    assert_eq!(primary.on(Event::Told { region, position: None }, 1_400), []);
+    assert_eq!(primary.on(wrote(7), 1_500), [Action::Sync], "it has to ask");
+}
+
+#[test]
+fn a_lease_ends_unless_the_follower_asks_again() {
+    let mut primary = primary();
+    let (old, new) = (Region::Weur, Region::Enam);
+    primary.on(Event::Asked { region: old, reaches: Some(at(1)) }, 0);
+    primary.on(Event::Asked { region: new, reaches: Some(at(1)) }, 0);
+    primary.on(Event::Asked { region: new, reaches: None }, 20_000);
+    assert_eq!(primary.on(wrote(2), 40_000), [Action::Sync, Action::Tell { region: new, after: at(1) }]);
+}
+
+#[test]
+fn the_alarm_is_looked_for_once_and_set_while_something_is_due() {
+    let mut primary = Primary::<u32>::default();
+    assert_eq!(primary.on(wrote(1), 0), [Action::Sync, Action::LookForAlarm]);
+    assert_eq!(primary.on(wrote(2), 0), [Action::Sync]);
+    assert_eq!(primary.on(Event::AlarmIs(None), 5), [Action::Maintain { synced: false }]);
+    assert_eq!(primary.on(Event::Maintained { due_ms: Some(3) }, 6), [Action::Maintain { synced: true }]);
+    assert_eq!(primary.on(Event::Maintained { due_ms: Some(3) }, 20_000), [Action::SetAlarm { at_ms: 3 }], "it took long enough");
+    assert_eq!(primary.on(Event::Alarm, 20_001), [Action::Maintain { synced: false }]);
+    assert_eq!(primary.on(Event::Maintained { due_ms: None }, 20_002), []);
+    assert_eq!(primary.on(wrote(3), 30_000), [Action::Sync, Action::LookForAlarm]);
+    assert_eq!(primary.on(Event::AlarmIs(Some(40_000)), 30_001), [], "it will go off");
+    assert_eq!(primary.on(Event::Alarm, 40_000), [Action::Maintain { synced: false }]);
+    assert_eq!(primary.on(Event::NotMaintained, 40_000), []);
+    assert_eq!(primary.on(wrote(4), 40_001), [Action::Sync, Action::LookForAlarm]);
+}
+
+#[test]
+fn events_of_a_time_before_a_restart_change_nothing() {
+    let mut primary = primary();
+    let region = Region::Oc;
+    assert_eq!(primary.on(Event::Synced, 0), []);
+    assert_eq!(primary.on(Event::Woken, 0), []);
+    assert_eq!(primary.on(Event::Told { region, position: Some(at(9)) }, 0), []);
+    assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
+}
