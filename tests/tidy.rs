@@ -11,8 +11,11 @@
 
 use std::path::{Path, PathBuf};
 
+/// Modules of a crate, and what each may name of it.
+type Layers = [(&'static str, &'static [&'static str])];
+
 /// The crates, and what each module in them may name of its own crate: what is below it.
-const CRATES: [(&str, &[(&str, &[&str])]); 3] = [
+const CRATES: [(&str, &Layers); 3] = [
     (
         "crates/protocol/src",
         &[

@@ -19,6 +19,19 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn sql(this: &ObjectStorage) -> SqlStorage;
 
+    /// Values by keys, beside the tables.
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn kv(this: &ObjectStorage) -> KeyValues;
+
+    /// `SyncKvStorage`.
+    pub(crate) type KeyValues;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn get(this: &KeyValues, key: &str) -> JsValue;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn put(this: &KeyValues, key: &str, value: &JsValue);
+
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(this: &ObjectStorage, body: &mut dyn FnMut() -> Result<JsValue, JsValue>) -> Result<JsValue, JsValue>;
 

@@ -1,19 +1,15 @@
-// The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`object.rs`).
+// The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`database.rs`).
 //
 // Invariant: at these entry points a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A
 // request from the internet carries no props, so it reaches none. (A Worker of the same account that binds the Durable Object namespace
 // itself was given all databases, and does not come through here.)
 
-import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import { WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { answerD1Query, isD1Query } from "./d1_rpc.mjs";
-import { dump } from "./dump.mjs";
-import { Followers } from "./followers.mjs";
-import { Group } from "./group.mjs";
-import { bytes, requestParts } from "./incoming.mjs";
-import { answeredThoughLost, guarded, undefinedIfLost } from "./instance.mjs";
-import { Upkeep } from "./upkeep.mjs";
+import { guarded, undefinedIfLost } from "./instance.mjs";
 
+export { Database } from "./database.mjs";
 export { Replica } from "./replica.mjs";
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
@@ -21,88 +17,7 @@ const LARGEST_REQUEST = 30 << 20;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
-/** The key under which a primary keeps the regions that ever had a replica of it. */
-const REGIONS = "regions";
-
 const replicas = guarded(new wasm.Replicas());
-
-/** The Durable Object of one database. */
-export class Database extends DurableObject {
-	#database;
-	#group;
-	#followers;
-	#upkeep;
-
-	constructor(ctx, env) {
-		super(ctx, env);
-		this.#open();
-		const source = { position: () => this.#database.position(), news: (after) => this.#database.news(after) };
-		this.#followers = new Followers(source, (region) => this.#replica(region));
-		this.#group = new Group((requests) => this.#answer(requests), () => ctx.storage.sync());
-	}
-
-	#open() {
-		this.#database = guarded(new wasm.Database(this.ctx, this.env));
-		this.#upkeep = new Upkeep(() => this.#database.maintain(), this.ctx.storage);
-	}
-
-	#answer(requests) {
-		const answer = (some) => this.#database.answer(some);
-		const [wrote, ...answers] = this.#upkeep.after(answeredThoughLost(requests, answer, () => this.#database.position()));
-		if (wrote) this.#followers.changed();
-		return [wrote, ...answers.map((answer) => [...answer, wrote])];
-	}
-
-	#replica(region) {
-		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
-	}
-
-	alarm() {
-		return this.#upkeep.run();
-	}
-
-	/** A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
-	async query(request) {
-		const [body] = await this.#group.submit(requestParts([request]));
-		return body;
-	}
-
-	/**
-	 * A request of many calls as `[body]`, or one of D1's protocol as `[body, resultsFormat, session]`. Answers with `[body, bookmark, wrote]`;
-	 * `wrote` may also be true where a request that was answered together with this one wrote.
-	 */
-	answer(request) {
-		return this.#group.submit(requestParts(request));
-	}
-
-	/** A question of the commit log (`crates/engine/src/commit_log`). A replica object gives its region, and is then told of news. */
-	follow(question, region) {
-		const answer = this.#database.follow(bytes(question));
-		if (typeof region === "string" && this.#database.isRegion(region)) this.#subscribe(region);
-		return answer;
-	}
-
-	#subscribe(region) {
-		this.#followers.subscribe(region);
-		const known = this.ctx.storage.kv.get(REGIONS) ?? [];
-		if (!known.includes(region)) this.ctx.storage.kv.put(REGIONS, [...known, region]);
-	}
-
-	/** Deletes the database: everything here, and in its replica objects. */
-	async destroy() {
-		const regions = this.ctx.storage.kv.get(REGIONS) ?? [];
-		await Promise.all(regions.map((region) => this.#replica(region).forget()));
-		await this.ctx.storage.deleteAlarm();
-		await this.ctx.storage.deleteAll();
-		this.#followers.forget();
-		this.#open();
-	}
-
-	/** The database file, as a byte stream. */
-	dump() {
-		return dump(this.#database);
-	}
-}
 
 /** The default entry point: a database for service bindings with props, a sentence for everybody else. */
 export default class extends WorkerEntrypoint {

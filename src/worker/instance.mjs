@@ -3,9 +3,8 @@
 //
 // Invariants
 // 1. Whoever asks the module through `guarded` gets an answer or an error, never silence.
-// 2. A request to write is asked again only if nothing of it was written.
-// 3. Once an instance is lost nothing is answered from its memory: neither a call nor a promise that is still under way.
-// Not here: who answers a read instead.
+// 2. Once an instance is lost nothing is answered from its memory: neither a call nor a promise that is still under way.
+// Not here: who answers a read instead, what becomes of requests that the lost one had (`database.rs`).
 
 /** The instance was lost while it worked on something. */
 export class InstanceLost extends Error {
@@ -14,9 +13,6 @@ export class InstanceLost extends Error {
 		this.name = "InstanceLost";
 	}
 }
-
-/** What an answer says where the instance was lost. Nobody can tell: the commit may have been made. */
-const UNKNOWN = "the Worker's instance was lost while this ran: whether it was written is not known; look, and ask again: LITTORAL_OUTCOME_UNKNOWN";
 
 /** Lines of a stack that are worth logging: one that grew too large has hundreds. */
 const STACK_LINES = 12;
@@ -42,32 +38,14 @@ export async function undefinedIfLost(read) {
 	}
 }
 
-/**
- * What `answer` returns for requests: whether it wrote, then the answers. If the instance was lost and `position()`, bytes that every commit
- * changes, is what it was, nothing was written: each is asked again by itself, so that one request takes no other with it. Otherwise each is
- * answered that it failed, in the form of its protocol.
- */
-export function answeredThoughLost(requests, answer, position) {
-	const known = () => {
-		try {
-			return String(position());
-		} catch {
-			return undefined;
-		}
-	};
-	const before = requests.length > 1 ? known() : undefined;
-	try {
-		return answer(requests);
-	} catch (error) {
-		if (!(error instanceof InstanceLost)) throw error;
-		if (before === undefined || before !== known()) return [false, ...requests.map(refused)];
-		const alone = requests.map((request) => answeredThoughLost([request], answer, position));
-		return [alone.some(([wrote]) => wrote), ...alone.map(([, answer]) => answer)];
-	}
+/** Has `lose` called whenever the instance is lost, before there is another. */
+export function onLoss(lose) {
+	waiting.add(lose);
 }
 
-function refused(request) {
-	return [JSON.stringify(request.length > 1 ? { success: false, error: UNKNOWN } : { error: UNKNOWN }), null];
+/** Ends that. */
+export function forgetLoss(lose) {
+	waiting.delete(lose);
 }
 
 function watch() {
@@ -82,9 +60,7 @@ function watch() {
 }
 
 function loseAll() {
-	const lost = [...waiting];
-	waiting.clear();
-	for (const lose of lost) lose();
+	for (const lose of [...waiting]) lose();
 }
 
 function ask(call) {
@@ -99,7 +75,10 @@ function ask(call) {
 
 function owned(promise) {
 	return new Promise((resolve, reject) => {
-		const lose = () => reject(new InstanceLost());
+		const lose = () => {
+			waiting.delete(lose);
+			reject(new InstanceLost());
+		};
 		waiting.add(lose);
 		const settled = (settle) => (value) => {
 			waiting.delete(lose);

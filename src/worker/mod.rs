@@ -2,7 +2,8 @@
 //!
 //! **Not here:** SQL, pages, JSON.
 
-mod object;
+mod database;
+mod host;
 mod replica;
 mod replicas;
 #[cfg(feature = "testing")]

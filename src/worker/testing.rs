@@ -1,7 +1,7 @@
 //! What the project's own tests need inside the runtime: the store contract on real Durable Object storage, the options of the wasm build
 //! of SQLite, a trap at a chosen storage operation, and the memory of the instance. Compiled with the feature `testing` only, never deployed.
 
-use super::object::Database;
+use super::database::Database;
 use crate::runtime::storage::{ObjectSql, trap};
 use littoral_engine::engine::compile_options;
 use littoral_engine::store::{DurableStore, PageStore, suite};
@@ -32,7 +32,7 @@ impl Database {
     /// Runs one case of the store contract on this object's own storage, which has to be empty. Returns what is not as promised.
     #[wasm_bindgen(js_name = storeCase)]
     pub fn store_case(&self, name: &str) -> Option<String> {
-        let mut open = |_: &str| Ok(Rc::new(DurableStore::open(ObjectSql::new(self.storage()?))?) as Rc<dyn PageStore>);
+        let mut open = |_: &str| Ok(Rc::new(DurableStore::open(ObjectSql::new(self.storage()))?) as Rc<dyn PageStore>);
         suite::run_case(name, &mut open).err()
     }
 

@@ -116,8 +116,11 @@ export async function littoralWorker(variables = {}, entry = LITTORAL_ENTRY) {
   };
 }
 
-/** One JavaScript module made of an entry and what it imports, and the wasm modules beside it. */
-export async function bundle(entry) {
+/**
+ * One JavaScript module made of an entry and what it imports, and the wasm modules beside it. `built` names another folder with the built Worker,
+ * that of the feature `testing`.
+ */
+export async function bundle(entry, built) {
   const wasm = [];
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -132,6 +135,7 @@ export async function bundle(entry) {
       {
         name: "wasm-modules",
         setup({ onResolve }) {
+          if (built) onResolve({ filter: /\/build\/index\.js$/ }, () => ({ path: fileURLToPath(new URL(`../../${built}/index.js`, import.meta.url)) }));
           onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path, resolveDir }) => {
             const file = resolve(resolveDir, path.replace(/\?module$/, ""));
             const name = `./${basename(file)}`;

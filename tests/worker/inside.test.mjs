@@ -17,7 +17,7 @@ before(async () => {
 async function start(bindings = {}) {
   const worker = {
     name: "inside",
-    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url))),
+    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url)), "build-testing"),
     compatibilityDate: "2026-11-01",
     bindings,
     durableObjects: { DATABASE: { className: "Database", useSQLite: true } },
@@ -47,6 +47,9 @@ async function run(name, sql, ...params) {
   return responses[0];
 }
 
+/** What is answered to a request that the instance was lost with. */
+const LOST = /LITTORAL_OUTCOME_UNKNOWN/;
+
 const column = ({ results }) => results.rows.map(([value]) => value);
 
 describe("the store contract on Durable Object storage", async () => {
@@ -61,7 +64,7 @@ describe("the store contract on Durable Object storage", async () => {
 
 /** The lines of a list in crates/engine/tests/common, which the native build is held against, too. */
 function listed(name) {
-  const text = readFileSync(new URL(`../common/${name}`, import.meta.url), "utf8");
+  const text = readFileSync(new URL(`../../crates/engine/tests/common/${name}`, import.meta.url), "utf8");
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
@@ -91,7 +94,7 @@ test("after a trap at any storage operation the acknowledged commits are there, 
       await run(name, "INSERT INTO t VALUES (?, randomblob(?))", id, pages * 4000);
       acknowledged.add(id);
     } catch (error) {
-      assert.match(error.message, /unreachable|trapped on purpose/);
+      assert.match(error.message, LOST);
     }
     await ask(name, "trapAt", 0);
     const ids = column(await run(name, "SELECT id FROM t ORDER BY id"));
@@ -104,7 +107,7 @@ test("after a trap at any storage operation the acknowledged commits are there, 
   assert.deepEqual(column(await run(name, "PRAGMA quick_check")), ["ok"]);
 });
 
-test("a trap hits every request of its group, and the next one is served", async () => {
+test("a trap takes no request with it but its own, and the next one is served", async () => {
   const name = "trapped group";
   await run(name, "CREATE TABLE t (v)");
   await ask(name, "trapAt", 2);
@@ -112,6 +115,7 @@ test("a trap hits every request of its group, and the next one is served", async
   const inserted = await Promise.all(Array.from({ length: 20 }, insert));
   await ask(name, "trapAt", 0);
   const acknowledged = inserted.reduce((sum, one) => sum + one, 0);
+  assert.ok(acknowledged >= 19, `${acknowledged} of 20`);
   assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [acknowledged]);
 });
 
@@ -123,7 +127,7 @@ test("a page that something overwrote in memory is not stored", async () => {
   assert.ok(await ask(null, "overwriteAfter", ...Buffer.from(mark, "hex")) > 0);
   const damaged = column(await run(name, "SELECT hex(v) FROM t WHERE id = 1"));
   assert.deepEqual(damaged, [`${mark.toUpperCase()}01`], "the page is in SQLite's cache");
-  await assert.rejects(run(name, "UPDATE t SET v = x'11' WHERE id = 2"), /unreachable|changed by something else/);
+  await assert.rejects(run(name, "UPDATE t SET v = x'11' WHERE id = 2"), LOST);
   assert.deepEqual(column(await run(name, "SELECT hex(v) FROM t ORDER BY id")), [`${mark.toUpperCase()}00`, ""]);
   await run(name, "UPDATE t SET v = x'11' WHERE id = 2");
   assert.deepEqual(column(await run(name, "SELECT hex(v) FROM t ORDER BY id")), [`${mark.toUpperCase()}00`, "11"]);

@@ -12,7 +12,7 @@ let miniflare;
 before(async () => {
   const worker = {
     name: "inside",
-    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url))),
+    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url)), "build-testing"),
     compatibilityDate: "2026-11-01",
     durableObjects: { DATABASE: { className: "Database", useSQLite: true } },
   };

@@ -89,7 +89,7 @@ async fn edge(env: &Env, request: &Request, run: &Run) -> Result<Ran, Error> {
         let id = run.id(k);
         let result = if let Some(id) = id { statement.bind((id,))?.all().await? } else { statement.all().await? };
         rows = result.results()?;
-        check(&rows, id).map_err(|message| Error::Sql { message, place: None })?;
+        check(&rows, id).map_err(|message| Error::Sql { message, code: None, place: None })?;
         pages_fetched += result.meta().pages_fetched.unwrap_or(0);
         last = Some(result);
     }

@@ -1,26 +1,10 @@
-// The Littoral Worker of tests/worker/inside.test.mjs: the Durable Object built with the feature `testing`, and what a test asks of it.
+// The Littoral Worker of tests/worker/inside.test.mjs: the Durable Object as it is shipped, built with the feature `testing`, and what a test
+// asks of it.
 
-import { DurableObject } from "cloudflare:workers";
-import * as wasm from "../../../build-testing/index.js";
-import { Group } from "../../../src/worker/group.mjs";
-import { Upkeep } from "../../../src/worker/upkeep.mjs";
+import * as wasm from "../../../build/index.js";
+import { Database as Shipped } from "../../../src/worker/database.mjs";
 
-export class Database extends DurableObject {
-  #database;
-  #group;
-  #upkeep;
-
-  constructor(ctx, env) {
-    super(ctx, env);
-    this.#database = new wasm.Database(ctx, env);
-    this.#upkeep = new Upkeep(() => this.#database.maintain(), ctx.storage);
-    this.#group = new Group((requests) => this.#upkeep.after(this.#database.answer(requests)), () => ctx.storage.sync());
-  }
-
-  alarm() {
-    return this.#upkeep.run();
-  }
-
+export class Database extends Shipped {
   /** When the alarm is set for. */
   alarmTime() {
     return this.ctx.storage.getAlarm();
@@ -32,20 +16,19 @@ export class Database extends DurableObject {
   }
 
   async query(...calls) {
-    const [body] = await this.#group.submit([JSON.stringify({ calls })]);
-    return JSON.parse(body);
+    return JSON.parse(await super.query(JSON.stringify({ calls })));
   }
 
   storeCase(name) {
-    return this.#database.storeCase(name) ?? null;
+    return this.rust.storeCase(name) ?? null;
   }
 
   pragmas() {
-    return this.#database.pragmas();
+    return this.rust.pragmas();
   }
 
   trapAt(operation) {
-    this.#database.trapAt(operation);
+    this.rust.trapAt(operation);
   }
 
   /** Runs SQL on the object's storage itself, as a damaged disk or another program would. */

@@ -36,10 +36,8 @@ pub enum Event<R> {
     Arrived(R),
     /// Requests have run.
     Ran {
-        /// Something was written.
-        wrote: bool,
-        /// The newest position.
-        head: Position,
+        /// The newest position, if something was written.
+        wrote: Option<Position>,
     },
     /// What was written is durable, or never will be.
     Synced,
@@ -70,6 +68,8 @@ pub enum Event<R> {
     },
     /// A step of upkeep could not be done.
     NotMaintained,
+    /// The database is no more; another may take its name.
+    Deleted,
 }
 
 /// What is to be done.
@@ -123,7 +123,7 @@ impl<R> Primary<R> {
     pub fn on(&mut self, event: Event<R>, now_ms: u64) -> Vec<Action<R>> {
         match event {
             Event::Arrived(request) => self.queue.arrived(request),
-            Event::Ran { wrote, head } => self.ran(wrote, head, now_ms),
+            Event::Ran { wrote } => self.ran(wrote, now_ms),
             Event::Synced => self.queue.synced(),
             Event::Asked { region, reaches } => {
                 self.followers.asked(region, reaches, now_ms);
@@ -138,12 +138,16 @@ impl<R> Primary<R> {
                 self.upkeep.failed();
                 Vec::new()
             }
+            Event::Deleted => {
+                (self.followers, self.upkeep) = Default::default();
+                Vec::new()
+            }
         }
     }
 
-    fn ran(&mut self, wrote: bool, head: Position, now_ms: u64) -> Vec<Action<R>> {
-        let mut actions = self.queue.ran(wrote);
-        if wrote {
+    fn ran(&mut self, wrote: Option<Position>, now_ms: u64) -> Vec<Action<R>> {
+        let mut actions = self.queue.ran(wrote.is_some());
+        if let Some(head) = wrote {
             actions.extend(self.followers.wrote(head, now_ms));
             actions.extend(self.upkeep.wrote());
         }

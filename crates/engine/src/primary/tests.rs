@@ -8,7 +8,7 @@ fn at(txid: u64) -> Position {
 }
 
 fn wrote(txid: u64) -> Event<u32> {
-    Event::Ran { wrote: true, head: at(txid) }
+    Event::Ran { wrote: Some(at(txid)) }
 }
 
 /// A primary that minds its alarm already.
@@ -27,7 +27,7 @@ fn requests_that_wait_for_a_write_run_together_in_order() {
         assert_eq!(primary.on(Event::Arrived(request), 0), []);
     }
     assert_eq!(primary.on(Event::Synced, 0), [Action::Run((2..130).collect())]);
-    assert_eq!(primary.on(Event::Ran { wrote: false, head: at(1) }, 0), [Action::Run((130..200).collect())], "nobody waits for a read");
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), [Action::Run((130..200).collect())], "nobody waits for a read");
     assert_eq!(primary.on(wrote(2), 0), [Action::Sync]);
     assert_eq!(primary.on(Event::Synced, 0), []);
     assert_eq!(primary.on(Event::Arrived(200), 0), [Action::Run(vec![200])]);

@@ -39,13 +39,23 @@ impl<'a> Source<'a> {
         Source { sizes, ..self }
     }
 
-    /// The answer to a question, whatever bytes it is.
-    pub fn answer(&self, question: &[u8]) -> Vec<u8> {
+    /// The answer to a question, whatever bytes it is, and where it brings a follower that pulled: then it may be told of what comes after.
+    pub fn answer_follower(&self, question: &[u8]) -> (Vec<u8>, Option<Position>) {
         let body = match Message::decode(question) {
             Ok(message) => self.answer_message(&message),
             Err(error) => refuse(RefusalReason::Malformed, error.to_string()),
         };
-        self.say(body).encode()
+        let reaches = match &body {
+            Body::Commits(segment) => Some(segment.commits.last().map_or(segment.after, |commit| commit.state.position())),
+            Body::Restart(restart) => Some(restart.state.position()),
+            Body::Pull(_) | Body::Fetch(_) | Body::Find(_) | Body::Pages(_) | Body::Found(_) | Body::Refused(_) => None,
+        };
+        (self.say(body).encode(), reaches)
+    }
+
+    /// The answer to a question, whatever bytes it is.
+    pub fn answer(&self, question: &[u8]) -> Vec<u8> {
+        self.answer_follower(question).0
     }
 
     fn answer_message(&self, message: &Message) -> Body {

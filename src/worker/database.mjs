@@ -1,0 +1,111 @@
+// The Durable Object class of a database. It decides nothing: calls go to Rust (`database.rs`), and what Rust wants of the runtime goes there.
+
+import { DurableObject } from "cloudflare:workers";
+import * as wasm from "../../build/index.js";
+import { dump } from "./dump.mjs";
+import { bytes, requestParts } from "./incoming.mjs";
+import { guarded, InstanceLost, undefinedIfLost } from "./instance.mjs";
+import { Tickets } from "./tickets.mjs";
+
+export class Database extends DurableObject {
+	/** The Rust half. */
+	rust;
+	#tickets;
+
+	constructor(ctx, env) {
+		super(ctx, env);
+		this.#tickets = new Tickets((tickets) => this.#recover(tickets));
+		this.rust = guarded(new wasm.Database(this.#host(), ctx.storage, env));
+	}
+
+	/** What Rust may want; see `host.rs`. */
+	#host() {
+		const { storage } = this.ctx;
+		const synced = () => this.#say("synced");
+		return {
+			sync: () => void storage.sync().then(synced, synced),
+			tell: (region, news) => void this.#tell(region, news),
+			wake: (inMs) => void setTimeout(() => this.#say("woken"), inMs),
+			lookForAlarm: () => void this.#lookForAlarm().catch(() => {}),
+			setAlarm: (atMs) => void storage.setAlarm(atMs),
+		};
+	}
+
+	/** Says what has happened. If that loses the instance, whoever waits is seen to (`Tickets`). */
+	#say(what, ...details) {
+		try {
+			return this.rust[what](...details);
+		} catch (error) {
+			if (!(error instanceof InstanceLost)) throw error;
+		}
+	}
+
+	/** Each attempt answers a request, or marks one as what the instance was lost with, which is then answered. */
+	#recover(tickets) {
+		this.#say("recover", tickets);
+	}
+
+	async #tell(region, news) {
+		const position = await this.#replica(region).told(news).catch(() => undefined);
+		this.#say("told", region, position);
+	}
+
+	async #lookForAlarm() {
+		const at = await this.ctx.storage.getAlarm();
+		await this.#maintain(this.rust.alarmIs(at ?? undefined));
+	}
+
+	/** Goes on while there is more to do, with requests in between. */
+	async #maintain(more) {
+		while (more) {
+			await this.ctx.storage.sync();
+			more = this.rust.maintain();
+		}
+	}
+
+	#replica(region) {
+		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
+	}
+
+	#submit(request) {
+		const ticket = this.#tickets.open(request);
+		this.#say("submit", ticket);
+		return ticket.answer();
+	}
+
+	alarm() {
+		return this.#maintain(this.rust.alarm());
+	}
+
+	/** A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
+	async query(request) {
+		const [body] = await this.#submit(requestParts([request]));
+		return body;
+	}
+
+	/**
+	 * A request of many calls as `[body]`, or one of D1's protocol as `[body, resultsFormat, session]`. Answers with `[body, bookmark, wrote]`;
+	 * `wrote` may also be true where a request that was answered together with this one wrote.
+	 */
+	answer(request) {
+		return this.#submit(requestParts(request));
+	}
+
+	/** A question of the commit log (`crates/engine/src/commit_log`). A replica object gives its region, and is then told of news. */
+	follow(question, region) {
+		return this.rust.follow(bytes(question), typeof region === "string" ? region : undefined);
+	}
+
+	/** Deletes the database: everything here, and in its replica objects. */
+	async destroy() {
+		await Promise.all(this.rust.regions().map((region) => this.#replica(region).forget()));
+		await this.ctx.storage.deleteAlarm();
+		await this.ctx.storage.deleteAll();
+		await undefinedIfLost(() => this.rust.forget());
+	}
+
+	/** The database file, as a byte stream. */
+	dump() {
+		return dump(this.rust);
+	}
+}

@@ -1,0 +1,319 @@
+//! The Durable Object of one database: its storage below, requests above, the primary's policy (`littoral_engine::primary`) in between.
+//!
+//! `database.mjs` calls its methods, and carries out what it asks of the [`Host`]. They are synchronous: one runs from beginning to end before
+//! the next. The runtime holds an answer back until everything written before it is durable.
+//!
+//! **Invariants**
+//! 1. Nothing in memory is needed after a restart or a trap: the database is opened again from storage, and JavaScript keeps the requests that
+//!    have no answer (`tickets.mjs`).
+//! 2. A request that the instance was lost with is run again only if nothing of it was written, and then by itself.
+//!
+//! **Not here:** which callers may reach which database (`entry.mjs`).
+
+use super::host::{Host, Ticket};
+use crate::edge::isolate::limits;
+use crate::runtime::js::error_text;
+use crate::runtime::request::body_to_js;
+use crate::runtime::storage::{ObjectSql, ObjectStorage};
+use js_sys::{Array, Uint8Array};
+use littoral_engine::answer::d1::{Answer, Request, answer_together};
+use littoral_engine::engine::Database as Engine;
+use littoral_engine::primary::{Action, Event, Primary};
+use littoral_engine::replica::Source;
+use littoral_engine::settings::region::Region;
+use littoral_engine::store::{DurableStore, StoreError};
+use littoral_protocol::d1::FailureBody;
+use littoral_protocol::sql::Code;
+use littoral_protocol::{Pgno, Position, Txid};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use worker::console_error;
+
+/// What an answer says where the instance was lost. Nobody can tell: the commit may have been made.
+const UNKNOWN: &str =
+    "the Worker's instance was lost while this ran: whether it was written is not known; look, and ask again: LITTORAL_OUTCOME_UNKNOWN";
+
+/// The key under which a primary keeps the regions that ever had a replica of it: an array of location hints.
+const REGIONS: &str = "regions";
+
+/// The Durable Object class's Rust half.
+#[wasm_bindgen]
+pub struct Database {
+    host: Host,
+    storage: ObjectStorage,
+    env: JsValue,
+    engine: RefCell<Option<Engine>>,
+    primary: RefCell<Primary<Ticket>>,
+}
+
+#[wasm_bindgen]
+impl Database {
+    /// A database on the storage of its object.
+    #[wasm_bindgen(constructor)]
+    pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> Database {
+        Database { host, storage, env, engine: RefCell::default(), primary: RefCell::default() }
+    }
+
+    /// Takes a request. It is delivered at once, or when those before it are durable.
+    pub fn submit(&self, ticket: Ticket) {
+        let _ = self.happened(Event::Arrived(ticket));
+    }
+
+    /// What was written is durable, or never will be.
+    pub fn synced(&self) {
+        let _ = self.happened(Event::Synced);
+    }
+
+    /// A replica object has answered news with its position, or not.
+    pub fn told(&self, region: &str, position: JsValue) {
+        let position = position.dyn_ref::<Uint8Array>().and_then(|bytes| bytes.to_vec().try_into().ok()).map(Position::from_bytes);
+        if let Some(region) = Region::from_hint(region) {
+            let _ = self.happened(Event::Told { region, position });
+        }
+    }
+
+    /// The time has come that was asked for.
+    pub fn woken(&self) {
+        let _ = self.happened(Event::Woken);
+    }
+
+    /// The alarm has gone off. Returns whether there is more to do once everything is durable (`maintain`).
+    pub fn alarm(&self) -> Result<bool, JsError> {
+        self.happened(Event::Alarm).map_err(js_error)
+    }
+
+    /// The alarm is set to this time, or not at all. Returns as `alarm`.
+    #[wasm_bindgen(js_name = alarmIs)]
+    pub fn alarm_is(&self, at_ms: Option<f64>) -> Result<bool, JsError> {
+        self.happened(Event::AlarmIs(at_ms.map(|at_ms| at_ms as u64))).map_err(js_error)
+    }
+
+    /// Does a small step of what keeps the past within its limits. Returns as `alarm`.
+    pub fn maintain(&self) -> Result<bool, JsError> {
+        self.carry_out(vec![Action::Maintain { synced: false }]).map_err(js_error)
+    }
+
+    /// Takes over the requests that an instance had which was lost.
+    pub fn recover(&self, tickets: Vec<Ticket>) {
+        let now = self.position().ok();
+        let (open, lost): (Vec<_>, Vec<_>) = tickets.into_iter().partition(|ticket| may_run_again(ticket, now));
+        for ticket in lost {
+            deliver(&ticket, Incoming::read(ticket.request()).refuse(&UNKNOWN, Code::OutcomeUnknown), false);
+        }
+        // What is lost once more is not to take others with it: those have not run.
+        open.iter().for_each(|ticket| ticket.set_before(&JsValue::UNDEFINED));
+        for ticket in open {
+            let _ = self.carry_out(vec![Action::Run(vec![ticket])]);
+        }
+    }
+
+    /// Answers a question of the commit log, whatever it is. A replica object gives its region.
+    pub fn follow(&self, question: &[u8], region: Option<String>) -> Result<Vec<u8>, JsError> {
+        let (answer, reaches) = self.with_engine(|engine| source(engine).answer_follower(question)).map_err(js_error)?;
+        if let Some(region) = region.as_deref().and_then(Region::from_hint) {
+            self.remember(region);
+            let _ = self.happened(Event::Asked { region, reaches });
+        }
+        Ok(answer)
+    }
+
+    /// The regions that ever had a replica.
+    pub fn regions(&self) -> Array {
+        self.storage.kv().get(REGIONS).dyn_into().unwrap_or_default()
+    }
+
+    /// The database is no more: what is known of it is of no use to the next one of the name.
+    pub fn forget(&self) {
+        self.engine.take();
+        let _ = self.happened(Event::Deleted);
+    }
+
+    /// The newest state, for a dump: its txid, pages and bytes of a page.
+    #[wasm_bindgen(js_name = dumpState)]
+    pub fn dump_state(&self) -> Result<Vec<f64>, JsError> {
+        let state = self.with_engine(|engine| engine.state()).map_err(js_error)?;
+        Ok(vec![state.txid.0 as f64, f64::from(state.page_count), state.page_size.bytes() as f64])
+    }
+
+    /// Pages of the database file at `txid`, `count` from `first`.
+    #[wasm_bindgen(js_name = dumpPages)]
+    pub fn dump_pages(&self, txid: f64, first: u32, count: u32) -> Result<js_sys::Uint8Array, JsError> {
+        let read = |engine: &mut Engine| engine.store().state(Txid(txid as u64)).and_then(|state| engine.pages(&state, Pgno(first), count));
+        let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
+        Ok(js_sys::Uint8Array::from(&*pages))
+    }
+}
+
+fn now_ms() -> u64 {
+    js_sys::Date::now() as u64
+}
+
+fn js_error(error: StoreError) -> JsError {
+    JsError::new(&error.to_string())
+}
+
+/// Whether a request may run now, although the instance was lost that had it: it had not begun, or nothing was written since.
+fn may_run_again(ticket: &Ticket, now: Option<Position>) -> bool {
+    let Some(before) = ticket.before() else { return true };
+    !ticket.alone() && now.is_some_and(|now| now.to_bytes()[..] == before.to_vec())
+}
+
+fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
+    let bookmark = bookmark.map_or(JsValue::NULL, JsValue::from);
+    ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
+}
+
+/// A request as `entry.mjs` passes it.
+struct Incoming {
+    body: String,
+    /// Of D1's protocol: `resultsFormat` and session.
+    d1: Option<(Option<String>, Option<String>)>,
+}
+
+impl Incoming {
+    fn read(request: Array) -> Incoming {
+        let text = |index| request.get(index).as_string();
+        let body = match request.get(0).dyn_into::<js_sys::Uint8Array>() {
+            Ok(utf8) => String::from_utf8(utf8.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            Err(body) => body.as_string().unwrap_or_default(),
+        };
+        Incoming { body, d1: (request.length() > 1).then(|| (text(1), text(2))) }
+    }
+
+    fn borrow(&self) -> Request<'_> {
+        match &self.d1 {
+            Some((format, session)) => Request::D1 { body: &self.body, results_format: format.as_deref(), session: session.as_deref() },
+            None => Request::Calls { body: &self.body },
+        }
+    }
+
+    fn refuse(&self, error: &impl std::fmt::Display, code: Code) -> Answer {
+        let code = Some(code);
+        let body = if self.d1.is_some() { FailureBody::of_call(error, code, None) } else { FailureBody::of_request(error, code) };
+        Answer { body: body.to_json(), bookmark: None }
+    }
+}
+
+impl Database {
+    /// Something has happened: does what is to be done now. Returns whether there is more to do for the past once everything is durable; the
+    /// error is that of a step of it.
+    fn happened(&self, event: Event<Ticket>) -> Result<bool, StoreError> {
+        let actions = self.primary.borrow_mut().on(event, now_ms());
+        self.carry_out(actions)
+    }
+
+    fn carry_out(&self, actions: Vec<Action<Ticket>>) -> Result<bool, StoreError> {
+        let mut actions = VecDeque::from(actions);
+        let mut goes_on = Ok(false);
+        while let Some(action) = actions.pop_front() {
+            let event = match action {
+                Action::Run(tickets) => Some(self.run(tickets)),
+                Action::Tell { region, after } => self.tell(region, after),
+                Action::Maintain { synced: false } => {
+                    let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);
+                    let event = done.as_ref().map_or(Event::NotMaintained, |due_ms| Event::Maintained { due_ms: *due_ms });
+                    goes_on = done.map(|_| false);
+                    Some(event)
+                }
+                Action::Maintain { synced: true } => {
+                    goes_on = Ok(true);
+                    None
+                }
+                Action::Sync => {
+                    self.host.sync();
+                    None
+                }
+                Action::Wake { in_ms } => {
+                    self.host.wake(in_ms as f64);
+                    None
+                }
+                Action::LookForAlarm => {
+                    self.host.look_for_alarm();
+                    None
+                }
+                Action::SetAlarm { at_ms } => {
+                    self.host.set_alarm(at_ms as f64);
+                    None
+                }
+            };
+            actions.extend(event.into_iter().flat_map(|event| self.primary.borrow_mut().on(event, now_ms())));
+        }
+        goes_on
+    }
+
+    fn run(&self, tickets: Vec<Ticket>) -> Event<Ticket> {
+        let requests: Vec<Incoming> = tickets.iter().map(|ticket| Incoming::read(ticket.request())).collect();
+        let ran = self.with_engine(|engine| {
+            let before = engine.state();
+            let position = Uint8Array::from(&before.position().to_bytes()[..]).into();
+            for ticket in &tickets {
+                ticket.set_before(&position);
+                ticket.set_alone(tickets.len() == 1);
+            }
+            let borrowed: Vec<Request<'_>> = requests.iter().map(Incoming::borrow).collect();
+            let answers = answer_together(engine, &borrowed);
+            let after = engine.state();
+            ((after.txid != before.txid).then(|| after.position()), answers)
+        });
+        let (wrote, answers) =
+            ran.unwrap_or_else(|error| (None, requests.iter().map(|request| request.refuse(&error, Code::StoreFailed)).collect()));
+        for (ticket, answer) in tickets.iter().zip(answers) {
+            deliver(ticket, answer, wrote.is_some());
+        }
+        Event::Ran { wrote }
+    }
+
+    /// Sends news. Returns what has become of it, if that is known at once.
+    fn tell(&self, region: Region, after: Position) -> Option<Event<Ticket>> {
+        let news = self.with_engine(|engine| source(engine).news(after)).and_then(|news| news);
+        match news {
+            Ok(Some(news)) => {
+                self.host.tell(region.hint(), &Uint8Array::from(&*news.encode()));
+                None
+            }
+            Ok(None) | Err(_) => Some(Event::Told { region, position: None }),
+        }
+    }
+
+    fn remember(&self, region: Region) {
+        let known = self.regions();
+        let hint = JsValue::from(region.hint());
+        if !known.includes(&hint, 0) {
+            known.push(&hint);
+            self.storage.kv().put(REGIONS, &known);
+        }
+    }
+
+    fn position(&self) -> Result<Position, StoreError> {
+        self.with_engine(|engine| engine.state().position())
+    }
+
+    /// The object's storage.
+    pub(super) fn storage(&self) -> ObjectStorage {
+        self.storage.clone()
+    }
+
+    pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
+        let mut engine = self.engine.borrow_mut();
+        if engine.is_none() {
+            let limits = limits(&self.env).map_err(|error| StoreError::Schema(error_text(&error)))?;
+            let store = DurableStore::open(ObjectSql::new(self.storage()))?.with_step(limits.history_step_ms);
+            *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
+        }
+        let answer = engine.as_mut().map(ask);
+        if engine.as_ref().is_some_and(Engine::memory_damaged) {
+            console_error!("a page in the cache was changed by something else than SQLite");
+            // A trap is the way to leave the memory behind that all databases of this isolate share: `instance.mjs` does the rest.
+            std::arch::wasm32::unreachable();
+        }
+        engine.take_if(|engine| engine.store_failed());
+        answer.ok_or_else(|| StoreError::Io("the database is not open".into()))
+    }
+}
+
+/// What followers ask.
+fn source(engine: &Engine) -> Source<'_> {
+    Source::new(&**engine.store(), engine.store().id())
+}

@@ -1,0 +1,59 @@
+//! What the primary wants of the runtime, carried out by `database.mjs`: what comes back arrives as a call on the object that is there then,
+//! even if this WebAssembly instance is not.
+//!
+//! **Not here:** what is wanted, and when (`littoral_engine::primary`).
+
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The JavaScript half of a database's object.
+    pub type Host;
+
+    /// Calls `synced` when everything written so far is durable.
+    #[wasm_bindgen(method)]
+    pub(super) fn sync(this: &Host);
+
+    /// Sends news to the replica object of a region, then calls `told`.
+    #[wasm_bindgen(method)]
+    pub(super) fn tell(this: &Host, region: &str, news: &Uint8Array);
+
+    /// Calls `woken` in so many milliseconds.
+    #[wasm_bindgen(method)]
+    pub(super) fn wake(this: &Host, in_ms: f64);
+
+    /// Calls `alarmIs`.
+    #[wasm_bindgen(method, js_name = lookForAlarm)]
+    pub(super) fn look_for_alarm(this: &Host);
+
+    /// Sets the alarm to this time, in milliseconds since 1970.
+    #[wasm_bindgen(method, js_name = setAlarm)]
+    pub(super) fn set_alarm(this: &Host, at_ms: f64);
+
+    /// A request that has no answer yet. JavaScript keeps it, so it outlives the instance.
+    #[derive(Clone)]
+    pub type Ticket;
+
+    /// The request, as `requestParts` in `incoming.mjs` has it.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn request(this: &Ticket) -> Array;
+
+    /// The position of the database when it last began to run; undefined: it has not.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn before(this: &Ticket) -> Option<Uint8Array>;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_before(this: &Ticket, position: &JsValue);
+
+    /// Whether it ran by itself.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn alone(this: &Ticket) -> bool;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_alone(this: &Ticket, alone: bool);
+
+    /// Hands over the answer: `[body, bookmark, wrote]`.
+    #[wasm_bindgen(method)]
+    pub(super) fn deliver(this: &Ticket, answer: &Array);
+}
