@@ -13,21 +13,33 @@ const GATHER_MS = 50;
 /** Milliseconds for which a follower is told after it asked. */
 const LEASE_MS = 30_000;
 
+/** @typedef {{ position: Uint8Array, until: number, busy: boolean }} Follower */
+/** @typedef {{ position(): Uint8Array, news(after: Uint8Array): Uint8Array | undefined }} Source */
+/** @typedef {{ told(news: Uint8Array): Promise<Uint8Array | undefined> }} Told a replica object's stub */
+
 export class Followers {
 	#source;
 	#stubOf;
-	/** By region: `{ position, until, busy }`. */
+	/** @type {Map<string, Follower>} by region */
 	#subscribed = new Map();
+	/** @type {ReturnType<typeof setTimeout> | undefined} */
 	#timer;
 	#toldAt = 0;
 
-	/** `source` has `position()` and `news(position)`; `stubOf(region)` is a replica object's stub. */
+	/**
+	 * `stubOf(region)` is a replica object's stub.
+	 * @param {Source} source
+	 * @param {(region: string) => Told} stubOf
+	 */
 	constructor(source, stubOf) {
 		this.#source = source;
 		this.#stubOf = stubOf;
 	}
 
-	/** A replica object has asked, and been answered up to the newest position. */
+	/**
+	 * A replica object has asked, and been answered up to the newest position.
+	 * @param {string} region
+	 */
 	subscribe(region) {
 		const known = this.#subscribed.get(region);
 		const follower = { position: this.#source.position(), until: Date.now() + LEASE_MS, busy: false };
@@ -49,12 +61,14 @@ export class Followers {
 	}
 
 	#tell() {
-		clearTimeout(this.#timer);
+		if (this.#timer !== undefined) clearTimeout(this.#timer);
 		this.#timer = undefined;
 		const now = Date.now();
 		this.#toldAt = now;
 		// Most followers are at the same position.
+		/** @type {Map<string, Uint8Array | undefined>} */
 		const known = new Map();
+		/** @param {Uint8Array} position */
 		const newsAfter = (position) => {
 			const key = position.join();
 			if (!known.has(key)) known.set(key, this.#source.news(position));
@@ -62,10 +76,15 @@ export class Followers {
 		};
 		for (const [region, follower] of this.#subscribed) {
 			if (follower.until < now) this.#subscribed.delete(region);
-			else if (!follower.busy) this.#send(region, follower, newsAfter);
+			else if (!follower.busy) void this.#send(region, follower, newsAfter);
 		}
 	}
 
+	/**
+	 * @param {string} region
+	 * @param {Follower} follower
+	 * @param {(position: Uint8Array) => Uint8Array | undefined} newsAfter
+	 */
 	async #send(region, follower, newsAfter) {
 		try {
 			const news = newsAfter(follower.position);

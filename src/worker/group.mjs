@@ -9,24 +9,38 @@
 /** The most requests that are answered together. */
 const LARGEST = 128;
 
+/**
+ * @template Request
+ * @template Answer
+ */
 export class Group {
 	#answer;
 	#sync;
+	/** @type {{ request: Request, resolve: (answer: Answer) => void, reject: (error: unknown) => void }[]} */
 	#waiting = [];
 	#flushing = false;
 
-	/** `answer(requests)` returns whether it wrote, then the answers; `sync()` resolves when what was written is durable. */
+	/**
+	 * `answer(requests)` returns whether it wrote, then the answers; `sync()` resolves when what was written is durable.
+	 * @param {(requests: Request[]) => [wrote: boolean, ...answers: Answer[]]} answer
+	 * @param {() => Promise<void>} sync
+	 */
 	constructor(answer, sync) {
 		this.#answer = answer;
 		this.#sync = sync;
 	}
 
-	/** The answer to a request, or a promise of it. */
+	/**
+	 * The answer to a request, or a promise of it.
+	 * @param {Request} request
+	 * @returns {Answer | Promise<Answer>}
+	 */
 	submit(request) {
 		if (!this.#flushing) return this.#run([request])[0];
 		return new Promise((resolve, reject) => this.#waiting.push({ request, resolve, reject }));
 	}
 
+	/** @param {Request[]} requests */
 	#run(requests) {
 		const [wrote, ...answers] = this.#answer(requests);
 		if (wrote) {
@@ -43,7 +57,7 @@ export class Group {
 			const group = this.#waiting.splice(0, LARGEST);
 			try {
 				const answers = this.#run(group.map(({ request }) => request));
-				group.forEach(({ resolve }, index) => resolve(answers[index]));
+				for (const [index, { resolve }] of group.entries()) resolve(answers[index]);
 			} catch (error) {
 				for (const { reject } of group) reject(error);
 			}

@@ -7,8 +7,11 @@
 // 3. Once an instance is lost nothing is answered from its memory: neither a call nor a promise that is still under way.
 // Not here: who answers a read instead.
 
+/** @import { Answered, AnsweredTogether, Parts } from "./types.d.ts" */
+
 /** The instance was lost while it worked on something. */
 export class InstanceLost extends Error {
+	/** @param {unknown} [cause] */
 	constructor(cause) {
 		super("the Worker's WebAssembly instance was lost", { cause });
 		this.name = "InstanceLost";
@@ -21,18 +24,37 @@ const UNKNOWN = "the Worker's instance was lost while this ran: whether it was w
 /** Lines of a stack that are worth logging: one that grew too large has hundreds. */
 const STACK_LINES = 12;
 
-/** Those that wait for a promise of the instance: functions that end their waiting. */
+/**
+ * Those that wait for a promise of the instance: functions that end their waiting.
+ * @type {Set<() => void>}
+ */
 const waiting = new Set();
-/** The state of `build/index.js`, which replaces an instance with a `criticalError`. */
+/**
+ * The state of `build/index.js`, which replaces an instance with a `criticalError`.
+ * @type {typeof globalThis.__worker_init_state}
+ */
 let state;
 
-/** The object of the module, each of whose methods answers, or fails with `InstanceLost` as soon as the instance is lost. */
+/**
+ * The object of the module, each of whose methods answers, or fails with `InstanceLost` as soon as the instance is lost.
+ * @template {object} T
+ * @param {T} object
+ * @returns {T}
+ */
 export function guarded(object) {
 	watch();
-	return new Proxy(object, { get: (target, method) => (...args) => ask(() => target[method](...args)) });
+	/** @type {ProxyHandler<T>["get"]} */
+	const get = (target, method) => (/** @type {unknown[]} */ ...args) => ask(() => /** @type {Methods} */ (target)[method](...args));
+	return new Proxy(object, { get });
 }
 
-/** The answer to a read; undefined if the instance was lost: somebody else has to answer. */
+/** @typedef {Record<string | symbol, (...args: unknown[]) => unknown>} Methods */
+
+/**
+ * The answer to a read; undefined if the instance was lost: somebody else has to answer.
+ * @template T
+ * @param {() => T | Promise<T>} read
+ */
 export async function undefinedIfLost(read) {
 	try {
 		return await read();
@@ -46,6 +68,10 @@ export async function undefinedIfLost(read) {
  * What `answer` returns for requests: whether it wrote, then the answers. If the instance was lost and `position()`, bytes that every commit
  * changes, is what it was, nothing was written: each is asked again by itself, so that one request takes no other with it. Otherwise each is
  * answered that it failed, in the form of its protocol.
+ * @param {Parts[]} requests
+ * @param {(requests: Parts[]) => AnsweredTogether} answer
+ * @param {() => Uint8Array} position
+ * @returns {AnsweredTogether}
  */
 export function answeredThoughLost(requests, answer, position) {
 	const known = () => {
@@ -66,6 +92,10 @@ export function answeredThoughLost(requests, answer, position) {
 	}
 }
 
+/**
+ * @param {Parts} request
+ * @returns {Answered}
+ */
 function refused(request) {
 	return [JSON.stringify(request.length > 1 ? { success: false, error: UNKNOWN } : { error: UNKNOWN }), null];
 }
@@ -74,6 +104,7 @@ function watch() {
 	if (state !== undefined) return;
 	state = globalThis.__worker_init_state;
 	let { criticalError } = state;
+	/** @param {boolean} value */
 	const set = (value) => {
 		criticalError = value;
 		if (value) loseAll();
@@ -87,6 +118,11 @@ function loseAll() {
 	for (const lose of lost) lose();
 }
 
+/**
+ * @template T
+ * @param {() => T} call
+ * @returns {T | Promise<unknown>}
+ */
 function ask(call) {
 	let answer;
 	try {
@@ -94,22 +130,36 @@ function ask(call) {
 	} catch (error) {
 		throw judged(error);
 	}
-	return typeof answer?.then === "function" ? owned(answer) : answer;
+	const promise = /** @type {Partial<Promise<unknown>> | undefined} */ (answer);
+	return typeof promise?.then === "function" ? owned(/** @type {Promise<unknown>} */ (promise)) : answer;
 }
 
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
 function owned(promise) {
 	return new Promise((resolve, reject) => {
 		const lose = () => reject(new InstanceLost());
 		waiting.add(lose);
-		const settled = (settle) => (value) => {
-			waiting.delete(lose);
-			settle(value);
-		};
-		promise.then(settled(resolve), settled((error) => reject(judged(error))));
+		promise.then(
+			(value) => {
+				waiting.delete(lose);
+				resolve(value);
+			},
+			(error) => {
+				waiting.delete(lose);
+				reject(judged(error));
+			},
+		);
 	});
 }
 
-/** What an error means: the stack of a trap, or one that grew too large, was not unwound, so the instance cannot go on. */
+/**
+ * What an error means: the stack of a trap, or one that grew too large, was not unwound, so the instance cannot go on.
+ * @param {unknown} error
+ */
 function judged(error) {
 	if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) return error;
 	console.error(`a WebAssembly instance is replaced: ${String(error.stack).split("\n", STACK_LINES).join("\n")}`);

@@ -13,13 +13,21 @@ export class Upkeep {
 	#storage;
 	#set = false;
 
-	/** `step()` does a step and returns when the next is due; undefined: not before something is written. */
+	/**
+	 * `step()` does a step and returns when the next is due; undefined: not before something is written.
+	 * @param {() => number | undefined} step
+	 * @param {DurableObjectStorage} storage
+	 */
 	constructor(step, storage) {
 		this.#step = step;
 		this.#storage = storage;
 	}
 
-	/** Passes on the answers of a group, whose first element tells whether anything was written. */
+	/**
+	 * Passes on the answers of a group, whose first element tells whether anything was written.
+	 * @template {[wrote: boolean, ...unknown[]]} A
+	 * @param {A} answers
+	 */
 	after(answers) {
 		if (answers[0] && !this.#set) this.#start().catch(() => {});
 		return answers;
@@ -35,7 +43,7 @@ export class Upkeep {
 		this.#set = false;
 		const end = Date.now() + LONGEST;
 		let due = this.#step();
-		while (due <= Date.now() && Date.now() < end) {
+		while (due !== undefined && due <= Date.now() && Date.now() < end) {
 			// Requests come in while it waits.
 			await this.#storage.sync();
 			due = this.#step();
