@@ -16,7 +16,7 @@ beforeEach(() => {
   head = 1;
   told = [];
   answers = async (news) => news;
-  const source = { position: () => [head], news: ([after]) => (after < head ? [head] : undefined) };
+  const source = { position: () => Uint8Array.of(head), news: (after) => (after[0] < head ? Uint8Array.of(head) : undefined) };
   const stubOf = (region) => ({
     told(news) {
       told.push([region, ...news]);

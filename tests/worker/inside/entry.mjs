@@ -5,6 +5,9 @@ import * as wasm from "../../../build-testing/index.js";
 import { Group } from "../../../src/worker/group.mjs";
 import { Upkeep } from "../../../src/worker/upkeep.mjs";
 
+/** worker-build makes the module's functions methods of the default entry point. @type {any} */
+const functions = wasm.default.prototype;
+
 export class Database extends DurableObject {
   #database;
   #group;
@@ -61,7 +64,7 @@ export class Database extends DurableObject {
 
 /** Writes to the instance's memory what nobody there wrote: changes the byte after these, wherever they are. Returns how often they were found. */
 function overwriteAfter(...bytes) {
-  const memory = new Uint8Array(wasm.default.prototype.instanceMemory().buffer);
+  const memory = new Uint8Array(functions.instanceMemory().buffer);
   let found = 0;
   for (let at = memory.indexOf(bytes[0]); at >= 0; at = memory.indexOf(bytes[0], at + 1)) {
     if (!bytes.every((byte, index) => memory[at + index] === byte)) continue;
@@ -73,8 +76,8 @@ function overwriteAfter(...bytes) {
 
 const actions = {
   overwriteAfter,
-  storeCases: () => wasm.default.prototype.storeCases(),
-  sqliteOptions: () => wasm.default.prototype.sqliteOptions(),
+  storeCases: () => functions.storeCases(),
+  sqliteOptions: () => functions.sqliteOptions(),
 };
 
 export default {
