@@ -9,7 +9,7 @@ help:
 	@echo 'make bench    compare with D1 and native Durable Object SQL; writes bench/RESULTS.md and bench/REPLICAS.md'
 	@echo 'make build    build the Worker into build/ and print its size'
 	@echo 'make fmt      format the Rust sources'
-	@echo 'make lint     check formatting, clippy on both targets, and the scripts'
+	@echo 'make lint     check formatting, clippy on both targets, the scripts, and JavaScript once everything is built'
 	@echo 'make setup    only install what is missing'
 	@echo 'make clean    remove what was built; installed tools and local databases stay'
 
@@ -41,7 +41,7 @@ fmt:
 	@cargo fmt --all
 
 lint:
-	@scripts/test scripts fmt clippy clippy-wasm
+	@scripts/test scripts fmt clippy clippy-wasm js
 
 size: setup
 	@scripts/size

@@ -51,6 +51,7 @@ export async function engine(runtime, { rounds }) {
   native.prepare(FILL).run(1, rows + 1);
   const results = [];
   for (const { name, isEngine, statements, undone } of works(rows)) {
+    /** @type {Record<"littoral" | "native", number[]>} */
     const times = { littoral: [], native: [] };
     for (let round = 0; round <= rounds; round++) {
       for (const sql of [EMPTY_W, ...SCHEMA]) {

@@ -37,9 +37,8 @@ const WHOLE = { aggregate: 3 };
 const { values: args } = parseArgs({
   options: { quick: { type: "boolean" }, only: { type: "string" }, sizes: { type: "string" }, rebuild: { type: "boolean" } },
 });
-const plan = args.quick ? { ...QUICK } : { ...FULL };
+const plan = { ...(args.quick ? QUICK : FULL), is_quick: Boolean(args.quick) };
 if (args.sizes) plan.sizes = args.sizes.split(",").map(Number);
-plan.is_quick = Boolean(args.quick);
 const KNOWN = [...Object.keys(OPERATIONS), ...EXTRA, ...REPLICA_BENCHES];
 const asked = args.only?.split(",").flatMap((name) => (name === "replicas" ? REPLICA_BENCHES : [name])) ?? KNOWN;
 for (const bench of asked) {
@@ -57,6 +56,7 @@ for (const name of existsSync(FOLDER) ? readdirSync(FOLDER) : []) {
   if (outdated || (args.rebuild && join(FOLDER, name) === persist)) rmSync(join(FOLDER, name), { recursive: true });
 }
 
+/** @type {Record<"results" | "failures" | "memory" | "built", object[]> & Record<string, unknown>} */
 const found = { results: [], failures: [], memory: [], built: [], plan, wasm: wasmSize(local("../build/index_bg.wasm")) };
 const databases = [...plan.sizes.map(databaseOf), ...COLD_DATABASES];
 const startRuntime = (folder = persist, names = databases) => start({ databases: names, persist: folder });
@@ -132,7 +132,10 @@ async function runBench(runtime, bench, shape) {
   }
 }
 
-/** How many rounds a bench has in a shape, and how long they are; without `round_ms`, each loop does one operation. */
+/**
+ * How many rounds a bench has in a shape, and how long they are; without `round_ms`, each loop does one operation.
+ * @returns {{ rounds: number, round_ms?: number }}
+ */
 function roundsOf(bench, { concurrency }) {
   if (bench in WHOLE) return { rounds: concurrency === 1 ? WHOLE[bench] : 0 };
   if (bench in LONG && concurrency > 1) return { rounds: LONG[bench][args.quick ? 1 : 0] };

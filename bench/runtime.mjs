@@ -49,8 +49,8 @@ class Runtime {
   /** Resident memory of workerd in MB; undefined where the system does not tell. */
   residentMegabytes() {
     try {
-      const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))[1];
-      return Math.round(kilobytes / 1024);
+      const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))?.[1];
+      return kilobytes && Math.round(Number(kilobytes) / 1024);
     } catch {
       return undefined;
     }

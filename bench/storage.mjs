@@ -51,7 +51,7 @@ function look(folder, system) {
   const files = globSync(join(folder, FOLDERS[system], "*.sqlite")).filter((file) => !file.endsWith("metadata.sqlite"));
   if (files.length !== 1) throw new Error(`${system} has ${files.length} files in ${FOLDERS[system]}, not 1`);
   const db = new DatabaseSync(files[0]);
-  const value = (sql) => Object.values(db.prepare(sql).get())[0];
+  const value = (sql) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
   const bytes = value("PRAGMA page_count") * value("PRAGMA page_size");
   const rows = system === "littoral" ? {
     commits: value("SELECT count(*) FROM commits"),

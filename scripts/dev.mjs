@@ -23,11 +23,12 @@ async function prepareDatabase() {
   console.log(loaded ? `sample rows loaded: ${loaded} sightings` : "sample rows: the database has rows already");
 }
 
+/** @param {string} json */
 function parse(json) {
   try {
     return JSON.parse(json);
-  } catch {
-    throw new Error(`POST /setup answered no JSON: ${json.slice(0, 200)}`);
+  } catch (cause) {
+    throw new Error(`POST /setup answered no JSON: ${json.slice(0, 200)}`, { cause });
   }
 }
 
@@ -46,7 +47,7 @@ An edit in src/ or examples/shore rebuilds the Worker there. Ctrl-C ends both; t
 function portIsFree() {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once("error", (error) => reject(new Error(`port ${port} is not free (${error.code}): run PORT=8788 make dev`)));
+    probe.once("error", (/** @type {NodeJS.ErrnoException} */ error) => reject(new Error(`port ${port} is not free (${error.code}): run PORT=8788 make dev`)));
     probe.listen(port, host, () => probe.close(resolve));
   });
 }
@@ -62,7 +63,10 @@ function startWrangler() {
   });
 }
 
-/** Waits until the Worker answers anything at all. */
+/**
+ * Waits until the Worker answers anything at all.
+ * @param {AbortSignal} signal
+ */
 async function answers(signal) {
   const deadline = Date.now() + startLimitMs;
   while (!signal.aborted) {
@@ -71,15 +75,25 @@ async function answers(signal) {
       await response.arrayBuffer();
       return;
     } catch (error) {
-      if (Date.now() > deadline) throw new Error(`no answer from ${base} in ${startLimitMs / 1000} s: ${error.message}`);
+      if (Date.now() > deadline) throw new Error(`no answer from ${base} in ${startLimitMs / 1000} s: ${said(error)}`, { cause: error });
       await sleep(100);
     }
   }
   throw new Error("wrangler ended before the Worker answered");
 }
 
-/** Signals the whole group; false when none of it is left. */
+/** @param {unknown} error */
+function said(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Signals the whole group; false when none of it is left.
+ * @param {number | undefined} pid
+ * @param {NodeJS.Signals | 0} signal
+ */
 function signalGroup(pid, signal) {
+  if (pid === undefined) return false; // it did not start
   try {
     process.kill(-pid, signal);
     return true;
@@ -88,6 +102,7 @@ function signalGroup(pid, signal) {
   }
 }
 
+/** @param {number | undefined} pid */
 async function stopGroup(pid) {
   signalGroup(pid, "SIGTERM");
   const deadline = Date.now() + stopLimitMs;
@@ -100,7 +115,7 @@ async function stopGroup(pid) {
 try {
   await portIsFree();
 } catch (error) {
-  console.error(`error: ${error.message}`);
+  console.error(`error: ${said(error)}`);
   process.exit(1);
 }
 
@@ -108,6 +123,7 @@ const wrangler = startWrangler();
 const ended = new AbortController();
 let stopping = false;
 
+/** @param {number} status */
 async function stop(status) {
   if (stopping) return;
   stopping = true;
@@ -123,7 +139,7 @@ wrangler.on("error", (error) => {
 });
 wrangler.on("exit", (code) => {
   ended.abort();
-  stop(code ?? 1);
+  void stop(code ?? 1);
 });
 
 try {
@@ -131,6 +147,6 @@ try {
   await prepareDatabase();
   sayWhatToTry();
 } catch (error) {
-  if (!stopping) console.error(`error: ${error.message}`);
+  if (!stopping) console.error(`error: ${said(error)}`);
   await stop(1);
 }

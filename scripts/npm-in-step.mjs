@@ -3,10 +3,14 @@
 // With --explain it names the first difference.
 import { readFileSync } from "node:fs";
 
+/** @typedef {{ version?: string, link?: boolean, optional?: boolean, peer?: boolean }} Package as package-lock.json has it */
+
+/** @param {string} path */
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 
 /** Yields a sentence for each difference. */
 function* differences() {
+  /** @type {Record<string, Package & Record<string, unknown>>} */
   const wanted = read("package-lock.json").packages;
   const declared = read("package.json");
   for (const kind of ["dependencies", "devDependencies"]) {
@@ -14,6 +18,7 @@ function* differences() {
       yield `package-lock.json has other ${kind} than package.json`;
     }
   }
+  /** @type {Record<string, Package>} */
   const installed = read("node_modules/.package-lock.json").packages;
   for (const [path, { version, link, optional, peer }] of Object.entries(wanted)) {
     if (!path.startsWith("node_modules/") && !path.includes("/node_modules/")) continue;
@@ -23,15 +28,16 @@ function* differences() {
   }
 }
 
-function sorted(object = {}) {
-  return Object.entries(object).sort();
+/** @param {unknown} object */
+function sorted(object) {
+  return Object.entries(object ?? {}).sort();
 }
 
 let difference;
 try {
   difference = differences().next().value;
 } catch (error) {
-  difference = error.message; // no lockfile, or nothing installed yet
+  difference = String(error); // no lockfile, or nothing installed yet
 }
 if (difference && process.argv.includes("--explain")) console.error(difference);
 process.exitCode = difference ? 1 : 0;

@@ -22,7 +22,7 @@ export async function catchUp({ persist, log }, { commits }) {
   const runtime = await start({ databases: [DATABASE], persist: folder, edges: 4, direct: [2] });
   let found;
   try {
-    found = await follow(runtime, commits, log);
+    found = await follow(runtime, commits);
   } finally {
     await runtime.stop();
   }
@@ -32,7 +32,7 @@ export async function catchUp({ persist, log }, { commits }) {
   return result;
 }
 
-async function follow(runtime, commits, log) {
+async function follow(runtime, commits) {
   await runtime.ask({ do: "write", database: DATABASE, statements: ["DROP TABLE IF EXISTS w", SCHEMA[1]] });
   const begin = await runtime.ask({ do: "inserts", database: DATABASE, rows: 200, from: 0, concurrency: 1 });
   const read = (index, cf, session) => runtime.edge(index, "/edge", { database: DATABASE, sql: COUNT, times: 1, session }, cf);
@@ -40,7 +40,7 @@ async function follow(runtime, commits, log) {
     if (answer.rows[0].id !== rows || answer.tier !== "isolate") throw new Error(`${JSON.stringify(answer)} instead of ${rows} rows`);
   };
   // All three know the state before: the told one by isolate 0, the deaf one by 1, and isolate 2 follows the primary.
-  for (const [index, { cf }] of [[0, TOLD], [1, DEAF], [2, TOLD]]) expect(await read(index, cf, begin), 200);
+  for (const { index, cf } of [{ index: 0, cf: TOLD.cf }, { index: 1, cf: DEAF.cf }, { index: 2, cf: TOLD.cf }]) expect(await read(index, cf, begin), 200);
   const object = (region, method, args) => runtime.object({ database: DATABASE, region, method, args });
   await object(DEAF.region, "setDeaf", [true]);
   for (const region of [TOLD.region, DEAF.region, undefined]) await object(region, "takeCounts");
@@ -74,7 +74,8 @@ async function follow(runtime, commits, log) {
 function loggedBytes(folder, first, last) {
   for (const file of globSync(join(folder, "do/littoral-Database/*.sqlite")).filter((name) => !name.endsWith("metadata.sqlite"))) {
     const db = new DatabaseSync(file);
-    const { n, bytes } = db.prepare("SELECT count(frames) AS n, sum(length(frames)) AS bytes FROM commits WHERE txid BETWEEN ? AND ?").get(first, last);
+    const sums = db.prepare("SELECT count(frames) AS n, sum(length(frames)) AS bytes FROM commits WHERE txid BETWEEN ? AND ?").get(first, last);
+    const { n, bytes } = /** @type {{ n: number, bytes: number }} */ (sums);
     db.close();
     if (n !== last - first + 1) throw new Error(`${n} commits have their pages in the log, not ${last - first + 1}`);
     return bytes;

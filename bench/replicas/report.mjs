@@ -18,6 +18,7 @@ export function report(found) {
     "## Targets",
     table(["", "target", "measured"], targets(found).map(({ target, measured, reached }) => [reached ? "reached" : "**missed**", target, measured])),
   ];
+  /** @type {[string, (figures: any) => string[]][]} */
   const sections = [["replica-warm", warm], ["replica-cold", cold], ["replica-catch-up", catchUp], ["replica-writes", writes], ["replica-many", many]];
   for (const [name, section] of sections) {
     if (figures(name)) parts.push(...section(figures(name)));

@@ -27,7 +27,10 @@ const OBJECTS = { DATABASES: { className: "Database", scriptName: "littoral" }, 
 
 let modules;
 
-/** `edges`: how many Rust Workers; `direct`: which of them follow the primary itself; `replication`: the variable REPLICATION of all. */
+/**
+ * `edges`: how many Rust Workers; `direct`: which of them follow the primary itself; `replication`: the variable REPLICATION of all.
+ * @param {{ databases: string[], persist: string, edges?: number, direct?: number[], replication?: object, inspectorPort?: number }} options
+ */
 export async function start({ databases, persist, edges = 0, direct = [], replication = {}, inspectorPort }) {
   const variables = { REPLICATION: replication };
   modules ??= { user: await bundle(local("caller.mjs")), littoral: await littoralWorker({}, local("littoral.mjs")), edge: await bundle(local("edge.mjs")) };

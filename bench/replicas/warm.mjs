@@ -54,7 +54,7 @@ export async function warm({ persist, log }, { warm_sizes, rounds, round_ms }) {
 }
 
 async function ofSize(runtime, place, { megabytes, rounds, round_ms }) {
-  const subjects = Object.entries(SYSTEMS).map(([system, run]) => ({ system, run, each_us: [] }));
+  const subjects = Object.entries(SYSTEMS).map(([system, run]) => ({ system, run, times: 0, each_us: /** @type {number[]} */ ([]) }));
   for (const subject of subjects) {
     // Every page once, wherever there is a cache; then how many reads take a round's time.
     if (["edge", "memory"].includes(subject.system)) await subject.run(runtime, place, { from: 0, times: place.modulus });

@@ -28,7 +28,7 @@ export async function writes({ persist, log }, { rounds, is_quick }) {
 }
 
 async function ofShape(runtime, { concurrency, rows, rounds }) {
-  const each_us = Object.fromEntries(DATABASES.map((database) => [database, []]));
+  const each_us = Object.fromEntries(DATABASES.map((database) => [database, /** @type {number[]} */ ([])]));
   const told = { told: 0, told_bytes: 0 };
   for (let round = 0; round <= rounds; round++) {
     for (const [i] of DATABASES.entries()) {

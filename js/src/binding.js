@@ -6,25 +6,42 @@
 // 3. D1Database goes to the primary and keeps no bookmark; D1DatabaseSession carries the newest it has seen.
 // Not here: gathering and sending of calls (channel.js), conversion of values (values.js).
 
-import { Channel, sessionToken } from "./channel.js";
+import { Channel, isRefusal, sessionToken } from "./channel.js";
 import { options as checked, toWire } from "./values.js";
+
+/** @import { BindOptions, D1ExecResult, D1Result, D1SessionBookmark, LittoralService } from "../types/index.d.ts" */
+/** @import { Done, Refusal } from "./values.js" */
 
 export class D1Database {
   #channel;
 
-  /** `stub` is a service binding to a Littoral Worker; see `bind` for the options. */
+  /**
+   * `stub` is a service binding to a Littoral Worker; see `bind` for the options.
+   * @param {LittoralService} stub
+   * @param {BindOptions} [options]
+   */
   constructor(stub, options) {
     this.#channel = new Channel(stub, checked(options), null);
   }
 
+  /** @param {string} query */
   prepare(query) {
     return new D1PreparedStatement(this.#channel, query);
   }
 
+  /**
+   * @template [T=unknown]
+   * @param {D1PreparedStatement[]} statements
+   * @returns {Promise<D1Result<T>[]>}
+   */
   async batch(statements) {
     return batch(this.#channel, statements);
   }
 
+  /**
+   * @param {string} query
+   * @returns {Promise<D1ExecResult>}
+   */
   async exec(query) {
     const lines = query.trim().split("\n");
     const answer = await this.#channel.send(lines.map((sql) => ({ sql })));
@@ -38,24 +55,34 @@ export class D1Database {
     return { count: answer.length, duration };
   }
 
-  /** Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer. */
+  /**
+   * Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer.
+   * @param {string} [constraintOrBookmark]
+   * @param {{ cf?: unknown }} [options]
+   */
   withSession(constraintOrBookmark, options) {
     return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark), options?.cf));
   }
 
-  /** A read-only session at a point of the past: a bookmark, or a Date. */
+  /**
+   * A read-only session at a point of the past: a bookmark, or a Date.
+   * @param {D1SessionBookmark | Date} point
+   */
   at(point) {
     if (point instanceof Date && !Number.isNaN(point.getTime())) return new D1DatabaseSession(this.#channel.at(point.getTime()));
     if (typeof point === "string") return new D1DatabaseSession(this.#channel.at(point.trim()));
     throw new TypeError("at() takes a bookmark or a Date");
   }
 
-  /** The database as a SQLite file. D1 offers this to its first databases only. */
+  /**
+   * The database as a SQLite file. D1 offers this to its first databases only.
+   * @returns {Promise<ArrayBuffer>}
+   */
   async dump() {
     try {
       return await this.#channel.dump();
     } catch (error) {
-      throw new Error(`D1_DUMP_ERROR: ${error.message}`, { cause: error });
+      throw new Error(`D1_DUMP_ERROR: ${/** @type {Error} */ (error).message}`, { cause: error });
     }
   }
 }
@@ -63,18 +90,26 @@ export class D1Database {
 export class D1DatabaseSession {
   #channel;
 
+  /** @param {Channel} channel */
   constructor(channel) {
     this.#channel = channel;
   }
 
+  /** @param {string} sql */
   prepare(sql) {
     return new D1PreparedStatement(this.#channel, sql);
   }
 
+  /**
+   * @template [T=unknown]
+   * @param {D1PreparedStatement[]} statements
+   * @returns {Promise<D1Result<T>[]>}
+   */
   async batch(statements) {
     return batch(this.#channel, statements);
   }
 
+  /** @returns {D1SessionBookmark | null} */
   getBookmark() {
     return this.#channel.bookmark;
   }
@@ -85,38 +120,73 @@ export class D1PreparedStatement {
   statement;
   params;
 
+  /**
+   * @param {Channel} channel
+   * @param {string} statement
+   * @param {unknown[]} params
+   */
   constructor(channel, statement, params = []) {
     this.#channel = channel;
     this.statement = statement;
     this.params = params;
   }
 
+  /**
+   * @param {unknown[]} values
+   * @returns {D1PreparedStatement}
+   */
   bind(...values) {
     const codec = this.#channel.codec;
     for (let i = 0; i < values.length; i++) values[i] = toWire(values[i], codec);
     return statement(this.#channel, this.statement, values);
   }
 
+  /**
+   * @template [T=Record<string, unknown>]
+   * @param {string} [colName]
+   * @returns {Promise<T | null>}
+   */
   async first(colName) {
     const { columns, rows } = succeeded(await this.#answer()).results;
     if (rows.length === 0) return null;
     const row = rowObject(columns, rows[0]);
-    if (colName === undefined) return row;
+    if (colName === undefined) return /** @type {T} */ (row);
     const value = row[colName];
     if (value === undefined) {
       throw new Error(`D1_COLUMN_NOTFOUND: Column not found (${colName})`, { cause: new Error("Column not found") });
     }
-    return value;
+    return /** @type {T} */ (value);
   }
 
+  /**
+   * @template [T=Record<string, unknown>]
+   * @returns {Promise<D1Result<T>>}
+   */
   async all() {
     return result(succeeded(await this.#answer()));
   }
 
+  /**
+   * @template [T=Record<string, unknown>]
+   * @returns {Promise<D1Result<T>>}
+   */
   async run() {
     return result(succeeded(await this.#answer()));
   }
 
+  /**
+   * @template [T=unknown[]]
+   * @overload
+   * @param {{ columnNames: true }} options
+   * @returns {Promise<[string[], ...T[]]>}
+   */
+  /**
+   * @template [T=unknown[]]
+   * @overload
+   * @param {{ columnNames?: false }} [options]
+   * @returns {Promise<T[]>}
+   */
+  /** @param {{ columnNames?: boolean }} [options] */
   async raw(options) {
     const { columns, rows } = succeeded(await this.#answer()).results;
     if (options?.columnNames) rows.unshift(columns);
@@ -129,32 +199,62 @@ export class D1PreparedStatement {
 }
 
 // Outside the class, since bundlers rename a class that mentions itself.
+/**
+ * @param {Channel} channel
+ * @param {string} sql
+ * @param {unknown[]} params
+ */
 function statement(channel, sql, params) {
   return new D1PreparedStatement(channel, sql, params);
 }
 
+/**
+ * @template T
+ * @param {Channel} channel
+ * @param {D1PreparedStatement[]} statements
+ * @returns {Promise<D1Result<T>[]>}
+ */
 async function batch(channel, statements) {
   const calls = statements.map((s) => ({ sql: s.statement, params: s.params }));
-  return succeeded(await channel.send(calls)).map(result);
+  return succeeded(await channel.send(calls)).map((done) => result(done));
 }
 
+/**
+ * @template {Done | Done[]} T
+ * @param {Refusal | T} answer
+ * @returns {T}
+ */
 function succeeded(answer) {
-  if (answer.error) throw failure(answer);
+  if (isRefusal(answer)) throw failure(answer);
   return answer;
 }
 
-// As D1's; `at` says where: `{text, offset}`, the text of the call and the byte of it at which the statement begins. Null: not in a statement.
+/**
+ * As D1's; `at` says where. Null: not in a statement.
+ * @param {Refusal} refusal
+ */
 function failure({ error: message, at = null }) {
   const error = new Error(`D1_ERROR: ${message}`, { cause: new Error(message) });
   return Object.defineProperty(error, "at", { value: at });
 }
 
+/**
+ * @template T
+ * @param {Done} done
+ * @returns {D1Result<T>}
+ */
 function result({ meta, results: { columns, rows } }) {
-  return { success: true, meta, results: rows.map((row) => rowObject(columns, row)) };
+  return { success: true, meta, results: rows.map((row) => /** @type {T} */ (rowObject(columns, row))) };
 }
 
-// Columns of one name: the last wins, in the place of the first.
+/**
+ * Columns of one name: the last wins, in the place of the first.
+ * @param {string[]} columns
+ * @param {unknown[]} row
+ * @returns {Record<string, unknown>}
+ */
 function rowObject(columns, row) {
+  /** @type {Record<string, unknown>} */
   const object = {};
   for (let i = 0; i < row.length; i++) {
     if (columns[i] === "__proto__") return Object.fromEntries(row.map((cell, at) => [columns[at], cell]));

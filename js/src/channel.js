@@ -14,6 +14,12 @@
 
 import { parseResponse, wireMembers } from "./values.js";
 
+/** @import { D1SessionBookmark, LittoralService } from "../types/index.d.ts" */
+/** @import { Answer, Codec, Done, Refusal } from "./values.js" */
+
+/** @typedef {{ sql: string, params?: unknown[] }} Call one statement */
+/** @typedef {{ resolve: (answer: Answer) => void, reject: (error: Error) => void }} Waiting who waits for an answer */
+
 /** Long answers travel as UTF-8. */
 const UTF8 = new TextDecoder();
 
@@ -31,10 +37,17 @@ export class Channel {
   #token;
   /** Reading the past: the bookmark is learned, not sent. */
   #past;
+  /** @type {string[]} */
   #texts = [];
+  /** @type {Waiting[]} */
   #waiting = [];
 
-  /** `point` is a member of the request that names a point of the past, or nothing. */
+  /**
+   * `point` is a member of the request that names a point of the past, or nothing.
+   * @param {LittoralService} stub
+   * @param {Codec} codec
+   * @param {string | null} token
+   */
   constructor(stub, codec, token, point = "") {
     this.#stub = stub;
     this.#codec = codec;
@@ -47,32 +60,47 @@ export class Channel {
     return this.#codec;
   }
 
-  /** The newest bookmark seen, or null; a constraint is never returned. */
+  /**
+   * The newest bookmark seen, or null; a constraint is never returned.
+   * @returns {D1SessionBookmark | null}
+   */
   get bookmark() {
     return this.#token === FIRST_PRIMARY || this.#token === FIRST_UNCONSTRAINED ? null : this.#token;
   }
 
-  /** A channel to the same database that starts from a bookmark or a constraint; `cf` is that of the request that it serves. */
+  /**
+   * A channel to the same database that starts from a bookmark or a constraint; `cf` is that of the request that it serves.
+   * @param {string} token
+   */
   session(token, cf = this.#codec.cf) {
     return new Channel(this.#stub, { ...this.#codec, cf }, token);
   }
 
-  /** A channel to the same database as it was: at a bookmark, or at a time in milliseconds since 1970. */
+  /**
+   * A channel to the same database as it was: at a bookmark, or at a time in milliseconds since 1970.
+   * @param {D1SessionBookmark | number} point
+   */
   at(point) {
     const named = typeof point === "number" ? `"time_ms":${point}` : `"bookmark":${JSON.stringify(point)}`;
     return new Channel(this.#stub, this.#codec, FIRST_UNCONSTRAINED, `"at":{${named}},`);
   }
 
+  /** @returns {Promise<ArrayBuffer>} */
   async dump() {
     return new Response(await this.#stub.dump()).arrayBuffer();
   }
 
-  /** Sends one call, a statement or an array of them, and resolves to its answer. */
+  /**
+   * Sends one call, a statement or an array of them, and resolves to its answer.
+   * @template {Call | Call[]} C
+   * @param {C} call
+   * @returns {Promise<Refusal | (C extends Call[] ? Done[] : Done)>}
+   */
   send(call) {
     const text = JSON.stringify(call);
     return new Promise((resolve, reject) => {
       if (this.#texts.push(text) === 1) queueMicrotask(() => this.#flush());
-      this.#waiting.push({ resolve, reject });
+      this.#waiting.push({ resolve: /** @type {Waiting["resolve"]} */ (resolve), reject });
     });
   }
 
@@ -85,16 +113,21 @@ export class Channel {
     let chars = 0;
     for (let i = 0; i < texts.length; i++) {
       if (i > from && chars + texts[i].length > REQUEST_CHARS) {
-        this.#request(texts.slice(from, i), waiting.slice(from, i));
+        void this.#request(texts.slice(from, i), waiting.slice(from, i));
         from = i;
         chars = 0;
       }
       chars += texts[i].length;
     }
-    if (from === 0) this.#request(texts, waiting);
-    else this.#request(texts.slice(from), waiting.slice(from));
+    if (from === 0) void this.#request(texts, waiting);
+    else void this.#request(texts.slice(from), waiting.slice(from));
   }
 
+  /**
+   * Never rejects: what goes wrong is told to those that wait.
+   * @param {string[]} texts
+   * @param {Waiting[]} waiting
+   */
   async #request(texts, waiting) {
     try {
       const bookmark = this.#token && !this.#past ? `"bookmark":${JSON.stringify(this.#token)},` : "";
@@ -105,34 +138,48 @@ export class Channel {
       if (!Array.isArray(answers)) {
         if (waiting.length === 1 || !response.error) throw new Error(response.error ?? "the Littoral Worker sent no responses");
         // One call spoilt the request and none has run: each goes on its own.
-        for (let i = 0; i < waiting.length; i++) this.#request([texts[i]], [waiting[i]]);
+        for (let i = 0; i < waiting.length; i++) void this.#request([texts[i]], [waiting[i]]);
         return;
       }
       // As in D1, a response that only refuses brings a session no bookmark.
-      if (this.#token !== null && response.bookmark && answers.some(({ error }) => !error)) this.#advance(response.bookmark);
+      if (this.#token !== null && response.bookmark && answers.some((answer) => !isRefusal(answer))) this.#advance(response.bookmark);
       if (answers.length === 0) throw new Error("the Littoral Worker answered none of the calls");
       for (let i = 0; i < answers.length && i < waiting.length; i++) waiting[i].resolve(answers[i]);
-      if (answers.length < waiting.length) this.#request(texts.slice(answers.length), waiting.slice(answers.length));
+      if (answers.length < waiting.length) void this.#request(texts.slice(answers.length), waiting.slice(answers.length));
     } catch (error) {
       // What the transport throws reads like an error of the database, one Error object per call.
       for (const { reject } of waiting) reject(new Error(`D1_ERROR: ${said(error)}`, { cause: error }));
     }
   }
 
+  /** @param {D1SessionBookmark} bookmark */
   #advance(bookmark) {
     const current = this.bookmark;
     if (current === null || current.localeCompare(bookmark) < 0) this.#token = bookmark;
   }
 }
 
-/** What an error says; the runtime's about a message that is too large, in words about the call. */
+/**
+ * @param {Answer} answer
+ * @returns {answer is Refusal}
+ */
+export function isRefusal(answer) {
+  return Boolean(/** @type {Refusal} */ (answer).error);
+}
+
+/**
+ * What an error says; the runtime's about a message that is too large, in words about the call.
+ * @param {unknown} error
+ */
 function said(error) {
-  const text = String(error?.message ?? error);
+  const text = String(/** @type {Error | undefined} */ (error)?.message ?? error);
   return text.startsWith("Serialized RPC") ? "the request is larger than 32 MiB, or its answer, which the runtime does not carry: send large values in several calls" : text;
 }
 
-/** The token with which a session starts; what is empty means "anywhere". */
+/**
+ * The token with which a session starts; what is empty means "anywhere".
+ * @param {string} [constraintOrBookmark]
+ */
 export function sessionToken(constraintOrBookmark) {
-  constraintOrBookmark = constraintOrBookmark?.trim();
-  return constraintOrBookmark ? constraintOrBookmark : FIRST_UNCONSTRAINED;
+  return constraintOrBookmark?.trim() || FIRST_UNCONSTRAINED;
 }

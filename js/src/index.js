@@ -13,11 +13,25 @@ export { D1Database, D1DatabaseSession, D1PreparedStatement } from "./binding.js
 export { applyMigrations, MigrationError } from "./migrations.js";
 export { openSession, RequestSession } from "./session.js";
 
+/** @import { BindOptions, Bound, LittoralService } from "../types/index.d.ts" */
+
 /**
  * Wraps the service binding of a Littoral Worker as a `D1Database`. With the option `database` the binding is that of the Littoral
  * Worker's Durable Object namespace: calls go straight to the object, one step less.
+ * @template T
+ * @param {T} binding
+ * @param {BindOptions} [options]
+ * @returns {Bound<T>}
  */
 export function bind(binding, options) {
+  return /** @type {Bound<T>} */ (bound(binding, options));
+}
+
+/**
+ * @param {unknown} binding
+ * @param {BindOptions} [options]
+ */
+function bound(binding, options) {
   const codec = checked(options);
   if (options?.database !== undefined) return new D1Database(objectOf(binding, options.database), codec);
   if (binding instanceof D1Database) return binding;
@@ -31,9 +45,14 @@ export function bind(binding, options) {
     }
     return binding;
   }
-  return new D1Database(binding, codec);
+  return new D1Database(/** @type {LittoralService} its type may lack the methods */ (binding), codec);
 }
 
+/**
+ * @param {unknown} namespace
+ * @param {unknown} database
+ * @returns {LittoralService}
+ */
 function objectOf(namespace, database) {
   if (typeof database !== "string" || database === "") {
     throw new TypeError(`littoral: option database is a name, not ${JSON.stringify(database)}`);
@@ -41,15 +60,23 @@ function objectOf(namespace, database) {
   if (namespace?.constructor?.name !== "DurableObjectNamespace") {
     throw new TypeError("littoral: with the option database, bind() needs the binding of a Durable Object namespace");
   }
-  return namespace.getByName(database);
+  return /** @type {{ getByName(name: string): LittoralService }} */ (namespace).getByName(database);
 }
 
-/** A copy of `env` in which each named binding has gone through `bind`. */
+/**
+ * A copy of `env` in which each named binding has gone through `bind`.
+ * @template {object} E
+ * @template {keyof E} K
+ * @param {E} env
+ * @param {readonly K[]} names
+ * @param {BindOptions} [options]
+ * @returns {Omit<E, K> & { [P in K]-?: Bound<NonNullable<E[P]>> }}
+ */
 export function bindAll(env, names, options) {
-  const bound = { ...env };
+  const copy = { ...env };
   for (const name of names) {
-    if (bound[name] === undefined) throw new TypeError(`littoral: env has no binding named ${name}`);
-    bound[name] = bind(bound[name], options);
+    if (copy[name] === undefined) throw new TypeError(`littoral: env has no binding named ${String(name)}`);
+    copy[name] = /** @type {E[K]} */ (bound(copy[name], options));
   }
-  return bound;
+  return /** @type {Omit<E, K> & { [P in K]-?: Bound<NonNullable<E[P]>> }} */ (copy);
 }

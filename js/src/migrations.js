@@ -12,6 +12,15 @@
 
 import { leadingBlank, lineAt, splitStatements } from "./sql.js";
 
+/** @import { AnyDatabase, Migration } from "../types/index.d.ts" */
+/** @import { Piece } from "./sql.js" */
+
+/** @typedef {Pick<AnyDatabase, "prepare" | "batch">} Database */
+/** @typedef {Migration & { sha256: string }} File a migration with the hash of its text */
+/** @typedef {{ name: string, sha256: string | null }} Applied a row of what was applied; a file of wrangler's has no hash */
+/** @typedef {{ line: number, sql: string }} Found a statement that failed */
+/** @typedef {Error & { at?: { offset: number } | null }} Failure an error of the database's; D1's has no `at` */
+
 const CREATE_TABLES = [
   `CREATE TABLE IF NOT EXISTS "d1_migrations"(
 		id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -28,7 +37,11 @@ const NOWHERE = "littoral_no_such_table_so_roll_back";
 export class MigrationError extends Error {
   name = "MigrationError";
 
-  /** `migration` is the file's name; `line` and `sql` say which statement failed, where one did. */
+  /**
+   * `migration` is the file's name; `line` and `sql` say which statement failed, where one did.
+   * @param {string} message
+   * @param {{ migration: string, line?: number, sql?: string, cause?: unknown }} failure
+   */
   constructor(message, { migration, line, sql, cause }) {
     super(message, cause === undefined ? undefined : { cause });
     this.migration = migration;
@@ -37,11 +50,15 @@ export class MigrationError extends Error {
   }
 }
 
-/** Applies those of `migrations` that the database lacks; resolves to their names. */
+/**
+ * Applies those of `migrations` that the database lacks; resolves to their names.
+ * @param {Database} db
+ * @param {readonly Migration[]} migrations
+ */
 export async function applyMigrations(db, migrations) {
   const files = await Promise.all(inOrder(migrations).map(async ({ name, sql }) => ({ name, sql, sha256: await sha256(sql) })));
   await db.batch(CREATE_TABLES.map((sql) => db.prepare(sql)));
-  const { results: applied } = await db.prepare(APPLIED).all();
+  const applied = await allApplied(db);
   checkApplied(applied, files);
   const done = new Set(applied.map(({ name }) => name));
   const names = [];
@@ -52,7 +69,19 @@ export async function applyMigrations(db, migrations) {
   return names;
 }
 
-// By number and then by name, as wrangler lists a folder.
+/**
+ * What was applied, oldest first.
+ * @param {Database} db
+ */
+async function allApplied(db) {
+  const { results } = await db.prepare(APPLIED).all();
+  return /** @type {Applied[]} */ (results);
+}
+
+/**
+ * By number and then by name, as wrangler lists a folder.
+ * @param {readonly Migration[]} migrations
+ */
 function inOrder(migrations) {
   const files = [...migrations].sort((a, b) => number(a.name) - number(b.name) || (a.name < b.name ? -1 : 1));
   for (let i = 1; i < files.length; i++) {
@@ -63,11 +92,16 @@ function inOrder(migrations) {
   return files;
 }
 
+/** @param {string} name */
 function number(name) {
   const leading = parseInt(name, 10);
   return Number.isNaN(leading) ? Number.MAX_SAFE_INTEGER : leading;
 }
 
+/**
+ * @param {Applied[]} applied
+ * @param {File[]} files
+ */
 function checkApplied(applied, files) {
   const place = new Map(files.map(({ name }, at) => [name, at]));
   let latest = -1;
@@ -90,7 +124,11 @@ function checkApplied(applied, files) {
   }
 }
 
-/** Applies a file; false when somebody else has applied it meanwhile. */
+/**
+ * Applies a file; false when somebody else has applied it meanwhile.
+ * @param {Database} db
+ * @param {File} file
+ */
 async function applyOne(db, file) {
   const name = quoted(file.name);
   // The rows come first: of two who apply the same file at once, one fails there and has changed nothing.
@@ -100,31 +138,50 @@ async function applyOne(db, file) {
     // D1 wants a statement at the end, where the file may have a comment.
     await db.prepare(`${rows}${terminated(file.sql)}SELECT 1;`).run();
     return true;
-  } catch (cause) {
+  } catch (thrown) {
+    const cause = /** @type {Failure} */ (thrown);
     if (await isApplied(db, file)) return false;
     const found = cause.at === undefined ? await findFailure(db, file.sql, cause) : failureAt(rows, file.sql, cause);
     const where = found ? ` at line ${found.line}` : "";
     const what = found ? `\n${found.sql}` : "";
-    throw new MigrationError(`Migration ${file.name} failed${where} and was rolled back: ${cause.cause?.message ?? cause.message}${what}`,
+    // biome-ignore lint/style/useErrorCause: it is passed on, among what a MigrationError knows
+    throw new MigrationError(`Migration ${file.name} failed${where} and was rolled back: ${bareText(cause)}${what}`,
       { migration: file.name, ...found, cause });
   }
 }
 
-/** Whether the file is applied, and as it is given here. */
+/**
+ * What the database said, without `D1_ERROR: `.
+ * @param {Failure} failure
+ */
+function bareText({ cause, message }) {
+  return /** @type {Error | undefined} */ (cause)?.message ?? message;
+}
+
+/**
+ * Whether the file is applied, and as it is given here.
+ * @param {Database} db
+ * @param {File} file
+ */
 async function isApplied(db, { name, sha256 }) {
-  const { results } = await db.prepare(APPLIED).all();
-  const done = results.find((applied) => applied.name === name);
+  const done = (await allApplied(db)).find((applied) => applied.name === name);
   if (done && done.sha256 !== null && done.sha256 !== sha256) throw changed(name);
   return done !== undefined;
 }
 
+/** @param {string} name */
 function changed(name) {
   return new MigrationError(`Migration ${name} has changed since it was applied to this database`, { migration: name });
 }
 
-// The statement that the database names by the byte at which it begins.
+/**
+ * The statement that the database names by the byte at which it begins.
+ * @param {string} rows
+ * @param {string} sql
+ * @param {Failure} cause
+ */
 function failureAt(rows, sql, cause) {
-  if (cause.at === null) return undefined;
+  if (!cause.at) return undefined;
   const before = new TextEncoder().encode(`${rows}${sql}`).subarray(0, cause.at.offset);
   const start = new TextDecoder().decode(before).length - rows.length;
   // The first one begins with the newline that ends `rows`.
@@ -132,9 +189,14 @@ function failureAt(rows, sql, cause) {
   return piece && place(sql, piece, cause);
 }
 
-// D1 does not say where. The least number of statements that fail is found by halves: a run of k statements followed by one
-// that must fail says, by which of the two errors comes back, whether those k are good. What cannot be
-// found so (the connection was lost; a deferred constraint failed at the commit) is left without a line.
+/**
+ * D1 does not say where. The least number of statements that fail is found by halves: a run of k statements followed by one
+ * that must fail says, by which of the two errors comes back, whether those k are good. What cannot be
+ * found so (the connection was lost; a deferred constraint failed at the commit) is left without a line.
+ * @param {Database} db
+ * @param {string} sql
+ * @param {Failure} cause
+ */
 async function findFailure(db, sql, cause) {
   const pieces = splitStatements(sql);
   let good = 0;
@@ -148,6 +210,12 @@ async function findFailure(db, sql, cause) {
   return place(sql, pieces[good], cause);
 }
 
+/**
+ * @param {string} sql
+ * @param {Piece} piece
+ * @param {Failure} cause
+ * @returns {Found}
+ */
 function place(sql, { text, start }, cause) {
   const blank = leadingBlank(text);
   const offset = / at offset (\d+): /.exec(cause.message)?.[1] ?? 0;
@@ -156,25 +224,34 @@ function place(sql, { text, start }, cause) {
   return { line: lineAt(sql, start + at), sql: text.slice(blank).trim() };
 }
 
+/**
+ * @param {Database} db
+ * @param {Piece[]} pieces
+ */
 async function errorAfter(db, pieces) {
   try {
     // Not the first statement, as in applyOne: offsets are counted otherwise there.
     await db.prepare(`SELECT 1;\n${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
     return "";
   } catch (error) {
-    return error.message;
+    return /** @type {Failure} */ (error).message;
   }
 }
 
-/** The text, ended so that another statement can follow; the newline closes a last `--` comment. */
+/**
+ * The text, ended so that another statement can follow; the newline closes a last `--` comment.
+ * @param {string} sql
+ */
 function terminated(sql) {
   return splitStatements(sql).at(-1)?.ended === false ? `${sql}\n;\n` : `${sql}\n`;
 }
 
+/** @param {string} text */
 function quoted(text) {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** @param {string} text */
 async function sha256(text) {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -11,18 +11,35 @@
 // `config.env`, each with `dev: { plugin: { package, name }, options }`. Wrangler puts the service binding's
 // `service` among the options but not its `props`, so the database is named there once more.
 
+/**
+ * An entry of a worker's environment, as far as it is read here.
+ * @typedef {{ dev?: { plugin?: { name?: string }, options?: Options } }} Entry
+ */
+/** @typedef {{ service?: unknown, database?: unknown, props?: { database?: unknown } }} Options */
+/** @typedef {{ config: { env?: Record<string, Entry> } }} Worker */
+/** @typedef {{ service: string, database: string }} Target */
+
 const NAME = "littoral";
 
 /** Where the runtime keeps the module that makes a D1Database out of a fetcher. */
 const D1_MODULE = "cloudflare-internal:d1-api";
 
-/** Miniflare's name of the service that a user's worker runs as. */
+/**
+ * Miniflare's name of the service that a user's worker runs as.
+ * @param {string} worker
+ */
 const serviceOf = (worker) => `core:user:${worker}`;
 
+/** @param {Worker} worker */
 function entriesOf({ config }) {
   return Object.entries(config.env ?? {}).filter(([, entry]) => entry.dev?.plugin?.name === NAME);
 }
 
+/**
+ * @param {string} name
+ * @param {Options} options
+ * @returns {Target}
+ */
 function target(name, { service, props, database = props?.database }) {
   if (typeof service !== "string" || typeof database !== "string" || database === "") {
     throw new TypeError(`littoral: binding ${name} needs the Littoral Worker's name as "service" and the database's ` +
@@ -31,6 +48,10 @@ function target(name, { service, props, database = props?.database }) {
   return { service, database };
 }
 
+/**
+ * @param {string} name
+ * @param {Target} target
+ */
 function d1Binding(name, { service, database }) {
   const fetcher = { name: serviceOf(service), props: { json: JSON.stringify({ database }) } };
   return { name, wrapped: { moduleName: D1_MODULE, innerBindings: [{ name: "fetcher", service: fetcher }] } };
@@ -40,8 +61,9 @@ export const plugins = {
   [NAME]: {
     bindingTypeDescription: "Littoral database",
 
+    /** @param {Worker} worker */
     getBindings(worker) {
-      return entriesOf(worker).map(([name, entry]) => d1Binding(name, target(name, entry.dev.options ?? {})));
+      return entriesOf(worker).map(([name, entry]) => d1Binding(name, target(name, entry.dev?.options ?? {})));
     },
 
     // Node-side handles would need miniflare's own proxy class; tests reach a database through a Worker.

@@ -8,12 +8,21 @@
 // 4. src/client/session.rs has the same names and defaults, so Workers in both languages can share a client.
 // Not here: how a session reads and advances (channel.js).
 
+/** @import { AnyDatabase, D1DatabaseSession, D1PreparedStatement, D1Result, SessionOptions } from "../types/index.d.ts" */
+
+/** @typedef {Required<Omit<SessionOptions, "constraint">>} Client where a client keeps its bookmark */
+
 /** D1's and Littoral's, or that of workerd's own D1. */
 const BOOKMARK = /^(?:[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}|[0-9a-f]{12}-[0-9a-f]{8})$/;
 
 const SIX_HOURS = 6 * 60 * 60;
 
-/** A session of `db` that begins at the newest bookmark that the request carries, or else at the constraint. */
+/**
+ * A session of `db` that begins at the newest bookmark that the request carries, or else at the constraint.
+ * @param {Pick<AnyDatabase, "withSession">} db
+ * @param {{ readonly headers: Headers, readonly cf?: unknown }} request
+ * @param {SessionOptions} [options]
+ */
 export function openSession(db, request, {
   constraint = "first-unconstrained",
   header = "x-d1-bookmark",
@@ -23,7 +32,9 @@ export function openSession(db, request, {
   secure = true,
 } = {}) {
   const carried = newestBookmark(request.headers, header, cookie);
-  return new RequestSession(db.withSession(carried ?? constraint, { cf: request.cf }), carried, { header, cookie, path, maxAge, secure });
+  // The runtime's session has statements with the same fields, although its types leave two of them out.
+  const session = /** @type {D1DatabaseSession} */ (db.withSession(carried ?? constraint, { cf: request.cf }));
+  return new RequestSession(session, carried, { header, cookie, path, maxAge, secure });
 }
 
 /** A D1DatabaseSession that can tell the client how far it has come. */
@@ -32,17 +43,31 @@ export class RequestSession {
   #carried;
   #client;
 
-  /** `carried` is the client's bookmark, if it has one, and `client` says where it keeps it. */
+  /**
+   * `carried` is the client's bookmark, if it has one, and `client` says where it keeps it.
+   * @param {D1DatabaseSession} session
+   * @param {string | undefined} carried
+   * @param {Client} client
+   */
   constructor(session, carried, client) {
     this.#session = session;
     this.#carried = carried;
     this.#client = client;
   }
 
+  /**
+   * @param {string} sql
+   * @returns {D1PreparedStatement}
+   */
   prepare(sql) {
     return this.#session.prepare(sql);
   }
 
+  /**
+   * @template [T=unknown]
+   * @param {D1PreparedStatement[]} statements
+   * @returns {Promise<D1Result<T>[]>}
+   */
   batch(statements) {
     return this.#session.batch(statements);
   }
@@ -51,7 +76,10 @@ export class RequestSession {
     return this.#session.getBookmark();
   }
 
-  /** The response, which also tells the client the session's bookmark. */
+  /**
+   * The response, which also tells the client the session's bookmark.
+   * @param {Response} response
+   */
   save(response) {
     const bookmark = this.getBookmark();
     if (bookmark === null || (this.#carried !== undefined && bookmark <= this.#carried)) return response;
@@ -61,12 +89,20 @@ export class RequestSession {
     return saved;
   }
 
-  /** The response, which also has the client forget its bookmark, so that its next session begins anew. */
+  /**
+   * The response, which also has the client forget its bookmark, so that its next session begins anew.
+   * @param {Response} response
+   */
   forget(response) {
     return this.#withCookie(response, "", 0);
   }
 
-  // A copy, since the headers of a response that was fetched cannot be changed.
+  /**
+   * A copy, since the headers of a response that was fetched cannot be changed.
+   * @param {Response} response
+   * @param {string} value
+   * @param {number} maxAge
+   */
   #withCookie(response, value, maxAge) {
     const { cookie, path, secure } = this.#client;
     const copy = new Response(response.body, response);
@@ -78,12 +114,17 @@ export class RequestSession {
   }
 }
 
-/** The newest bookmark in the header and in the cookies of that name: they sort as text. */
+/**
+ * The newest bookmark in the header and in the cookies of that name: they sort as text.
+ * @param {Headers} headers
+ * @param {string | false} header
+ * @param {string | false} cookie
+ */
 function newestBookmark(headers, header, cookie) {
   const found = header ? [headers.get(header)?.trim()] : [];
   for (const pair of (cookie && headers.get("cookie")?.split(";")) || []) {
     const [name, value] = pair.split("=", 2);
     if (name.trim() === cookie) found.push(value?.trim());
   }
-  return found.filter((text) => BOOKMARK.test(text)).sort().at(-1);
+  return found.filter((text) => text !== undefined && BOOKMARK.test(text)).sort().at(-1);
 }

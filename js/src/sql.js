@@ -6,12 +6,21 @@
 //    the one after an END that itself follows a semicolon does (the END of a CASE does not).
 // Not here: any other understanding of SQL; errors of syntax are the database's to report.
 
-const TOKEN = /\s+|--[^\n]*|\/\*[^]*?(?:\*\/|$)|'[^']*(?:''[^']*)*(?:'|$)|"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)|;|[\p{L}_$][\p{L}\p{N}_$]*|[^]/guy;
+const TOKEN = /\s+|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'[^']*(?:''[^']*)*(?:'|$)|"[^"]*(?:""[^"]*)*(?:"|$)|`[^`]*(?:``[^`]*)*(?:`|$)|\[[^\]]*(?:\]|$)|;|[\p{L}_$][\p{L}\p{N}_$]*|[\s\S]/guy;
 const BLANK = /^(?:\s|--|\/\*)/;
 const TRIGGER_HEAD = /^(?:EXPLAIN (?:QUERY PLAN )?)?CREATE (?:TEMP |TEMPORARY )?TRIGGER$/;
 
-/** `[{text, start, ended}]`: a statement with what stands before it, its offset, and whether it has its semicolon. */
+/**
+ * A statement with what stands before it, its offset, and whether it has its semicolon.
+ * @typedef {{ text: string, start: number, ended: boolean }} Piece
+ */
+
+/**
+ * @param {string} sql
+ * @returns {Piece[]}
+ */
 export function splitStatements(sql) {
+  /** @type {Piece[]} */
   const pieces = [];
   let start = 0;
   let head = "";
@@ -41,14 +50,21 @@ export function splitStatements(sql) {
   return pieces;
 }
 
-/** The line number, from 1, of the character at `offset`. */
+/**
+ * The line number, from 1, of the character at `offset`.
+ * @param {string} sql
+ * @param {number} offset
+ */
 export function lineAt(sql, offset) {
   let line = 1;
   for (let at = sql.indexOf("\n"); at !== -1 && at < offset; at = sql.indexOf("\n", at + 1)) line++;
   return line;
 }
 
-/** How many characters of `sql` come before its first token. */
+/**
+ * How many characters of `sql` come before its first token.
+ * @param {string} sql
+ */
 export function leadingBlank(sql) {
   for (const { 0: token, index } of sql.matchAll(TOKEN)) {
     if (!BLANK.test(token)) return index;

@@ -7,47 +7,73 @@ import { bytes, requestParts } from "./incoming.mjs";
 import { guarded, InstanceLost, undefinedIfLost } from "./instance.mjs";
 import { Tickets } from "./tickets.mjs";
 
+/** @import { DatabaseEngine, Env, Host, OpenRequest, Parts, Primary } from "./types.d.ts" */
+
+/**
+ * @extends {DurableObject<Env>}
+ * @implements {Primary}
+ */
 export class Database extends DurableObject {
-	/** The Rust half. */
+	/**
+	 * The Rust half.
+	 * @type {DatabaseEngine}
+	 */
 	rust;
 	#tickets;
 
+	/**
+	 * @param {DurableObjectState} ctx
+	 * @param {Env} env
+	 */
 	constructor(ctx, env) {
 		super(ctx, env);
 		this.#tickets = new Tickets((tickets) => this.#recover(tickets));
-		this.rust = guarded(new wasm.Database(this.#host(), ctx.storage, env));
+		this.rust = guarded(/** @type {DatabaseEngine} */ (new wasm.Database(this.#host(), ctx.storage, env)));
 	}
 
-	/** What Rust may want; see `host.rs`. */
+	/**
+	 * What Rust may want; see `host.rs`.
+	 * @returns {Host}
+	 */
 	#host() {
 		const { storage } = this.ctx;
-		const synced = () => this.#say("synced");
+		const synced = () => this.#say(() => this.rust.synced());
 		return {
 			sync: () => void storage.sync().then(synced, synced),
 			tell: (region, news) => void this.#tell(region, news),
-			wake: (inMs) => void setTimeout(() => this.#say("woken"), inMs),
+			wake: (inMs) => void setTimeout(() => this.#say(() => this.rust.woken()), inMs),
 			lookForAlarm: () => void this.#lookForAlarm().catch(() => {}),
 			setAlarm: (atMs) => void storage.setAlarm(atMs),
 		};
 	}
 
-	/** Says what has happened. If that loses the instance, whoever waits is seen to (`Tickets`). */
-	#say(what, ...details) {
+	/**
+	 * Tells Rust what has happened. If that loses the instance, whoever waits is seen to (`Tickets`).
+	 * @param {() => void} tell
+	 */
+	#say(tell) {
 		try {
-			return this.rust[what](...details);
+			tell();
 		} catch (error) {
 			if (!(error instanceof InstanceLost)) throw error;
 		}
 	}
 
-	/** Each attempt answers a request, or marks one as what the instance was lost with, which is then answered. */
+	/**
+	 * Each attempt answers a request, or marks one as what the instance was lost with, which is then answered.
+	 * @param {OpenRequest[]} tickets
+	 */
 	#recover(tickets) {
-		this.#say("recover", tickets);
+		this.#say(() => this.rust.recover(tickets));
 	}
 
+	/**
+	 * @param {string} region
+	 * @param {Uint8Array} news
+	 */
 	async #tell(region, news) {
 		const position = await this.#replica(region).told(news).catch(() => undefined);
-		this.#say("told", region, position);
+		this.#say(() => this.rust.told(region, position));
 	}
 
 	async #lookForAlarm() {
@@ -55,21 +81,23 @@ export class Database extends DurableObject {
 		await this.#maintain(this.rust.alarmIs(at ?? undefined));
 	}
 
-	/** Goes on while there is more to do, with requests in between. */
-	async #maintain(more) {
-		while (more) {
-			await this.ctx.storage.sync();
-			more = this.rust.maintain();
-		}
+	/**
+	 * Goes on while there is more to do, with requests in between.
+	 * @param {boolean} begun
+	 */
+	async #maintain(begun) {
+		for (let more = begun; more; more = this.rust.maintain()) await this.ctx.storage.sync();
 	}
 
+	/** @param {string} region */
 	#replica(region) {
 		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
 	}
 
+	/** @param {Parts} request */
 	#submit(request) {
 		const ticket = this.#tickets.open(request);
-		this.#say("submit", ticket);
+		this.#say(() => this.rust.submit(ticket));
 		return ticket.answer();
 	}
 
@@ -77,7 +105,10 @@ export class Database extends DurableObject {
 		return this.#maintain(this.rust.alarm());
 	}
 
-	/** A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`. */
+	/**
+	 * A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`.
+	 * @param {unknown} request
+	 */
 	async query(request) {
 		const [body] = await this.#submit(requestParts([request]));
 		return body;
@@ -86,12 +117,17 @@ export class Database extends DurableObject {
 	/**
 	 * A request of many calls as `[body]`, or one of D1's protocol as `[body, resultsFormat, session]`. Answers with `[body, bookmark, wrote]`;
 	 * `wrote` may also be true where a request that was answered together with this one wrote.
+	 * @param {unknown} request
 	 */
 	answer(request) {
 		return this.#submit(requestParts(request));
 	}
 
-	/** A question of the commit log (`crates/engine/src/commit_log`). A replica object gives its region, and is then told of news. */
+	/**
+	 * A question of the commit log (`crates/engine/src/commit_log`). A replica object gives its region, and is then told of news.
+	 * @param {unknown} question
+	 * @param {unknown} [region]
+	 */
 	follow(question, region) {
 		return this.rust.follow(bytes(question), typeof region === "string" ? region : undefined);
 	}

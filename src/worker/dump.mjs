@@ -5,7 +5,11 @@
 /** Bytes of a chunk. */
 const CHUNK_BYTES = 1 << 20;
 
-/** A byte stream of the newest state of `database`. */
+/**
+ * A byte stream of the newest state of `database`.
+ * @param {Pick<import("./types.d.ts").DatabaseEngine, "dumpState" | "dumpPages">} database
+ * @returns {ReadableStream<Uint8Array>}
+ */
 export function dump(database) {
 	const [txid, pages, pageBytes] = database.dumpState();
 	const perChunk = Math.max(1, CHUNK_BYTES / pageBytes);

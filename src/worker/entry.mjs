@@ -12,14 +12,20 @@ import { guarded, undefinedIfLost } from "./instance.mjs";
 export { Database } from "./database.mjs";
 export { Replica } from "./replica.mjs";
 
+/** @import { Answered, Env, Parts, ReplicasEngine } from "./types.d.ts" */
+
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
+/** @type {ReplicasEngine} */
 const replicas = guarded(new wasm.Replicas());
 
-/** The default entry point: a database for service bindings with props, a sentence for everybody else. */
+/**
+ * The default entry point: a database for service bindings with props, a sentence for everybody else.
+ * @extends {WorkerEntrypoint<Env, { database?: unknown }>}
+ */
 export default class extends WorkerEntrypoint {
 	#name() {
 		const name = this.ctx.props?.database;
@@ -33,14 +39,23 @@ export default class extends WorkerEntrypoint {
 		return this.env.DATABASE.getByName(this.#name());
 	}
 
-	/** A request of many calls, or one of D1's binding. `cf` is that of the request that led to it, where the caller passes it on. */
+	/**
+	 * A request of many calls, or one of D1's binding. `cf` is that of the request that led to it, where the caller passes it on.
+	 * @param {unknown} request
+	 * @param {unknown} [cf]
+	 */
 	async query(request, cf) {
 		if (isD1Query(request)) return answerD1Query(request, (asked) => this.#answer(asked, cf));
 		const [body] = await this.#answer([String(request)], cf);
 		return body;
 	}
 
-	/** The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary. */
+	/**
+	 * The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary.
+	 * @param {Parts} request
+	 * @param {unknown} cf
+	 * @returns {Promise<Answered>}
+	 */
 	async #answer(request, cf) {
 		const name = this.#name();
 		const answer = await undefinedIfLost(() => replicas.answer(this.env, name, cf, request));
@@ -54,12 +69,19 @@ export default class extends WorkerEntrypoint {
 		return this.#database().dump();
 	}
 
-	fetch(request) {
+	/**
+	 * @param {Request} request
+	 * @returns {Promise<Response>}
+	 */
+	async fetch(request) {
 		if (this.ctx.props?.database !== undefined) return this.#d1(request);
 		return new Response("Littoral is running. Its databases are reached through service bindings.\n");
 	}
 
-	/** D1's wire protocol. */
+	/**
+	 * D1's wire protocol.
+	 * @param {Request} request
+	 */
 	async #d1(request) {
 		const { pathname, searchParams } = new URL(request.url);
 		if (request.method !== "POST") return new Response("D1's protocol is POST only\n", { status: 405 });
@@ -67,6 +89,7 @@ export default class extends WorkerEntrypoint {
 		if (pathname !== "/query" && pathname !== "/execute") return new Response("not a part of D1's protocol\n", { status: 404 });
 		const session = request.headers.get("x-cf-d1-session-commit-token") ?? undefined;
 		const format = searchParams.get("resultsFormat") ?? undefined;
+		/** @type {Record<string, string>} */
 		const headers = { "content-type": "application/json" };
 		const asked = await bodyUpTo(request, LARGEST_REQUEST);
 		if (asked === undefined) {
@@ -78,11 +101,16 @@ export default class extends WorkerEntrypoint {
 	}
 }
 
-/** The body of a request, as text or in UTF-8, or undefined if it has more than `limit` bytes, which are not read. */
+/**
+ * The body of a request, as text or in UTF-8, or undefined if it has more than `limit` bytes, which are not read.
+ * @param {Request} request
+ * @param {number} limit
+ */
 async function bodyUpTo(request, limit) {
 	const length = request.headers.get("content-length");
 	if (Number(length) > limit) return undefined;
 	if (length !== null && Number(length) < SHORT_REQUEST) return request.text();
+	/** @type {Uint8Array<ArrayBuffer>[]} */
 	const chunks = [];
 	let bytes = 0;
 	for await (const chunk of request.body ?? []) {

@@ -3,15 +3,24 @@
 //
 // Not here: what requests and messages say (Rust).
 
-/** A message of the commit log. */
+/** @import { Parts } from "./types.d.ts" */
+
+/**
+ * A message of the commit log.
+ * @param {unknown} message
+ */
 export function bytes(message) {
 	if (message instanceof Uint8Array) return message;
 	throw new TypeError("a message of the commit log is a Uint8Array");
 }
 
-/** A request: `[body]`, or `[body, resultsFormat, session]`. */
+/**
+ * A request: `[body]`, or `[body, resultsFormat, session]`.
+ * @param {unknown} request
+ */
 export function requestParts(request) {
+	/** @param {unknown} body */
 	const isBody = (body) => typeof body === "string" || body instanceof Uint8Array;
-	if (Array.isArray(request) && isBody(request[0])) return request;
+	if (Array.isArray(request) && isBody(request[0])) return /** @type {Parts} the module reads texts only, wherever they should be */ (request);
 	throw new TypeError("a request is an array, and its body text or UTF-8 in a Uint8Array");
 }

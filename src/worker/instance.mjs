@@ -8,6 +8,7 @@
 
 /** The instance was lost while it worked on something. */
 export class InstanceLost extends Error {
+	/** @param {unknown} [cause] */
 	constructor(cause) {
 		super("the Worker's WebAssembly instance was lost", { cause });
 		this.name = "InstanceLost";
@@ -17,18 +18,37 @@ export class InstanceLost extends Error {
 /** Lines of a stack that are worth logging: one that grew too large has hundreds. */
 const STACK_LINES = 12;
 
-/** Those that wait for a promise of the instance: functions that end their waiting. */
+/**
+ * Those that wait for a promise of the instance: functions that end their waiting.
+ * @type {Set<() => void>}
+ */
 const waiting = new Set();
-/** The state of `build/index.js`, which replaces an instance with a `criticalError`. */
+/**
+ * The state of `build/index.js`, which replaces an instance with a `criticalError`.
+ * @type {typeof globalThis.__worker_init_state}
+ */
 let state;
 
-/** The object of the module, each of whose methods answers, or fails with `InstanceLost` as soon as the instance is lost. */
+/**
+ * The object of the module, each of whose methods answers, or fails with `InstanceLost` as soon as the instance is lost.
+ * @template {object} T
+ * @param {T} object
+ * @returns {T}
+ */
 export function guarded(object) {
 	watch();
-	return new Proxy(object, { get: (target, method) => (...args) => ask(() => target[method](...args)) });
+	/** @type {ProxyHandler<T>["get"]} */
+	const get = (target, method) => (/** @type {unknown[]} */ ...args) => ask(() => /** @type {Methods} */ (target)[method](...args));
+	return new Proxy(object, { get });
 }
 
-/** The answer to a read; undefined if the instance was lost: somebody else has to answer. */
+/** @typedef {Record<string | symbol, (...args: unknown[]) => unknown>} Methods */
+
+/**
+ * The answer to a read; undefined if the instance was lost: somebody else has to answer.
+ * @template T
+ * @param {() => T | Promise<T>} read
+ */
 export async function undefinedIfLost(read) {
 	try {
 		return await read();
@@ -38,12 +58,18 @@ export async function undefinedIfLost(read) {
 	}
 }
 
-/** Has `lose` called whenever the instance is lost, before there is another. */
+/**
+ * Has `lose` called whenever the instance is lost, before there is another.
+ * @param {() => void} lose
+ */
 export function onLoss(lose) {
 	waiting.add(lose);
 }
 
-/** Ends that. */
+/**
+ * Ends that.
+ * @param {() => void} lose
+ */
 export function forgetLoss(lose) {
 	waiting.delete(lose);
 }
@@ -52,6 +78,7 @@ function watch() {
 	if (state !== undefined) return;
 	state = globalThis.__worker_init_state;
 	let { criticalError } = state;
+	/** @param {boolean} value */
 	const set = (value) => {
 		criticalError = value;
 		if (value) loseAll();
@@ -63,6 +90,11 @@ function loseAll() {
 	for (const lose of [...waiting]) lose();
 }
 
+/**
+ * @template T
+ * @param {() => T} call
+ * @returns {T | Promise<unknown>}
+ */
 function ask(call) {
 	let answer;
 	try {
@@ -70,9 +102,15 @@ function ask(call) {
 	} catch (error) {
 		throw judged(error);
 	}
-	return typeof answer?.then === "function" ? owned(answer) : answer;
+	const promise = /** @type {Partial<Promise<unknown>> | undefined} */ (answer);
+	return typeof promise?.then === "function" ? owned(/** @type {Promise<unknown>} */ (promise)) : answer;
 }
 
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
 function owned(promise) {
 	return new Promise((resolve, reject) => {
 		const lose = () => {
@@ -80,15 +118,23 @@ function owned(promise) {
 			reject(new InstanceLost());
 		};
 		waiting.add(lose);
-		const settled = (settle) => (value) => {
-			waiting.delete(lose);
-			settle(value);
-		};
-		promise.then(settled(resolve), settled((error) => reject(judged(error))));
+		promise.then(
+			(value) => {
+				waiting.delete(lose);
+				resolve(value);
+			},
+			(error) => {
+				waiting.delete(lose);
+				reject(judged(error));
+			},
+		);
 	});
 }
 
-/** What an error means: the stack of a trap, or one that grew too large, was not unwound, so the instance cannot go on. */
+/**
+ * What an error means: the stack of a trap, or one that grew too large, was not unwound, so the instance cannot go on.
+ * @param {unknown} error
+ */
 function judged(error) {
 	if (!(error instanceof WebAssembly.RuntimeError || error instanceof RangeError)) return error;
 	console.error(`a WebAssembly instance is replaced: ${String(error.stack).split("\n", STACK_LINES).join("\n")}`);

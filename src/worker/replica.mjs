@@ -10,12 +10,22 @@ import { guarded, undefinedIfLost } from "./instance.mjs";
 /** Milliseconds after which what was gathered is written. */
 const FLUSH_MS = 10_000;
 
+/** @import { Cf, Env, RegionalReplica, ReplicaEngine } from "./types.d.ts" */
+
+/**
+ * @extends {DurableObject<Env>}
+ * @implements {RegionalReplica}
+ */
 export class Replica extends DurableObject {
 	#region;
 	#database;
 	#replica;
 	#alarmIsSet = false;
 
+	/**
+	 * @param {DurableObjectState} ctx
+	 * @param {Env} env
+	 */
 	constructor(ctx, env) {
 		super(ctx, env);
 		const name = ctx.id.name ?? "";
@@ -23,33 +33,49 @@ export class Replica extends DurableObject {
 		if (slash < 0) throw new Error(`a replica's name is a region and a database, such as weur/main; not ${JSON.stringify(name)}`);
 		this.#region = name.slice(0, slash);
 		this.#database = name.slice(slash + 1);
-		this.#replica = guarded(new wasm.Replica(ctx.storage, env, this.#database, this.#region));
+		/** @type {ReplicaEngine} */
+		const replica = new wasm.Replica(ctx.storage, env, this.#database, this.#region);
+		this.#replica = guarded(replica);
 	}
 
 	#primary() {
 		return this.env.DATABASE.getByName(this.#database);
 	}
 
-	/** A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer. */
+	/**
+	 * A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer.
+	 * @param {unknown} request
+	 * @param {unknown} [colo]
+	 */
 	answer(request, colo) {
 		this.#flushLater();
 		const parts = requestParts(request);
 		return undefinedIfLost(() => this.#replica.answer(this.#primary(), parts, typeof colo === "string" ? colo : undefined));
 	}
 
-	/** A request of many calls. `cf` is that of the request that led to it, where the caller passes it on. */
+	/**
+	 * A request of many calls. `cf` is that of the request that led to it, where the caller passes it on.
+	 * @param {unknown} request
+	 * @param {Cf} [cf]
+	 */
 	async query(request, cf) {
 		const [body] = (await this.answer([request], cf?.colo)) ?? [await this.#primary().query(request)];
 		return body;
 	}
 
-	/** A question of the commit log, of a replica in an isolate. */
+	/**
+	 * A question of the commit log, of a replica in an isolate.
+	 * @param {unknown} question
+	 */
 	follow(question) {
 		this.#flushLater();
 		return this.#replica.follow(this.#primary(), bytes(question));
 	}
 
-	/** News of the primary's: answers with the position that it has come to. */
+	/**
+	 * News of the primary's: answers with the position that it has come to.
+	 * @param {unknown} news
+	 */
 	told(news) {
 		this.#flushLater();
 		return this.#replica.told(bytes(news));

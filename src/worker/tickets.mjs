@@ -5,20 +5,30 @@
 
 import { forgetLoss, onLoss } from "./instance.mjs";
 
+/** @import { Answered, OpenRequest, Parts } from "./types.d.ts" */
+
 export class Tickets {
+	/** @type {Set<Ticket>} */
 	#open = new Set();
 	#lost;
 
-	/** `recover(tickets)` is called soon after the instance was lost while some were open. */
+	/**
+	 * `recover(tickets)` is called soon after the instance was lost while some were open.
+	 * @param {(tickets: OpenRequest[]) => void} recover
+	 */
 	constructor(recover) {
 		this.#lost = () => queueMicrotask(() => {
 			if (this.#open.size > 0) recover([...this.#open]);
 		});
 	}
 
-	/** A ticket for a request. */
+	/**
+	 * A ticket for a request.
+	 * @param {Parts} request
+	 */
 	open(request) {
 		if (this.#open.size === 0) onLoss(this.#lost);
+		/** @type {Ticket} */
 		const ticket = new Ticket(request, () => {
 			this.#open.delete(ticket);
 			if (this.#open.size === 0) forgetLoss(this.#lost);
@@ -28,21 +38,28 @@ export class Tickets {
 	}
 }
 
+/** @implements {OpenRequest} */
 class Ticket {
 	request;
-	/** Bytes of the database's position when the request last began to run; undefined: it has not. */
+	/** @type {Uint8Array | undefined} */
 	before;
-	/** It ran by itself. */
 	alone = false;
 	#close;
+	/** @type {[...Answered, boolean] | undefined} */
 	#answer;
+	/** @type {((answer: [...Answered, boolean]) => void) | undefined} */
 	#resolve;
 
+	/**
+	 * @param {Parts} request
+	 * @param {() => void} close
+	 */
 	constructor(request, close) {
 		this.request = request;
 		this.#close = close;
 	}
 
+	/** @param {[...Answered, boolean]} answer */
 	deliver(answer) {
 		this.#close();
 		if (this.#resolve) this.#resolve(answer);
@@ -51,6 +68,8 @@ class Ticket {
 
 	/** The answer, or a promise of it. */
 	answer() {
-		return this.#answer ?? new Promise((resolve) => (this.#resolve = resolve));
+		return this.#answer ?? new Promise((/** @type {(answer: [...Answered, boolean]) => void} */ resolve) => {
+			this.#resolve = resolve;
+		});
 	}
 }

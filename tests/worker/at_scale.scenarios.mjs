@@ -23,7 +23,7 @@ export default serve({
       (i) => db.prepare("INSERT INTO mixed (id, v) VALUES (?, ?)").bind(i, `v${i}`).run().then(({ meta }) => meta.last_row_id),
       (i) => db.prepare("SELECT ? AS n").bind(i).first("n"),
       (i) => db.batch([db.prepare("SELECT ? AS n").bind(i), db.prepare("SELECT 0 AS n")]).then(([{ results }]) => results[0].n),
-      (i) => db.prepare(`SELECT nothing${i} FROM mixed`).all().catch((error) => Number(/no such column: nothing(\d+)/.exec(error.message)[1])),
+      (i) => db.prepare(`SELECT nothing${i} FROM mixed`).all().catch((error) => Number(/no such column: nothing(\d+)/.exec(error.message)?.[1])),
       (i) => db.prepare("INSERT INTO mixed (id) VALUES (?), (?)").bind(1_000_000 + i, 1_000_000 + i).run().catch(({ message }) => (/UNIQUE/.test(message) ? i : message)),
     ];
     const answers = await Promise.all(range(600, (i) => kinds[i % kinds.length](i)));

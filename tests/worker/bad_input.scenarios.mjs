@@ -9,6 +9,7 @@ import { serve } from "./user.mjs";
 
 const MIB = 1024 * 1024;
 
+/** @type {(stub: any, path: string, body: any, headers?: Record<string, string>) => Promise<Response>} */
 const post = (stub, path, body, headers = { "content-type": "application/json" }) =>
   stub.fetch(`http://d1${path}`, { method: "POST", headers, body });
 
@@ -240,7 +241,7 @@ export default serve({
       db.prepare("SELECT x FROM kept").first("x"),
       ...WRONG_SQL.map((sql) => db.prepare(sql).all()),
     ]);
-    assert.equal(kept.value, "here");
+    assert.deepEqual(kept, { status: "fulfilled", value: "here" });
     assert.deepEqual(
       WRONG_SQL.filter((_, i) => wrong[i].status !== "rejected"),
       [],

@@ -61,7 +61,12 @@ function compare(binding, load, text) {
   });
 }
 
-/** The same as the Worker answers, from native SQLite. */
+/**
+ * The same as the Worker answers, from native SQLite: the names of the columns, then the rows; or the error.
+ * @param {DatabaseSync} db
+ * @param {{ sql: string, params?: (string | number | null)[] }} query
+ * @returns {unknown[] & { error?: undefined } | { error: string }}
+ */
 function nativeAnswer(db, { sql, params = [] }) {
   try {
     const statement = db.prepare(sql);

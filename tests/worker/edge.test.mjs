@@ -20,6 +20,7 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     let miniflare;
     before(async () => {
       assert.ok(existsSync(WORKER), "run scripts/build bench/edge-worker first");
+      /** @type {any} Miniflare's types want all namespaces to have the same names. */
       const edge = { name: "edge", modules: await bundle(WORKER), compatibilityDate: COMPATIBILITY_DATE, durableObjects, bindings: { LIMITS: { like_pattern_bytes: 50_000 } } };
       miniflare = new Miniflare(convertV4MiniflareOptions({ workers: [edge, await littoralWorker()] }));
       await ask({ sql: "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", times: 1 });

@@ -18,7 +18,13 @@ import { startWrangler } from "./wrangler.mjs";
 const file = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const BOOKMARK = /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/;
 
-/** Asks a Worker and reads its answer; `send` is fetch's like, for a path. */
+/**
+ * Asks a Worker and reads its answer; `send` is fetch's like, for a path.
+ * @param {(path: string, init: object) => Promise<any>} send
+ * @param {string} request
+ * @param {{ body?: unknown, headers?: Record<string, string>, json?: boolean }} [more]
+ * @returns {Promise<{ status: number, headers: any, body?: any, text?: any }>}
+ */
 async function ask(send, request, { body, headers = {}, json = true } = {}) {
   const [method, path] = request.split(" ");
   const response = await send(path, { method, headers, redirect: "manual", body: body === undefined ? undefined : JSON.stringify(body) });
@@ -63,7 +69,8 @@ function javascript(deployed) {
     const header = answer.headers.get("set-cookie");
     if (header !== null) {
       const set = /^(d1-bookmark=([^;]*)); Path=\/links; Max-Age=21600; HttpOnly; SameSite=Lax$/.exec(header);
-      assert.match(set?.[2] ?? header, BOOKMARK, "the session's bookmark is in a cookie");
+      assert.ok(set, `the session's bookmark is in a cookie: ${header}`);
+      assert.match(set[2], BOOKMARK);
       assert.ok(cookie === undefined || set[1] > cookie, "the session goes forward");
       cookie = set[1];
     }
@@ -211,7 +218,7 @@ function shore(deployed) {
   });
 
   test("refuses what is no sighting, and what is no request", async () => {
-    for (const [body, why] of [
+    for (const [body, why] of /** @type {[unknown, RegExp][]} */ ([
       [undefined, /JSON/],
       [null, /^a sighting is/],
       [{}, /^a sighting is/],
@@ -220,7 +227,7 @@ function shore(deployed) {
       [{ species_id: 1, shore: "Texel", note: 5 }, /^a sighting is/],
       [{ species_id: 1, shore: "  " }, /CHECK constraint failed/],
       [{ species_id: 99, shore: "Texel" }, /FOREIGN KEY constraint failed/],
-    ]) {
+    ])) {
       const [status, { error }] = await browse("POST /api/sightings", body);
       assert.equal(status, 400, JSON.stringify(body));
       assert.match(error, why);
@@ -275,10 +282,10 @@ describe("examples/rust-worker in development", () => {
     assert.deepEqual([status, body], [201, { ids: [1, 2] }]);
     bookmark = headers.get("x-d1-bookmark");
     assert.match(bookmark, BOOKMARK);
-    for (const [bad, why] of [
-      [[dracula, emma], /^UNIQUE constraint failed/],
-      [[dracula, { ...emma, pages: 0 }], /^CHECK constraint failed/],
-      [{}, /invalid type/],
+    for (const { bad, why } of [
+      { bad: [dracula, emma], why: /^UNIQUE constraint failed/ },
+      { bad: [dracula, { ...emma, pages: 0 }], why: /^CHECK constraint failed/ },
+      { bad: {}, why: /invalid type/ },
     ]) {
       const refused = await ask("POST /books", { body: bad });
       assert.equal(refused.status, 400);
@@ -322,7 +329,7 @@ describe("examples/rust-worker in development", () => {
   });
 
   test("a session goes on by a cookie", async () => {
-    const cookie = (headers) => /^(d1-bookmark=[0-9a-f-]{59}); Path=\/; Max-Age=21600; HttpOnly; SameSite=Lax$/.exec(headers.get("set-cookie"))?.[1];
+    const cookie = (headers) => /^(d1-bookmark=[0-9a-f-]{59}); Path=\/; Max-Age=21600; HttpOnly; SameSite=Lax$/.exec(headers.get("set-cookie"))?.[1] ?? "";
     const { headers, body: { ids: [id] } } = await ask("POST /books", { body: [dracula] });
     assert.equal(cookie(headers), `d1-bookmark=${headers.get("x-d1-bookmark")}`);
     const again = await ask("GET /authors", { headers: { cookie: `a=b; ${cookie(headers)}` } });

@@ -35,6 +35,10 @@ export const BINDINGS = ["D1", "DB", "LITTORAL"];
  * Starts the runtime with the user's Worker `entry` (a file URL), these databases, more bindings of Littoral, name to props, and variables.
  * `littoral` is another entry module of the Littoral Worker than the real one; `log` gets what the Workers say, line by line; `flags` are more
  * compatibility flags of the user's Worker.
+ * @param {{
+ *   entry: URL, databases: string[], services?: Record<string, unknown>, persist?: string, variables?: Record<string, unknown>, littoral?: URL,
+ *   log?: (line: string) => void, flags?: string[],
+ * }} options
  */
 export async function start({ entry, databases, services = {}, persist, variables, littoral, log, flags = [] }) {
   const workers = [await userWorker(fileURLToPath(entry), databases, services, flags), await littoralWorker(variables, littoral && fileURLToPath(littoral))];
@@ -49,7 +53,11 @@ class Harness {
     this.miniflare = miniflare;
   }
 
-  /** Runs a scenario on a binding of a database; answers what it returned, or throws what it threw. */
+  /**
+   * Runs a scenario on a binding of a database; answers what it returned, or throws what it threw.
+   * @param {string} name
+   * @param {{ binding: string, database: string, body?: unknown }} where
+   */
   run(name, { binding, database, body }) {
     return this.#ask(name, { method: "POST", body: JSON.stringify({ binding, database, body }) });
   }

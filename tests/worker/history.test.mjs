@@ -54,7 +54,13 @@ async function check(name, history) {
   return verdict;
 }
 
-/** Records and checks; `expected(verdict)` says whether the verdict is what it must be. */
+/**
+ * Records and checks; `expected(verdict)` says whether the verdict is what it must be.
+ * @param {import("node:test").TestContext} t
+ * @param {string} name
+ * @param {{ operations: number, ways: string[], pretended?: object }} workload
+ * @param {(verdict: { definitions: number, adya: number, text: string }) => boolean} expected
+ */
 async function recordAndCheck(t, name, { operations, ways, pretended }, expected) {
   const history = await record(harness, { database: name, ways, seed: SEED, operations, clients: CLIENTS, pretended });
   const verdict = await check(name, history);

@@ -7,7 +7,6 @@ import { LONDON, openLab } from "./replica_objects/lab.mjs";
 
 const ROWS = 400;
 const FETCH = 4;
-const TOKEN = "first-unconstrained";
 /** What docs/replication.md promises. */
 const LONGEST_MS = 7_000;
 

@@ -54,9 +54,8 @@ async function startHere() {
   const harness = await start({ entry: new URL("./kill.worker.mjs", import.meta.url), databases: [DATABASE], persist: folder });
   const [pid, ...more] = childrenNamed("workerd").filter((child) => !others.includes(child));
   assert.ok(pid && more.length === 0, "workerd is one child of this process");
-  harness.pid = pid;
   for (const binding of BINDINGS) await harness.run("create", { binding, database: DATABASE });
-  return harness;
+  return Object.assign(harness, { pid });
 }
 
 /** Process ids of the children of this process that run a program of that name. */

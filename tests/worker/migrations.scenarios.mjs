@@ -22,6 +22,7 @@ async function reset(db) {
     await db.prepare(`DROP TABLE IF EXISTS ${name}`).run();
 }
 
+/** @returns {Promise<any>} a MigrationError, whose cause is an Error */
 async function failure(promise) {
   const error = await promise.then(
     () => assert.fail("no error"),
@@ -127,19 +128,23 @@ export default serve({
   async "the line is found wherever it is, and whatever stands before it"({ db }) {
     const good = (count) => "INSERT INTO t VALUES ('Ä€😀; -- ');\n".repeat(count);
     const table = "CREATE TABLE t (a); CREATE TABLE c (a REFERENCES p DEFERRABLE INITIALLY DEFERRED); CREATE TABLE p (a PRIMARY KEY);\n";
-    for (const [sql, line, text] of [
+    /** @type {[sql: string, line: number, text: string][]} */
+    const bad = [
       ["INSERT INTO nowhere VALUES (1);\n", 1, "INSERT INTO nowhere VALUES (1);"],
       [`\n-- é\nINSERT INTO nowhere VALUES (1)`, 3, "INSERT INTO nowhere VALUES (1)"],
       [`${table}${good(500)}/* € */ INSERT INTO nowhere\nVALUES (1); ${good(3)}`, 502, "INSERT INTO nowhere\nVALUES (1);"],
       [`${table}${good(2)}SELECT 1 FROM t,\n\n nowhere`, 4, "SELECT 1 FROM t,\n\n nowhere"],
       [`${table}${good(2)}SELECT\n\n nothing FROM t;`, 6, "SELECT\n\n nothing FROM t;"],
-    ]) {
+    ];
+    for (const [sql, line, text] of bad) {
       await reset(db);
       let runs = 0;
-      const counted = { batch: (statements) => db.batch(statements), exec: (text) => db.exec(text) };
-      counted.prepare = (asked) => {
-        runs += asked.includes(text);
-        return db.prepare(asked);
+      const counted = {
+        batch: (statements) => db.batch(statements),
+        prepare(asked) {
+          if (asked.includes(text)) runs += 1;
+          return db.prepare(asked);
+        },
       };
       const error = await failure(applyMigrations(counted, [{ name: "0001_bad.sql", sql }]));
       assert.deepEqual([error.line, error.sql], [line, text], error.message);

@@ -76,6 +76,7 @@ describe("in a replica object's storage", () => {
     const [{ value }] = await lab.at("weur", "storage", "SELECT value FROM replica WHERE key = 'position'");
     const [database, txid, ...others] = value.split(" ").slice(0, -1);
     const checksum = others.pop();
+    /** @type {[fields: string[], line: RegExp][]} */
     const wrong = [
       [[database, "00000000000000ff", ...others, checksum], /begins anew at commit 0*3 instead of 0*ff: the primary has not come to its position/],
       [[database, txid, ...others, flipped(checksum)], /begins anew at commit 0*3 instead of 0*3: the primary has another state at its position/],

@@ -25,7 +25,7 @@ describe("behind the primary, while it is read", () => {
   // Normally less than 100 ms; the bounds are for machines that do other things, too.
   const NORMAL_MS = 250;
   const LONGEST_MS = 3_000;
-  for (const [who, where] of [["an isolate", { cf: LONDON }], ["a replica object", { object: { namespace: "REPLICAS", name: "weur/lab-rpc" } }]]) {
+  for (const { who, ...where } of [{ who: "an isolate", cf: LONDON }, { who: "a replica object", object: { namespace: "REPLICAS", name: "weur/lab-rpc" } }]) {
     test(`${who} is not far`, { timeout: 60_000 }, async (t) => {
       const lags = (await lab.lag({ times: 60, ...where })).sort((a, b) => a - b);
       const at = (part) => lags[Math.ceil(part * lags.length) - 1];

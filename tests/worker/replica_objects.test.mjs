@@ -69,7 +69,11 @@ describe("what a replica object keeps", () => {
   inLab("what it does not read of a write it drops or replaces, and nothing of it is stale", {}, async (lab) => {
     await fill(lab);
     await lab.readAt("weur", COUNT);
-    for (const [sql, n] of [["DELETE FROM t WHERE id > 1000", 1000], ["UPDATE t SET b = hex(randomblob(20))", 1000], ["INSERT INTO t SELECT id + 5000, b FROM t", 2000]]) {
+    for (const { sql, n } of [
+      { sql: "DELETE FROM t WHERE id > 1000", n: 1000 },
+      { sql: "UPDATE t SET b = hex(randomblob(20))", n: 1000 },
+      { sql: "INSERT INTO t SELECT id + 5000, b FROM t", n: 2000 },
+    ]) {
       const { bookmark } = await lab.write(sql);
       const { rows, meta } = await lab.readAt("weur", COUNT, bookmark);
       assert.deepEqual([rows, meta.served_by_tier], [[{ n }], "replica"], sql);

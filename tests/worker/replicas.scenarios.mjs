@@ -55,7 +55,7 @@ export default serve({
         const { meta } = await session.prepare("INSERT INTO t (b) VALUES (?)").bind("x").run();
         const read = await count(session);
         equal([read.results[0].top, read.meta.served_by_tier], [meta.last_row_id, "isolate"], `write ${i}`);
-        ok(read.meta.served_at_txid >= meta.served_at_txid, "txid");
+        ok(Number(read.meta.served_at_txid) >= Number(meta.served_at_txid), "txid");
       }
     }
   },
@@ -80,7 +80,7 @@ export default serve({
     await session.prepare("CREATE TABLE big AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i, hex(randomblob(50)) AS h FROM n").run();
     const scan = await session.prepare("SELECT count(h) AS n, sum(i) AS s FROM big").run();
     equal(scan.results, [{ n: 20000, s: 200010000 }], "rows");
-    ok(scan.meta.pages_fetched > 100, `pages fetched: ${scan.meta.pages_fetched}`);
+    ok(Number(scan.meta.pages_fetched) > 100, `pages fetched: ${scan.meta.pages_fetched}`);
     const point = await session.prepare("SELECT i FROM big WHERE rowid = 19000").run();
     equal([point.results, point.meta.served_by_primary], [[{ i: 19000 }], false], "a point read");
     return [scan.meta.served_by_tier, scan.meta.pages_fetched, point.meta.served_by_tier, point.meta.pages_fetched];
@@ -90,7 +90,7 @@ export default serve({
     const db = bind(stub, { cf: LONDON });
     const session = db.withSession("first-primary");
     const before = await count(session);
-    const bookmark = session.getBookmark();
+    const bookmark = session.getBookmark() ?? "none";
     await db.prepare("DELETE FROM t").run();
     const past = await db.at(bookmark).prepare("SELECT count(*) AS n, max(a) AS top FROM t").run();
     equal(past.results, before.results, "the past");

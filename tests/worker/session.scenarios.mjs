@@ -10,17 +10,23 @@ const WORKERD = "019a1b2c3d4e-0000002a";
 
 const requestWith = (headers) => new Request("https://user.example/", { headers });
 
+/** A session that is not asked, only how far it has come. */
+const unasked = (bookmark) => /** @type {any} */ ({ getBookmark: () => bookmark });
+
 /** What the session of a request begins at. The database is not asked. */
 function beginning(headers, options) {
   let start;
-  const db = { withSession: (constraintOrBookmark) => ((start = constraintOrBookmark), { getBookmark: () => null }) };
-  openSession(db, requestWith(headers), options);
+  const withSession = (constraintOrBookmark) => {
+    start = constraintOrBookmark;
+    return unasked(null);
+  };
+  openSession({ withSession }, requestWith(headers), options);
   return start;
 }
 
 /** A session whose request carried `carried` and that has come as far as `bookmark`. */
 const sessionAt = (bookmark, carried, options) =>
-  openSession({ withSession: () => ({ getBookmark: () => bookmark }) }, requestWith(carried ? { "x-d1-bookmark": carried } : {}), options);
+  openSession({ withSession: () => unasked(bookmark) }, requestWith(carried ? { "x-d1-bookmark": carried } : {}), options);
 
 export default serve({
   async "a bookmark survives two requests, by cookie and by header"({ db }) {
@@ -33,15 +39,21 @@ export default serve({
     assert.equal(headers.get("x-d1-bookmark"), bookmark);
     assert.equal(headers.get("set-cookie"), `d1-bookmark=${bookmark}; Path=/; Max-Age=21600; HttpOnly; SameSite=Lax; Secure`);
 
-    const cookie = headers.get("set-cookie").split(";")[0];
+    const cookie = headers.get("set-cookie")?.split(";")[0] ?? "";
     for (const carrying of [{ cookie }, { "x-d1-bookmark": bookmark }]) {
       const second = openSession(db, requestWith(carrying));
       assert.equal(second.getBookmark(), bookmark);
       const before = second.save(new Response()).headers;
       assert.deepEqual([...before], [], "the client has that bookmark");
       await second.prepare("INSERT INTO notes VALUES (?)").bind("b").run();
-      assert.ok(second.save(new Response()).headers.get("x-d1-bookmark") > bookmark);
+      assert.ok(String(second.save(new Response()).headers.get("x-d1-bookmark")) > String(bookmark));
     }
+  },
+
+  async "it has the statements of its database, the runtime's own or the package's"({ db }) {
+    const statement = openSession(db, requestWith({})).prepare("SELECT ? AS n").bind(1);
+    assert.deepEqual([statement.statement, statement.params], ["SELECT ? AS n", [1]]);
+    assert.equal(statement.constructor.name, "D1PreparedStatement");
   },
 
   async "of the bookmarks that a request carries the newest wins"() {

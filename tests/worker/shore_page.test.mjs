@@ -64,7 +64,7 @@ describe("the page of examples/shore", { skip: noBrowser }, () => {
   test("says in words what the database refuses", async () => {
     await page.getByLabel("shore", { exact: true }).fill("   ");
     await page.getByRole("button", { name: "Add" }).click();
-    await page.waitForFunction(() => document.querySelector("#error").textContent !== "");
+    await page.waitForFunction(() => document.querySelector("#error")?.textContent !== "");
     assert.match(await error(), /CHECK constraint failed/);
     assert.equal(complaints.length, 1, complaints.join("\n"));
     assert.match(complaints.pop(), /status of 400/);

@@ -22,7 +22,7 @@ export function parse(text) {
       if (!line.startsWith("#")) lines.push(line);
       continue;
     }
-    const record = lines.length > 0 && parseRecord(lines, number - lines.length);
+    const record = lines.length > 0 ? parseRecord(lines, number - lines.length) : undefined;
     lines = [];
     if (record?.kind === "halt") break;
     if (record) records.push(record);
@@ -31,7 +31,8 @@ export function parse(text) {
 }
 
 /** One record; undefined for one that is not for SQLite or that changes nothing here. */
-function parseRecord(lines, line) {
+function parseRecord(whole, line) {
+  let lines = whole;
   while (/^(skipif|onlyif)\b/.test(lines[0])) {
     const [condition, engine] = lines[0].split(/\s+/);
     if ((condition === "onlyif") !== (engine === ENGINE)) return undefined;

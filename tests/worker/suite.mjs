@@ -5,7 +5,13 @@
 import { after, before, describe, test } from "node:test";
 import { BINDINGS, start } from "./harness.mjs";
 
-/** `name` is also the database's. D1 is among the bindings by default: a scenario that fails there is wrong itself. `options` are the harness's. */
+/**
+ * `name` is also the database's. D1 is among the bindings by default: a scenario that fails there is wrong itself. `options` are the harness's.
+ * @param {string} name
+ * @param {URL} entry
+ * @param {string[]} [bindings]
+ * @param {{ flags?: string[] }} [options]
+ */
 export function runScenarios(name, entry, bindings = BINDINGS, options = {}) {
   describe(name, () => {
     let harness;

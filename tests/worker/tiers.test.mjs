@@ -28,7 +28,8 @@ describe("every tier", () => {
     inLab(limits, async (lab) => {
       const endless = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
       const fewButLarge = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 1000) SELECT sum(length(hex(zeroblob(48000 + x)))) FROM c";
-      for (const [sql, params, error] of [
+      /** @type {[sql: string, params: number[], error: RegExp][]} */
+      const beyond = [
         ["SELECT ?, ?, ?", [1, 2, 3], /too many SQL variables/],
         ["SELECT 1, 2, 3, 4, 5, 6, 7, 8, 9", [], /too many columns in result set/],
         ["SELECT 'a' LIKE 'abcdef'", [], /LIKE or GLOB pattern too complex/],
@@ -36,7 +37,8 @@ describe("every tier", () => {
         ["SELECT hex(zeroblob(49000)) FROM t, t AS u", [], /the result is larger than 200000 bytes/],
         [endless, [], /exceeded its CPU time limit/],
         [fewButLarge, [], /exceeded its CPU time limit/],
-      ]) {
+      ];
+      for (const [sql, params, error] of beyond) {
         for (const [tier, ask] of Object.entries(TIERS)) assert.match((await ask(lab, sql, params)).error ?? "no error", error, `${tier}: ${sql}`);
       }
       for (const [tier, ask] of Object.entries(TIERS)) {
@@ -48,8 +50,8 @@ describe("every tier", () => {
   test("has the limits of docs/limits.md, to the number", { timeout: 120_000 }, () =>
     inLab(undefined, async (lab) => {
       const list = (n, item = "1") => Array(n).fill(item).join(",");
-      // [limit, its number, SQL of a number and parameters of a number, error]
-      for (const [limit, most, sql, error, params = () => []] of [
+      /** @type {[limit: string, most: number, sql: (n: number) => string, error: RegExp, params?: (n: number) => number[]][]} */
+      const documented = [
         ["statement_bytes", 10_000_000, (n) => `SELECT 1 AS n /*${"-".repeat(n - 18)}*/`, /statement too long: SQLITE_TOOBIG/],
         ["bound_parameters", 32_766, (n) => `SELECT count(*) AS n FROM t WHERE id IN (${list(n, "?")})`, /too many SQL variables/, (n) => Array(n).fill(1)],
         ["columns", 2_000, (n) => `SELECT ${list(n)}`, /too many columns in result set/],
@@ -59,7 +61,8 @@ describe("every tier", () => {
         ["function_arguments", 127, (n) => `SELECT max(${list(n)})`, /too many arguments on function max/],
         ["like_pattern_bytes", 300, (n) => `SELECT 'a' LIKE '${"a".repeat(n)}'`, /LIKE or GLOB pattern too complex/],
         ["value_bytes", 33_554_432, (n) => `SELECT length(zeroblob(${n}))`, /string or blob too big: SQLITE_TOOBIG/],
-      ]) {
+      ];
+      for (const [limit, most, sql, error, params = () => []] of documented) {
         for (const [tier, ask] of Object.entries(TIERS)) {
           const at = await ask(lab, sql(most), params(most));
           assert.equal(at.error, undefined, `${limit} at ${tier}`);
@@ -80,7 +83,10 @@ describe("every tier", () => {
         assert.match((await ask(lab, "SELECT length(?) AS n", text(34_000_000))).error, /^D1_ERROR: the request is larger than 32 MiB/, tier);
       }
       // Stored, changed and read, not only carried. An expression may have three copies of a value at once.
-      for (const [id, characters, change] of [[3, 15_700_000, "id = 4"], [5, 11_000_000, "b = b || 'é', id = 6"]]) {
+      for (const { id, characters, change } of [
+        { id: 3, characters: 15_700_000, change: "id = 4" },
+        { id: 5, characters: 11_000_000, change: "b = b || 'é', id = 6" },
+      ]) {
         await lab.write("INSERT INTO t VALUES (?, ?)", id, "é".repeat(characters));
         await lab.write(`UPDATE t SET ${change} WHERE id = ${id}`);
         const { n, last } = (await lab.read(LONDON, `SELECT length(b) AS n, substr(b, -2) AS last FROM t WHERE id = ${id + 1}`)).rows[0];

@@ -66,14 +66,16 @@ async function worksAfterwards(lab) {
 
 describe("a thousand queries at once, in an isolate that holds nothing", () => {
   const same = ids.map(() => 500);
-  for (const [how, ask, asked, delay_ms] of [
+  /** @type {[how: string, ask: (lab: any, asked: number[]) => Promise<any[]>, asked: number[], delay_ms: number][]} */
+  const ways = [
     ["in one request, each its own page", inOneRequest, ids, 0],
     ["in one request, each its own page, from a source that is far away", inOneRequest, ids, 30],
     ["in one request, all the same page", inOneRequest, same, 0],
     ["in one request, all the same page, from a source that is far away", inOneRequest, same, 30],
     ["in a request each, each its own page", inManyRequests, ids, 0],
     ["in a request each, all the same page", inManyRequests, same, 0],
-  ]) {
+  ];
+  for (const [how, ask, asked, delay_ms] of ways) {
     inLab(how, async (lab, t) => {
       if (delay_ms > 0) await lab.at("weur", "fault", { delay_ms });
       const [took_ms, answers] = await timed(ask(lab, asked));
@@ -90,8 +92,8 @@ describe("a thousand queries at once, in an isolate that holds nothing", () => {
 });
 
 describe("a source that fails or never answers", { concurrency: 4 }, () => {
-  const FAULTS = [["fails", { fails: "on purpose" }], ["never answers", { delay_ms: NEVER_MS }]];
-  for (const [how, fault] of FAULTS) {
+  const FAULTS = [{ how: "fails", fault: { fails: "on purpose" } }, { how: "never answers", fault: { delay_ms: NEVER_MS } }];
+  for (const { how, fault } of FAULTS) {
     for (const [what, kind] of [["pulls", PULL], ["fetches", FETCH], ["all questions", undefined]]) {
       inLab(`the replica object ${how}: ${what}`, async (lab, t) => {
         await lab.read(LONDON, point(1));

@@ -26,7 +26,7 @@ export async function startWrangler({ cwd, configurations, state }) {
     },
   });
   const stop = () => {
-    if (child.exitCode !== null) return undefined;
+    if (child.exitCode !== null || child.pid === undefined) return undefined;
     const ended = new Promise((resolve) => child.once("exit", resolve));
     process.kill(-child.pid, "SIGTERM");
     return ended;

@@ -11,12 +11,20 @@ import migration1 from "../migrations/0001_links.sql";
 import migration2 from "../migrations/0002_visits_by_day.sql";
 import * as links from "./links.js";
 
+/** @import { D1Database, RequestSession } from "littoral" */
+
+/** @typedef {{ DB: Fetcher }} Env */
+
 const MIGRATIONS = [
   { name: "0001_links.sql", sql: migration1 },
   { name: "0002_visits_by_day.sql", sql: migration2 },
 ];
 
 export default {
+  /**
+   * @param {Request} request
+   * @param {Env} env
+   */
   async fetch(request, env) {
     const db = bind(env.DB);
     const { pathname, protocol } = new URL(request.url);
@@ -30,14 +38,20 @@ export default {
       }
       return await follow(db, request, pathname.slice(1));
     } catch (error) {
-      const answer = Response.json({ error: error.message }, { status: 500 });
+      const { message } = /** @type {Error} */ (error);
+      const answer = Response.json({ error: message }, { status: 500 });
       // A bookmark of a database that has been replaced is refused: the session begins anew.
-      return error.message.includes("bookmark") ? session.forget(answer) : session.save(answer);
+      return message.includes("bookmark") ? session.forget(answer) : session.save(answer);
     }
   },
 };
 
-/** Everything under /links. */
+/**
+ * Everything under /links.
+ * @param {RequestSession} db
+ * @param {Request} request
+ * @param {string} slug
+ */
 async function manage(db, request, slug) {
   switch (`${request.method} ${slug === "" ? "/links" : "/links/:slug"}`) {
     case "GET /links":
@@ -55,10 +69,14 @@ async function manage(db, request, slug) {
   }
 }
 
-/** Adds one link, or a list of them: all or none. */
+/**
+ * Adds one link, or a list of them: all or none.
+ * @param {RequestSession} db
+ * @param {unknown} body
+ */
 async function add(db, body) {
   const wanted = (Array.isArray(body) ? body : [body]).map(links.checked);
-  if (wanted.length === 0 || wanted.includes(null)) {
+  if (wanted.length === 0 || !wanted.every((link) => link !== null)) {
     return refuse(400, 'a link is {"url": "https://...", "slug": "a-z, 0-9 and -"}; the slug may be left out');
   }
   const made = await links.add(db, wanted);
@@ -66,11 +84,20 @@ async function add(db, body) {
   return Response.json(Array.isArray(body) ? made : made[0], { status: 201 });
 }
 
+/**
+ * @param {D1Database} db
+ * @param {Request} request
+ * @param {string} slug
+ */
 async function follow(db, request, slug) {
   const url = request.method === "GET" && slug !== "" ? await links.follow(db, slug) : null;
   return url === null ? refuse(404, "there is no such link") : Response.redirect(url, 302);
 }
 
+/**
+ * @param {number} status
+ * @param {string} error
+ */
 function refuse(status, error) {
   return Response.json({ error }, { status });
 }

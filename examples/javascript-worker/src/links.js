@@ -2,15 +2,23 @@
 //
 // Not here: HTTP.
 
+/** @typedef {Pick<import("littoral").D1Database, "prepare" | "batch">} Database */
+/** @typedef {{ slug: string, url: string }} Link */
+/** @typedef {Link & { visits: number }} Visited */
+
 const SLUG = /^[a-z0-9-]{1,32}$/;
 const LONGEST_URL = 2000;
 /** These would hide behind the paths of the Worker itself. */
 const TAKEN = ["links", "migrate"];
 
-/** What a caller sent as `{ slug, url }`, or null where it is no link. */
+/**
+ * What a caller sent as `{ slug, url }`, or null where it is no link.
+ * @param {unknown} wanted
+ * @returns {Link | null}
+ */
 export function checked(wanted) {
-  const { url, slug = randomSlug() } = wanted ?? {};
-  if (typeof url !== "string" || url.length > LONGEST_URL || !/^https?:$/.test(URL.parse(url)?.protocol)) return null;
+  const { url, slug = randomSlug() } = /** @type {{ url?: unknown, slug?: unknown }} */ (wanted ?? {});
+  if (typeof url !== "string" || url.length > LONGEST_URL || !/^https?:$/.test(URL.parse(url)?.protocol ?? "")) return null;
   return typeof slug === "string" && SLUG.test(slug) && !TAKEN.includes(slug) ? { slug, url } : null;
 }
 
@@ -19,29 +27,43 @@ function randomSlug() {
   return Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => letters[byte % letters.length]).join("");
 }
 
-/** Adds links in one transaction; null, and none of them added, where a slug is taken. */
+/**
+ * Adds links in one transaction; null, and none of them added, where a slug is taken.
+ * @param {Database} db
+ * @param {Link[]} links
+ */
 export async function add(db, links) {
   const insert = db.prepare("INSERT INTO links (slug, url) VALUES (?, ?) RETURNING slug, url");
   try {
+    /** @type {{ results: Link[] }[]} */
     const added = await db.batch(links.map(({ slug, url }) => insert.bind(slug, url)));
     return added.map(({ results: [link] }) => link);
   } catch (error) {
-    if (error.message.includes("UNIQUE constraint failed: links.slug")) return null;
+    if (String(error).includes("UNIQUE constraint failed: links.slug")) return null;
     throw error;
   }
 }
 
-/** `{ links, total }`: the hundred most visited, and how many there are. */
+/**
+ * The hundred most visited, and how many there are.
+ * @param {Database} db
+ */
 export async function mostVisited(db) {
-  const [{ results: links }, { results: [{ total }] }] = await db.batch([
+  const [links, counts] = await db.batch([
     db.prepare("SELECT slug, url, visits FROM links ORDER BY visits DESC, slug LIMIT 100"),
     db.prepare("SELECT count(*) AS total FROM links"),
   ]);
-  return { links, total };
+  const [{ total }] = /** @type {{ total: number }[]} */ (counts.results);
+  return { links: /** @type {Visited[]} */ (links.results), total };
 }
 
-/** A link with its visits by day, or null. */
+/**
+ * A link with its visits by day, or null.
+ * @param {Database} db
+ * @param {string} slug
+ */
 export async function find(db, slug) {
+  /** @type {Visited & { id: number, made_at: string } | null} */
   const link = await db.prepare("SELECT id, slug, url, visits, made_at FROM links WHERE slug = ?").bind(slug).first();
   if (link === null) return null;
   const { id, ...rest } = link;
@@ -49,14 +71,23 @@ export async function find(db, slug) {
   return { ...rest, days: results };
 }
 
-/** Whether there was such a link. */
+/**
+ * Whether there was such a link.
+ * @param {Database} db
+ * @param {string} slug
+ */
 export async function remove(db, slug) {
   const { meta } = await db.prepare("DELETE FROM links WHERE slug = ?").bind(slug).run();
   return meta.changes > 0;
 }
 
-/** The address behind a slug, or null. Counts the visit, in total and by day, in one transaction. */
+/**
+ * The address behind a slug, or null. Counts the visit, in total and by day, in one transaction.
+ * @param {Database} db
+ * @param {string} slug
+ */
 export async function follow(db, slug) {
+  /** @type {{ results: Link[] }[]} */
   const [{ results: [link] }] = await db.batch([
     db.prepare("UPDATE links SET visits = visits + 1 WHERE slug = ? RETURNING url").bind(slug),
     db

@@ -9,25 +9,40 @@ import migration1 from "../../../migrations/0001_shore_log.sql";
 import migration2 from "../../../migrations/0002_search.sql";
 import * as log from "./shore_log.js";
 
+/** @import { RequestSession } from "littoral" */
+/** @import { Database } from "./shore_log.js" */
+
+/** @typedef {{ DB: Fetcher }} Env */
+
 const MIGRATIONS = [
   { name: "0001_shore_log.sql", sql: migration1 },
   { name: "0002_search.sql", sql: migration2 },
 ];
 
 export default {
+  /**
+   * @param {Request} request
+   * @param {Env} env
+   */
   async fetch(request, env) {
     const db = bind(env.DB);
     const session = openSession(db, request, { secure: new URL(request.url).protocol === "https:" });
     try {
       return session.save(await answer(request, db, session));
     } catch (error) {
-      const refused = Response.json({ error: error.message }, { status: 400 });
+      const message = error instanceof Error ? error.message : String(error);
+      const refused = Response.json({ error: message }, { status: 400 });
       // A bookmark of a database that has been replaced is refused: the session begins anew.
-      return error.message.includes("bookmark") ? session.forget(refused) : session.save(refused);
+      return message.includes("bookmark") ? session.forget(refused) : session.save(refused);
     }
   },
 };
 
+/**
+ * @param {Request} request
+ * @param {Database} db
+ * @param {RequestSession} session
+ */
 async function answer(request, db, session) {
   const { pathname, searchParams } = new URL(request.url);
   const [, id] = /^\/api\/sightings\/(\d+)$/.exec(pathname) ?? [];
@@ -49,7 +64,11 @@ async function answer(request, db, session) {
   }
 }
 
-/** Applies the migrations, and loads sample rows where there are none. The session then reads what was loaded. */
+/**
+ * Applies the migrations, and loads sample rows where there are none. The session then reads what was loaded.
+ * @param {Database} db
+ * @param {RequestSession} session
+ */
 async function setUp(db, session) {
   const migrations = await applyMigrations(db, MIGRATIONS);
   // Not in the session: a copy that answers it may not have the rows yet that another visitor has loaded.

@@ -9,6 +9,7 @@ const EVERY_MS = 1000;
 /** A page that nobody touches stops asking after that long: on Cloudflare requests cost something. */
 const UNTOUCHED_MS = 3 * 60_000;
 
+/** @type {(id: string) => any} Whatever element it is. */
 const $ = (id) => document.getElementById(id);
 const you = () => $("place").value;
 
@@ -38,19 +39,19 @@ async function write(places, remember) {
   if (outcome !== undefined) $("followed").textContent = outcome;
 }
 
-attempt("Not ready", async () => {
+void attempt("Not ready", async () => {
   await ask("migrate", {}, { method: "POST" });
   const { places } = await ask("places");
   $("place").append(...places.map(({ id, name }) => new Option(name, id)));
-  const remember = past({ moments: $("moments"), then: $("then"), notes: $("notes") }, you);
+  const remember = past({ moments: $("moments"), title: $("then"), notes: $("notes") }, you);
   remember(await ask("primary"), "when this page was opened");
 
   const askEverybody = reads($("reads"), places, you);
   $("ask").onclick = askEverybody;
-  for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
+  for (const button of document.querySelectorAll("button:disabled")) button.removeAttribute("disabled");
   $("write").onsubmit = (event) => {
     event.preventDefault();
-    attempt("Not written", () => write(places, remember));
+    void attempt("Not written", () => write(places, remember));
   };
 
   await askEverybody();

@@ -8,17 +8,17 @@ const OFFERED = 8;
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** Answers with a function that offers one more bookmark. `you()` names the place that reads. */
-export function past({ moments, then, notes }, you) {
+export function past({ moments, title, notes }, you) {
   async function look(button, bookmark) {
     for (const other of moments.children) other.ariaPressed = String(other === button);
     try {
       const { notes: rows, meta } = await ask("past", { place: you(), bookmark });
-      then.className = "";
-      then.replaceChildren(`The newest notes at txid ${meta.served_at_txid}, answered by `, ...tier(meta), rows.length === 0 ? ": none yet." : ":");
+      title.className = "";
+      title.replaceChildren(`The newest notes at txid ${meta.served_at_txid}, answered by `, ...tier(meta), rows.length === 0 ? ": none yet." : ":");
       notes.replaceChildren(...rows.map(row));
     } catch (error) {
-      then.className = "wrong";
-      then.textContent = error.message;
+      title.className = "wrong";
+      title.textContent = error.message;
       notes.replaceChildren();
     }
   }

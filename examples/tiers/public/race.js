@@ -13,7 +13,7 @@ let current;
 
 /** Whether one goes on. */
 export function racing() {
-  return current !== undefined && current.lanes.some(({ state }) => state === "waiting");
+  return current?.lanes.some(({ state }) => state === "waiting") ?? false;
 }
 
 /**
@@ -23,7 +23,8 @@ export function racing() {
 export async function race(list, places, { id, place }) {
   const session = lane("Your session", () => ask("session", { place }), 1);
   const others = places.map((place) => lane(place.name, () => ask("nearest", { place: place.id })));
-  const mine = (current = { began: performance.now(), lanes: [session, ...others] });
+  const mine = { began: performance.now(), lanes: [session, ...others] };
+  current = mine;
   list.replaceChildren(...mine.lanes.map(({ item }) => item));
   draw(mine);
   await Promise.all(mine.lanes.map((lane) => run(mine, lane, id)));

@@ -9,13 +9,24 @@ import migration1 from "../migrations/0001_notes.sql";
 import * as notes from "./notes.js";
 import { placeFor, placesFor } from "./places.js";
 
+/** @import { D1Database, D1DatabaseSession, RequestSession } from "littoral" */
+/** @import { Place } from "./places.js" */
+
+/** @typedef {{ DB: Fetcher, REPLICAS: DurableObjectNamespace, DATABASE: string }} Env */
+/** @typedef {Request<unknown, IncomingRequestCfProperties>} Incoming */
+/** @typedef {{ request: Incoming, env: Env, url: URL, place: Place, db: D1Database, session: RequestSession }} Asked */
+
 const MIGRATIONS = [{ name: "0001_notes.sql", sql: migration1 }];
 
 /** Location hints: a replica object is named "hint/database". */
-const REGIONS = ["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"];
+const REGIONS = /** @type {const} */ (["wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me"]);
 
 /** Something wrong with a request, in words for its sender. */
 class Refusal extends Error {
+  /**
+   * @param {string} message
+   * @param {number} [status]
+   */
   constructor(message, status = 400) {
     super(message);
     this.status = status;
@@ -23,6 +34,10 @@ class Refusal extends Error {
 }
 
 export default {
+  /**
+   * @param {Incoming} request
+   * @param {Env} env
+   */
   async fetch(request, env) {
     const url = new URL(request.url);
     const place = placeFor(request, url.searchParams.get("place") ?? "here");
@@ -34,15 +49,19 @@ export default {
       const answer = await route(`${request.method} ${url.pathname}`, { request, env, url, place, db, session });
       return session.save(Response.json(answer, { headers: { "cache-control": "no-store" } }));
     } catch (error) {
-      const answer = Response.json({ error: error.message }, { status: error.status ?? 500 });
+      const { message } = /** @type {Error} */ (error);
+      const answer = Response.json({ error: message }, { status: error instanceof Refusal ? error.status : 500 });
       // A bookmark of a database that has been replaced is refused: the session begins anew.
-      return url.pathname !== "/api/past" && error.message.includes("bookmark") ? session.forget(answer) : answer;
+      return url.pathname !== "/api/past" && message.includes("bookmark") ? session.forget(answer) : answer;
     }
   },
 };
 
-
-/** Does what a request asks. */
+/**
+ * Does what a request asks.
+ * @param {string} what
+ * @param {Asked} asked
+ */
 async function route(what, { request, env, url, place, db, session }) {
   switch (what) {
     case "GET /api/places":
@@ -62,7 +81,7 @@ async function route(what, { request, env, url, place, db, session }) {
     case "GET /api/past":
       return timed(db.at(url.searchParams.get("bookmark") ?? ""), notes.newest);
     case "POST /api/notes": {
-      const { text } = await request.json().catch(() => ({}));
+      const { text } = /** @type {{ text?: unknown }} */ ((await request.json().catch(() => null)) ?? {});
       if (!notes.isText(text)) throw new Refusal(`a note has 1 to ${notes.LONGEST} characters`);
       return timed(session, (session) => notes.write(session, text.trim(), place.name));
     }
@@ -71,12 +90,24 @@ async function route(what, { request, env, url, place, db, session }) {
   }
 }
 
-/** The replica object of a region, by itself. Littoral goes there when an isolate cannot answer, and with the same location hint. */
-function replicaObject(env, region) {
-  if (!REGIONS.includes(region)) throw new Refusal("there is no such region");
-  return bind(env.REPLICAS.getByName(`${region}/${env.DATABASE}`, { locationHint: region })).withSession("first-unconstrained");
+/**
+ * The replica object of a region, by itself. Littoral goes there when an isolate cannot answer, and with the same location hint.
+ * @param {Env} env
+ * @param {string | null} asked
+ */
+function replicaObject(env, asked) {
+  const region = REGIONS.find((region) => region === asked);
+  if (region === undefined) throw new Refusal("there is no such region");
+  // The runtime knows more hints than its types.
+  const locationHint = /** @type {DurableObjectLocationHint} */ (region);
+  return bind(env.REPLICAS.getByName(`${region}/${env.DATABASE}`, { locationHint })).withSession("first-unconstrained");
 }
 
+/**
+ * @template {D1DatabaseSession} S
+ * @param {S} session
+ * @param {(session: S) => Promise<object>} ask
+ */
 async function timed(session, ask) {
   const began = Date.now(); // It goes on while the Worker waits, and only then.
   const answer = await ask(session);

@@ -136,6 +136,7 @@ export default serve({
   async introspection({ db }) {
     const tables = await open(db).introspection.getTables();
     const boats = tables.find(({ name }) => name === "boats");
+    assert.ok(boats);
     assert.deepEqual(
       boats.columns.map(({ name }) => name),
       ["id", "name", "length", "built", "photo", "harbour"],

@@ -41,7 +41,7 @@ export default serve({
       },
     });
     assert.deepEqual(
-      { ...ann, avatar: [...ann.avatar] },
+      { ...ann, avatar: [...(ann.avatar ?? [])] },
       {
         id: 1,
         email: "ann@example.com",
@@ -81,7 +81,7 @@ export default serve({
 
   async find({ db }) {
     const prisma = open(db);
-    assert.equal((await prisma.user.findUnique({ where: { email: "bob@example.com" } })).id, 2);
+    assert.equal((await prisma.user.findUnique({ where: { email: "bob@example.com" } }))?.id, 2);
     assert.equal(await prisma.user.findUnique({ where: { id: 99 } }), null);
     const found = await prisma.user.findMany({
       where: { OR: [{ active: false }, { name: { startsWith: "An" } }] },

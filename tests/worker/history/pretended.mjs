@@ -14,7 +14,11 @@ const ANSWERS = 0.8;
 export class PretendedSession {
   /** `run(on, steps)` asks; `fault` is what the replicas get wrong: "forgets" sessions' bookmarks, "misnames" its states, or nothing. */
   constructor({ db, token, location, fault, run }) {
-    Object.assign(this, { db, location, fault, run, session: db.withSession(token) });
+    this.db = db;
+    this.location = location;
+    this.fault = fault;
+    this.run = run;
+    this.session = db.withSession(token);
   }
 
   getBookmark() {

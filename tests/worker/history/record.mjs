@@ -19,7 +19,9 @@ class Recorder {
   #ends = new Map();
 
   constructor(harness, database, pretended) {
-    Object.assign(this, { harness, database, pretended });
+    this.harness = harness;
+    this.database = database;
+    this.pretended = pretended;
   }
 
   async ask(location, request, signal) {

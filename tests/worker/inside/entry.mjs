@@ -4,7 +4,13 @@
 import * as wasm from "../../../build/index.js";
 import { Database as Shipped } from "../../../src/worker/database.mjs";
 
+/** worker-build makes the module's functions methods of the default entry point. @type {any} */
+const functions = wasm.default.prototype;
+
 export class Database extends Shipped {
+  /** The Rust half, with what the feature adds. @type {any} */
+  testing = this.rust;
+
   /** When the alarm is set for. */
   alarmTime() {
     return this.ctx.storage.getAlarm();
@@ -20,15 +26,15 @@ export class Database extends Shipped {
   }
 
   storeCase(name) {
-    return this.rust.storeCase(name) ?? null;
+    return this.testing.storeCase(name) ?? null;
   }
 
   pragmas() {
-    return this.rust.pragmas();
+    return this.testing.pragmas();
   }
 
   trapAt(operation) {
-    this.rust.trapAt(operation);
+    this.testing.trapAt(operation);
   }
 
   /** Runs SQL on the object's storage itself, as a damaged disk or another program would. */
@@ -44,7 +50,7 @@ export class Database extends Shipped {
 
 /** Writes to the instance's memory what nobody there wrote: changes the byte after these, wherever they are. Returns how often they were found. */
 function overwriteAfter(...bytes) {
-  const memory = new Uint8Array(wasm.default.prototype.instanceMemory().buffer);
+  const memory = new Uint8Array(functions.instanceMemory().buffer);
   let found = 0;
   for (let at = memory.indexOf(bytes[0]); at >= 0; at = memory.indexOf(bytes[0], at + 1)) {
     if (!bytes.every((byte, index) => memory[at + index] === byte)) continue;
@@ -56,8 +62,8 @@ function overwriteAfter(...bytes) {
 
 const actions = {
   overwriteAfter,
-  storeCases: () => wasm.default.prototype.storeCases(),
-  sqliteOptions: () => wasm.default.prototype.sqliteOptions(),
+  storeCases: () => functions.storeCases(),
+  sqliteOptions: () => functions.sqliteOptions(),
 };
 
 export default {

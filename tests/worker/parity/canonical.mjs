@@ -28,7 +28,7 @@ export function canonical(value) {
 /** The canonical text of what a case threw. */
 export function canonicalError(error) {
   if (!(error instanceof Error)) return JSON.stringify({ $thrown: plain(error) });
-  return JSON.stringify({ $error: { name: error.name, message: error.message, cause: error.cause?.message } });
+  return JSON.stringify({ $error: { name: error.name, message: error.message, cause: /** @type {Error | undefined} */ (error.cause)?.message } });
 }
 
 function plain(value) {

@@ -31,7 +31,7 @@ Of \`meta\`, \`duration\`, \`served_by\`, \`size_after\` and \`timings\` are com
 export function document() {
   const count = Object.values(groups).reduce((sum, { cases }) => sum + cases.length, 0);
   const sections = Object.entries(groups).flatMap(([group, { cases }]) => section(TITLES[group], cases));
-  return [HEAD.replace("COUNT", count), ...sections].join("\n");
+  return [HEAD.replace("COUNT", String(count)), ...sections].join("\n");
 }
 
 // Calls with one reason stand together; where only one binding differs, the reason says which.

@@ -24,8 +24,12 @@ export async function until(ask, wanted, what, longest_ms = 10_000) {
   }
 }
 
-/** Starts the runtime. `replication` and `limits` are the variables REPLICATION and LIMITS; `persist` a folder. */
+/**
+ * Starts the runtime. `replication` and `limits` are the variables REPLICATION and LIMITS; `persist` a folder.
+ * @param {{ name?: string, replication?: object, limits?: object, persist?: string }} [options]
+ */
 export async function openLab({ name = "lab", replication, limits, persist } = {}) {
+  /** @type {string[]} */
   const log = [];
   const harness = await start({
     entry: new URL("worker.mjs", import.meta.url),
@@ -40,7 +44,10 @@ export async function openLab({ name = "lab", replication, limits, persist } = {
 
 class Lab {
   constructor(harness, name, log) {
-    Object.assign(this, { harness, name, log, primary: `${name}-rpc` });
+    this.harness = harness;
+    this.name = name;
+    this.log = log;
+    this.primary = `${name}-rpc`;
   }
 
   dispose() {

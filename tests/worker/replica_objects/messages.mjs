@@ -25,6 +25,7 @@ function joined(...parts) {
 
 const MASK = (1n << 64n) - 1n;
 const P = [0x9e3779b185ebca87n, 0xc2b2ae3d27d4eb4fn, 0x165667b19e3779f9n, 0x85ebca77c2b2ae63n, 0x27d4eb2f165667c5n];
+/** @type {(value: bigint, by: bigint) => bigint} */
 const rotl = (value, by) => ((value << by) | (value >> (64n - by))) & MASK;
 const round = (lane, word) => (rotl((lane + word * P[1]) & MASK, 31n) * P[0]) & MASK;
 
@@ -65,8 +66,13 @@ export function message(kind, database, body = new Uint8Array(), version = 1) {
 
 const positionBytes = ({ txid, checksum }) => [[txid, 8], [checksum, 8]];
 
-/** The body of a question for commits after a position, or from nowhere. */
-export function pull({ after, wanted = 0, max_bytes = 1 << 20 }) {
+/** @typedef {{ txid: bigint | number, checksum: bigint | number }} Position */
+
+/**
+ * The body of a question for commits after a position, or from nowhere.
+ * @param {{ after?: Position, wanted?: bigint | number, max_bytes?: number }} [question]
+ */
+export function pull({ after, wanted = 0, max_bytes = 1 << 20 } = {}) {
   return bytesOf(...positionBytes(after ?? { txid: 0, checksum: 0 }), [after ? 3 : 2, 1], [wanted, 8], [max_bytes, 4]);
 }
 
@@ -75,18 +81,24 @@ export function fetch({ at, pages, count = pages.length }) {
   return bytesOf(...positionBytes(at), [count, 4], ...pages.map((pgno) => [pgno, 4]));
 }
 
-/** The body of a question for a state: at a time or a position. */
+/**
+ * The body of a question for a state: at a time or a position.
+ * @param {{ time_ms?: bigint | number, at?: Position }} question
+ */
 export function find({ time_ms, at }) {
   return at ? bytesOf([1, 1], ...positionBytes(at)) : bytesOf([0, 1], [time_ms, 8]);
 }
 
-/** What a message says, as far as tests look: `{ kind, database, text }`, and the position of the state where it begins with one. */
+/**
+ * What a message says, as far as tests look, and the position of the state where it begins with one.
+ * @returns {{ kind?: string, database: bigint, text?: string, position?: { txid: bigint, checksum: bigint }, pageCount?: number }}
+ */
 export function read(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const kind = Object.keys(KINDS).find((name) => KINDS[name] === bytes[5]);
   const body = bytes.subarray(HEADER_BYTES, bytes.length - SEAL_BYTES);
-  const read = { kind, database: view.getBigUint64(6) };
-  if (kind === "refused") read.text = new TextDecoder().decode(body.subarray(1));
+  const text = kind === "refused" ? new TextDecoder().decode(body.subarray(1)) : undefined;
+  const read = { kind, database: view.getBigUint64(6), ...(text !== undefined && { text }) };
   const state = { commits: 0, pages: 0, found: 0, restart: 1 }[kind];
   if (state === undefined) return read;
   const at = HEADER_BYTES + state;

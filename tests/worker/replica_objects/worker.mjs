@@ -5,7 +5,11 @@
 import { bind } from "../../../js/src/index.js";
 import { serve } from "../user.mjs";
 
-/** The database: through the isolate of a request that arrived where `cf` says, or the object of a namespace. */
+/**
+ * The database: through the isolate of a request that arrived where `cf` says, or the object of a namespace.
+ * @param {{ env: any, stub: any, db?: any }} context
+ * @param {{ cf?: object, object?: { namespace: string, name: string }, way?: string }} where
+ */
 function open({ env, stub, db }, { cf, object, way }) {
   if (way === "d1") return db;
   return object === undefined ? bind(stub, { cf }) : bind(env[object.namespace], { database: object.name });
@@ -13,6 +17,7 @@ function open({ env, stub, db }, { cf, object, way }) {
 
 /** Asks one statement, or several as a batch: `{ rows, meta, bookmark }`, or `{ error }`. */
 async function ask(context, { token, at, sql, params = [], batch, ...where }) {
+  /** @type {any} A database or a session. */
   const database = open(context, where);
   try {
     const asked = at !== undefined ? database.at(at) : token === undefined ? database : database.withSession(token);
@@ -62,7 +67,7 @@ export default serve({
         const session = open({ env, stub }, { cf, object }).withSession();
         const read = await session.prepare("SELECT ticks FROM clock").run();
         if (read.meta.served_by_tier === "primary") throw new Error("the primary answered");
-        if (read.meta.served_at_txid >= meta.served_at_txid) break;
+        if (Number(read.meta.served_at_txid) >= Number(meta.served_at_txid)) break;
         if (Date.now() - began > 5_000) throw new Error("a write is not seen");
         await scheduler.wait(1);
       }

@@ -20,6 +20,7 @@ async function effect(db, sql) {
 
 const both = (why) => (why ? { differs: { DB: why, LITTORAL: why } } : {});
 
+/** @param {[sql: string, differs?: { effect?: string, written?: string, read?: string }]} statement */
 function casesOf([sql, { effect: ofEffect, written, read } = {}]) {
   return [
     { name: sql, run: (db) => effect(db, sql), ...both(ofEffect) },
@@ -161,7 +162,7 @@ const statements = [
 ];
 
 export const cases = [
-  ...statements.flatMap(casesOf),
+  ...statements.flatMap((statement) => casesOf(/** @type {[string]} */ (statement))),
   {
     name: "meta of a batch, statement by statement",
     run: async (db) =>

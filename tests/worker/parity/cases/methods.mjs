@@ -120,7 +120,7 @@ export const cases = [
               .first("a"),
           ),
         )
-      ).map((r) => r.value ?? r.reason.message),
+      ).map((r) => (r.status === "fulfilled" ? r.value : r.reason.message)),
   },
   { name: "statement: constructor name", run: (db) => db.prepare("x").constructor.name },
   { name: "statement: own keys", run: (db) => Object.keys(db.prepare("x")) },

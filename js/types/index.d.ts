@@ -1,5 +1,7 @@
-// Types of the package for Workers. The classes have the shape of those that `@cloudflare/workers-types`
-// declares, so either can stand where the other is expected.
+// Types of the package for Workers. The classes have what those of `@cloudflare/workers-types` have and more, so they can stand where
+// those are expected, but not the other way: the runtime's own D1Database knows no past. What takes a database here takes either.
+//
+// They lie apart from the sources, so that the sources are checked against them: js/check/exports.ts.
 
 /** Counts and facts about a call. */
 export interface D1Meta {
@@ -50,6 +52,7 @@ export type D1SessionBookmark = string;
 export type D1Value = string | number | boolean | null | bigint | number[] | ArrayBuffer | ArrayBufferView;
 
 export declare class D1PreparedStatement {
+  private constructor(...made: never[]);
   readonly statement: string;
   readonly params: unknown[];
   bind(...values: unknown[]): D1PreparedStatement;
@@ -62,6 +65,7 @@ export declare class D1PreparedStatement {
 }
 
 export declare class D1DatabaseSession {
+  private constructor(...made: never[]);
   prepare(query: string): D1PreparedStatement;
   batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
   /** The newest bookmark that this session has seen, or null. */
@@ -84,7 +88,8 @@ export declare class D1Database {
 
 /** What a Littoral Worker offers through a service binding with props; text is JSON. */
 export interface LittoralService {
-  query(request: string): Promise<string | Uint8Array>;
+  /** `cf` is that of the request that is served, by which the nearest replica is found. A long answer is UTF-8 in a Uint8Array. */
+  query(request: string, cf?: unknown): Promise<string | Uint8Array>;
   dump(): Promise<ReadableStream<Uint8Array>>;
 }
 
@@ -99,18 +104,43 @@ export interface BindOptions {
   integers?: "number" | "bigint";
 }
 
+/** A statement, as far as this package uses one: Littoral's or the runtime's own. */
+export interface AnyStatement {
+  all(): Promise<{ results: unknown[] }>;
+  run(): Promise<unknown>;
+}
+
+/** A session, as far as this package uses one: Littoral's or the runtime's own. */
+export interface AnySession {
+  prepare(query: string): AnyStatement;
+  batch(statements: AnyStatement[]): Promise<unknown>;
+  getBookmark(): D1SessionBookmark | null;
+}
+
+/** A database, as far as this package uses one: Littoral's or the runtime's own. */
+export interface AnyDatabase {
+  prepare(query: string): AnyStatement;
+  batch(statements: AnyStatement[]): Promise<unknown>;
+  exec(query: string): Promise<D1ExecResult>;
+  withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint, options?: { cf?: unknown }): AnySession;
+}
+
+/** What `bind` makes of a binding: what is a database already stays what it is. */
+export type Bound<T> = 0 extends 1 & T ? D1Database : T extends AnyDatabase ? T : D1Database;
+
 /**
  * Wraps the service binding of a Littoral Worker as a `D1Database`. The runtime's own `D1Database` is returned as it is.
- * Takes `unknown` where a service binding is typed without its methods, as `wrangler types` does.
+ * Takes `unknown` where a service binding is typed without its methods, as `wrangler types` does. It cannot know of the plugin: what is
+ * typed as a service binding, and is the runtime's own class in local development, has no `at()` there.
  */
-export declare function bind<T>(binding: T, options?: BindOptions): D1Database;
+export declare function bind<T>(binding: T, options?: BindOptions): Bound<T>;
 
 /** A copy of `env` in which each named binding has gone through `bind`. */
 export declare function bindAll<E extends object, K extends keyof E>(
   env: E,
   names: readonly K[],
   options?: BindOptions,
-): Omit<E, K> & Record<K, D1Database>;
+): Omit<E, K> & { [P in K]-?: Bound<NonNullable<E[P]>> };
 
 /** Where a client keeps its bookmark between requests. With several databases, each needs names of its own. */
 export interface SessionOptions {
@@ -128,9 +158,13 @@ export interface SessionOptions {
   secure?: boolean;
 }
 
-/** A session of one request, which began where the client's last request had ended. */
-export declare class RequestSession extends D1DatabaseSession {
-  private constructor();
+/** A session of one request, which began where the client's last request had ended. It can stand where a `D1DatabaseSession` is expected. */
+export declare class RequestSession {
+  private constructor(...made: never[]);
+  prepare(query: string): D1PreparedStatement;
+  batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
+  /** The newest bookmark that this session has seen, or null. */
+  getBookmark(): D1SessionBookmark | null;
   /** The response, which also tells the client the session's bookmark if it has a newer one. To be called after the last query. */
   save(response: Response): Response;
   /** The response, which also has the client forget its bookmark: for one that the database has refused. */
@@ -139,11 +173,11 @@ export declare class RequestSession extends D1DatabaseSession {
 
 /**
  * A session of `db`, Littoral's `D1Database` or the runtime's own, that begins at the newest bookmark that the request carries,
- * or else at the constraint.
+ * or else at the constraint. The request's `cf` lets the replica nearest to it answer.
  */
 export declare function openSession(
-  db: { withSession(constraintOrBookmark?: string): any },
-  request: { readonly headers: Headers },
+  db: Pick<AnyDatabase, "withSession">,
+  request: { readonly headers: Headers; readonly cf?: unknown },
   options?: SessionOptions,
 ): RequestSession;
 
@@ -155,6 +189,7 @@ export interface Migration {
 
 /** What went wrong with a migration: which file, and where a statement failed, its line (from 1) and text. */
 export declare class MigrationError extends Error {
+  constructor(message: string, failure: { migration: string; line?: number; sql?: string; cause?: unknown });
   readonly migration: string;
   readonly line?: number;
   readonly sql?: string;
@@ -165,6 +200,6 @@ export declare class MigrationError extends Error {
  * to their names. Rejects with a `MigrationError`, before anything ran, where an applied file has changed or is missing.
  */
 export declare function applyMigrations(
-  db: { prepare(query: string): any; batch(statements: any[]): Promise<any> },
+  db: Pick<AnyDatabase, "prepare" | "batch">,
   migrations: readonly Migration[],
 ): Promise<string[]>;

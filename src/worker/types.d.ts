@@ -1,0 +1,98 @@
+// What the entry points, the Durable Objects and the wasm module hand to one another, as types.
+//
+// The wasm module's own types are in build/index.d.ts, which scripts/build makes from the Rust; there, arrays hold `any`.
+
+import type * as wasm from "../../build/index.js";
+
+type Maybe<T> = T | Promise<T>;
+
+/** Text, or UTF-8 where it is long. */
+export type Body = string | Uint8Array;
+
+/** A request: one of many calls, or one of D1's protocol. */
+export type Parts = [body: Body] | [body: Body, resultsFormat: string | undefined, session: string | undefined];
+
+/** What a request is answered with. */
+export type Answered = [body: Body, bookmark: string | null];
+
+/** A request that has no answer yet, as Rust sees it (`host.rs`). */
+export interface OpenRequest {
+	readonly request: Parts;
+	/** Bytes of the database's position when it last began to run; undefined: it has not. */
+	before: Uint8Array | undefined;
+	/** It ran by itself. */
+	alone: boolean;
+	deliver(answer: [...Answered, wrote: boolean]): void;
+}
+
+/** What Rust wants of the runtime (`host.rs`). */
+export interface Host {
+	sync(): void;
+	tell(region: string, news: Uint8Array): void;
+	wake(inMs: number): void;
+	lookForAlarm(): void;
+	setAlarm(atMs: number): void;
+}
+
+/** A class of the module, some of whose methods are known better than the module says. */
+type Known<Class, Method extends keyof Class, Better extends Record<Method, unknown>> = Omit<Class, Method> & Pick<Better, Method>;
+
+/** The Rust half of a database (`database.rs`). */
+export type DatabaseEngine = Known<wasm.Database, "submit" | "recover" | "regions", {
+	submit(ticket: OpenRequest): void;
+	recover(tickets: OpenRequest[]): void;
+	regions(): string[];
+}>;
+
+/** The Rust half of a replica object (`replica.rs`). */
+export type ReplicaEngine = Known<wasm.Replica, "answer" | "follow" | "told", {
+	answer(primary: Stub<Primary>, request: Parts, colo: string | undefined): Maybe<Answered | undefined>;
+	follow(primary: Stub<Primary>, question: Uint8Array): Promise<Uint8Array | undefined>;
+	told(news: Uint8Array): Uint8Array | undefined;
+}>;
+
+/** The replicas of this isolate (`replicas.rs`). */
+export type ReplicasEngine = Known<wasm.Replicas, "answer", {
+	answer(env: Env, database: string, cf: unknown, request: Parts): Maybe<Answered | undefined>;
+}>;
+
+/** What the Durable Object of a database offers to other Workers and objects, which may hand in anything. */
+export interface Primary {
+	query(request: unknown): Maybe<Body>;
+	answer(request: unknown): Maybe<[...Answered, wrote: boolean]>;
+	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
+	dump(): Maybe<ReadableStream<Uint8Array>>;
+}
+
+/** What a replica object offers. Undefined: the primary has to answer; the follower has to pull. */
+export interface RegionalReplica {
+	query(request: unknown, cf?: Cf): Maybe<Body>;
+	answer(request: unknown, colo?: unknown): Maybe<Answered | undefined>;
+	follow(question: unknown): Maybe<Uint8Array | undefined>;
+	told(news: unknown): Maybe<Uint8Array | undefined>;
+	forget(): Maybe<void>;
+}
+
+/** The `cf` of a request, as far as it is read in JavaScript. */
+export interface Cf {
+	colo?: unknown;
+}
+
+/** What others see of an object: every answer is a promise. The runtime's own type takes arrays for lists of one kind. */
+export type Stub<T> = { [K in keyof T]: T[K] extends (...given: infer G) => infer A ? (...given: G) => Promise<Awaited<A>> : never };
+
+/** The Durable Objects of a class, by name. */
+export interface Namespace<T> {
+	getByName(name: string): Stub<T>;
+}
+
+/** The Worker's bindings. */
+export interface Env {
+	DATABASE: Namespace<Primary>;
+	REPLICA: Namespace<RegionalReplica>;
+}
+
+declare global {
+	/** The state of `build/index.js`: a new instance takes the place of one with a `criticalError`. */
+	var __worker_init_state: { criticalError: boolean; instanceId: number };
+}
