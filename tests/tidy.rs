@@ -34,8 +34,8 @@ const CRATES: [(&str, &Layers); 3] = [
         &[
             ("commit_log", &["commit_log"]),
             ("store", &["store", "commit_log"]),
-            ("replica", &["replica", "store", "commit_log"]),
-            ("session", &["replica"]),
+            ("replica", &["replica", "session", "store", "commit_log"]),
+            ("session", &[]),
             ("settings", &[]),
             ("primary", &["primary", "settings"]),
             ("vfs", &["vfs", "store"]),

@@ -30,7 +30,7 @@ pub use binding::{Namespaces, open, open_in};
 pub use replica::{Outcome, Replica};
 
 use littoral_engine::engine::Limits;
-use littoral_engine::replica::{Follower, PageCache, PageShelf};
+use littoral_engine::replica::{Driver, Follower, PageCache, PageShelf};
 use pool::Pool;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -75,7 +75,7 @@ impl Edge {
 
     /// A replica in memory only. Nobody tells it of news: it asks.
     pub fn replica(&self, prefetch_pages: usize) -> Replica {
-        self.with_follower(Follower::new(self.cache.clone()), prefetch_pages, ASKING_POLL_MS)
+        self.with_follower(Follower::new(self.cache.clone()), prefetch_pages, ASKING_POLL_MS, None)
     }
 
     /// A replica that also keeps pages on a shelf, and that its source tells of news. Where reads may be `max_staleness_ms` old, it keeps
@@ -83,12 +83,12 @@ impl Edge {
     pub fn replica_with_shelf(&self, shelf: Box<dyn PageShelf>, prefetch_pages: usize, max_staleness_ms: Option<u64>) -> Replica {
         let half = max_staleness_ms.map(|staleness| staleness / 2);
         let poll_ms = half.map_or(TOLD_POLL_MS, |half| half.min(TOLD_POLL_MS));
-        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), prefetch_pages, poll_ms).with_relayed_age(half)
+        self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), prefetch_pages, poll_ms, half)
     }
 
-    fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64) -> Replica {
+    fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64, relayed_age_ms: Option<u64>) -> Replica {
         follower.prefetch_at_most(prefetch_pages);
-        Replica::new(Rc::new(RefCell::new(follower)), self.pool.clone(), poll_ms)
+        Replica::new(Driver::new(Rc::new(RefCell::new(follower)), poll_ms, relayed_age_ms), self.pool.clone())
     }
 
     /// Opens connections with these limits of a primary's from now on.

@@ -95,7 +95,7 @@ impl Route {
     /// The primary has answered a write with this bookmark: reads that come here from now on see it.
     pub(crate) fn passed_on(&self, bookmark: &str) {
         if let Ok(bookmark) = bookmark.parse() {
-            self.kept().replica.passed_on(bookmark);
+            self.kept().replica.driver().passed_on(bookmark);
         }
     }
 
@@ -137,13 +137,13 @@ impl Route {
 
     /// Pulls, if that is due, while the answer goes out.
     fn poll(&self, kept: &Kept, now_ms: u64) {
-        if !kept.replica.should_poll(now_ms) {
+        if !kept.replica.driver().should_poll(now_ms) {
             return;
         }
         if let Ok(link) = self.link(kept) {
             let replica = kept.replica.clone();
             keep_alive(async move {
-                replica.pull(&link, Txid::EMPTY).await;
+                replica.driver().pull(&link, Txid::EMPTY).await;
             });
         }
     }

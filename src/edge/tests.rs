@@ -257,8 +257,8 @@ fn many_reads_before_the_pull_begins_ask_for_one_pull() {
     let replica = Edge::new(Budget::default()).replica(64);
     answered(ask(&replica, &primary, "first-unconstrained", "SELECT count(*) FROM t"));
     let now_ms = primary.now_ms.get() + ASKING_POLL_MS;
-    assert_eq!((0..1000).filter(|_| replica.should_poll(now_ms)).count(), 1);
-    assert!(replica.should_poll(now_ms + ASKING_POLL_MS), "a pull that never began is asked for again");
+    assert_eq!((0..1000).filter(|_| replica.driver().should_poll(now_ms)).count(), 1);
+    assert!(replica.driver().should_poll(now_ms + ASKING_POLL_MS), "a pull that never began is asked for again");
 }
 
 /// What the connection did before, and not what is in the database, was told by the isolate's connection.
@@ -330,15 +330,15 @@ fn a_clock_that_goes_back_ends_no_following() {
     assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", sql))), 1);
     primary.run("INSERT INTO t VALUES (2)");
     primary.now_ms.set(10_000_000 - 3_600_000);
-    assert!(replica.should_poll(primary.now_ms.get()));
-    assert_eq!(replica.follower().borrow().staleness_ms(primary.now_ms.get()), None);
+    assert!(replica.driver().should_poll(primary.now_ms.get()));
+    assert_eq!(replica.driver().follower().borrow().staleness_ms(primary.now_ms.get()), None);
     assert_eq!(value(&answered(ask(&replica, &primary, "first-unconstrained", sql))), 2);
     primary.asked();
     let again = answered(ask(&replica, &primary, "first-unconstrained", sql));
     assert_eq!((value(&again), primary.asked()), (2, 0), "it knows again how stale it is");
     primary.now_ms.set(primary.now_ms.get() + ASKING_POLL_MS);
-    assert!(replica.should_poll(primary.now_ms.get()));
-    assert!(!replica.should_poll(primary.now_ms.get()));
+    assert!(replica.driver().should_poll(primary.now_ms.get()));
+    assert!(!replica.driver().should_poll(primary.now_ms.get()));
 }
 
 /// Whoever asks for a page may go; what was asked for then counted as under way until the clock was there again.
@@ -349,12 +349,12 @@ fn a_pull_that_nobody_waits_for_ends_no_following() {
     let replica = Edge::new(Budget::default()).replica(64);
     primary.hangs.set(true);
     let (gone, way) = (replica.clone(), Way(primary.clone()));
-    let mut pull = Box::pin(async move { gone.pull(&way, Txid::EMPTY).await });
+    let mut pull = Box::pin(async move { gone.driver().pull(&way, Txid::EMPTY).await });
     assert!(pull.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(pull);
-    assert!(!replica.should_poll(primary.now_ms.get()), "it is pulling");
+    assert!(!replica.driver().should_poll(primary.now_ms.get()), "it is pulling");
     primary.now_ms.set(10_000_000 - 3_600_000);
-    assert!(replica.should_poll(primary.now_ms.get()));
+    assert!(replica.driver().should_poll(primary.now_ms.get()));
 }
 
 /// SQLite reads the statistics with the schema, and goes on without them if they cannot be read: so it did where their page was missing.

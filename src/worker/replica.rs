@@ -79,7 +79,7 @@ impl Replica {
         let (replica, link) = (self.replica()?, self.link(primary));
         self.poll(&replica, link.clone());
         Ok(promise(async move {
-            match replica.follow(&question, &link).await {
+            match replica.driver().follow(&question, &link).await {
                 Ok(answer) => Uint8Array::from(&*answer).into(),
                 Err(error) => {
                     link.log(&format!("a replica object could not answer a follower: {error}"));
@@ -91,20 +91,20 @@ impl Replica {
 
     /// Takes news of the primary's. Returns the position that it has come to; undefined: it has to pull.
     pub fn told(&self, news: &[u8]) -> Result<JsValue, JsError> {
-        let position = self.replica()?.told(news);
+        let position = self.replica()?.driver().told(news);
         Ok(position.map_or(JsValue::UNDEFINED, |position| Uint8Array::from(&position.to_bytes()[..]).into()))
     }
 
     /// Writes what it has gathered.
     pub fn flush(&self) -> Result<(), JsError> {
         let replica = self.replica()?;
-        Ok(replica.follower().borrow().flush()?)
+        Ok(replica.driver().follower().borrow().flush()?)
     }
 
     /// Drops everything: the database is no more.
     pub fn forget(&self) -> Result<(), JsError> {
         if let Some(replica) = self.replica.take() {
-            replica.follower().borrow_mut().abandon()?;
+            replica.driver().follower().borrow_mut().abandon()?;
         }
         Ok(())
     }
@@ -127,10 +127,10 @@ impl Replica {
 
     /// Pulls, if that is due, while answers go out.
     fn poll(&self, replica: &EdgeReplica, link: StubLink) {
-        if replica.should_poll(link.now_ms()) {
+        if replica.driver().should_poll(link.now_ms()) {
             let replica = replica.clone();
             keep_alive(async move {
-                replica.pull(&link, Txid::EMPTY).await;
+                replica.driver().pull(&link, Txid::EMPTY).await;
             });
         }
     }

@@ -1,22 +1,24 @@
 //! Replicas: followers of a primary's commit log that keep some of its pages and answer reads.
 //!
 //! One state machine, [`Follower`], serves both tiers: in the memory of an isolate, and in a Durable Object that also keeps pages in its
-//! storage ([`HeldPages`]). It asks for nothing itself: whoever owns it carries its questions to a source and the answers back.
+//! storage ([`HeldPages`]). It asks for nothing itself: its [`Driver`] carries its questions to a source and the answers back.
 //!
 //! | part | what it does |
 //! |---|---|
 //! | [`Source`] | answers followers from a page store: the primary |
 //! | [`Follower::relay`] | answers followers from a follower: a replica object, for the isolates behind it |
 //! | [`Follower`] | position, versions of pages, pins; applies what comes |
+//! | [`Driver`] | what moves a follower: pulls, waits, answers those behind it, finds the state that a read is answered from |
 //! | [`ReplicaReader`] | pages for SQLite; fetches what is missing, with what is likely to be next |
 //! | [`Link`] | what a replica needs of the runtime |
 //! | [`PageCache`] | versions of pages in memory, of all followers together |
 //! | [`HeldPages`] | pages in SQL storage |
 //!
-//! **Not here:** SQL (`engine`), sessions (`session`), the network (`worker`).
+//! **Not here:** SQL (`engine`), who may answer (`session`), the network.
 
 pub mod btree;
 mod cache;
+mod driver;
 mod follower;
 mod held;
 mod link;
@@ -32,6 +34,7 @@ mod source;
 mod tests;
 
 pub use cache::{PageCache, Version};
+pub use driver::{Driver, Pinned};
 pub use follower::{Applied, Asked, Follower, SharedFollower};
 pub use held::{HeldPages, PageShelf};
 pub use link::{Later, Link, LinkError};
