@@ -85,10 +85,6 @@ pub fn later(one: Option<Bookmark>, other: Bookmark) -> Bookmark {
 
 /// Decides who answers a read. `max_staleness_ms` is what the database allows to reads without a session.
 pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -> Decision {
-    #[cfg(test)]
-    if planted::answers_early(freshness, view.state) {
-        return Decision::Answer;
-    }
     let fresh_within = |limit: u64| view.staleness_ms.is_some_and(|staleness| staleness <= limit);
     let has_passed_on = |state: State| view.passed_on.is_none_or(|bookmark| has(state, bookmark));
     let good = match (freshness, view.state) {
@@ -113,9 +109,6 @@ pub fn decide(freshness: Freshness, max_staleness_ms: Option<u64>, view: View) -
         (false, true) => Decision::Primary,
     }
 }
-
-#[cfg(test)]
-use crate::replica::simulation::planted;
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,6 @@ use littoral_protocol::{Bookmark, DatabaseId, Position, State, Txid};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes of commits that are asked for at once.
-const PULL_BYTES: u32 = 1 << 20;
 /// Pulls in a row to come to the source's head; what is left then is left to the next read.
 const PULLS: usize = 64;
 /// A pull that takes longer is given up, in milliseconds.
@@ -131,7 +129,10 @@ impl Driver {
         let mut images = true;
         for _ in 0..PULLS {
             let now_ms = link.now_ms();
-            let (asked, question) = self.follower.borrow().pull(now_ms, wanted, images, PULL_BYTES);
+            let (asked, question) = {
+                let follower = self.follower.borrow();
+                follower.pull(now_ms, wanted, images, follower.sizes.pulled_bytes)
+            };
             let answer = link.ask(question.encode()).await.map_err(|LinkError(error)| error)?;
             let answer = Message::decode(&answer).map_err(|error| error.to_string())?;
             let applied = self.follower.borrow_mut().answered(asked, answer);

@@ -415,11 +415,18 @@ fn reason_text(reason: RestartReason) -> &'static str {
     }
 }
 
-/// What tests look at.
+/// What tests look at and change.
 #[cfg(test)]
 impl Follower {
     pub(super) fn versions(&self) -> Vec<(Pgno, Version)> {
         self.cache.borrow().versions(self.owner)
+    }
+
+    /// Holds this version of a page instead of the newest.
+    pub(super) fn plant(&mut self, pgno: Pgno, version: Version) {
+        let mut cache = self.cache.borrow_mut();
+        cache.end_newest(self.owner, pgno, version.since, |_, _| false);
+        cache.insert(self.owner, pgno, version);
     }
 
     pub(super) fn check_cache(&self) -> Result<(), String> {

@@ -27,7 +27,7 @@ mod prefetch;
 mod reader;
 mod relay;
 #[cfg(test)]
-pub(crate) mod simulation;
+mod simulation;
 mod sizes;
 mod source;
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub struct Sizes {
     pub answer_bytes: usize,
     /// Frames read from the log for one answer.
     pub answer_frames: usize,
+    /// Bytes of commits that a replica asks for at once.
+    pub pulled_bytes: u32,
     /// Bytes of commits that a replica keeps for those behind it.
     pub relayed_bytes: usize,
     /// Commits whose page numbers a replica remembers, at most: a pinned position older than that has its pages fetched for it alone.
@@ -24,6 +26,7 @@ impl Default for Sizes {
         Sizes {
             answer_bytes: 4 << 20,
             answer_frames: 2_048,
+            pulled_bytes: 1 << 20,
             relayed_bytes: 2 << 20,
             remembered_commits: 10_000,
             gathered_bytes: 4 << 20,
@@ -39,6 +42,7 @@ impl Sizes {
     pub const TINY: Sizes = Sizes {
         answer_bytes: 6_000,
         answer_frames: 20,
+        pulled_bytes: 800,
         relayed_bytes: 12_000,
         remembered_commits: 8,
         gathered_bytes: 6_000,

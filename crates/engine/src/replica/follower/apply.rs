@@ -79,9 +79,6 @@ impl Follower {
     fn apply_one(&mut self, before: &State, commit: &LoggedCommit, images: Images, owed: &mut Owed) {
         let State { txid, page_count, .. } = commit.state;
         let pgnos = commit.pgnos();
-        #[cfg(test)]
-        let pgnos =
-            crate::replica::simulation::planted::changed(pgnos, matches!(&commit.pages, Changed::Images(frames) if !frames.is_empty()));
         let cut = (page_count + 1..=before.page_count).map(Pgno);
         let shared = self.cache.clone();
         let mut cache = shared.borrow_mut();

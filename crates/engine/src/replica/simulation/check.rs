@@ -3,6 +3,7 @@
 //! **Not here:** the rules of sessions, which are checked where a client has its answer (`clients`).
 
 use super::clients::AUDITOR;
+use super::primary::Request;
 use super::truth::Check;
 use super::world::World;
 use littoral_protocol::{Pgno, Txid};
@@ -14,10 +15,10 @@ impl World {
             return Ok(());
         }
         let node = &self.nodes[number - 1];
-        let follower = node.follower.borrow();
+        let follower = node.driver.follower().borrow();
         let truth = &self.primary.truth;
         let in_node = |what: String| format!("node {number}: {what}");
-        node.follower.borrow().check_cache().map_err(in_node)?;
+        node.driver.follower().borrow().check_cache().map_err(in_node)?;
         let budget = self.hosts[node.host].budget;
         let bytes = self.hosts[node.host].cache.borrow().bytes();
         if bytes > budget.max(30_000) {
@@ -55,7 +56,7 @@ impl World {
 
     /// All that is on a node's shelf is right.
     pub(super) fn check_shelf(&mut self, number: usize) -> Check {
-        let follower = self.nodes[number - 1].follower.borrow();
+        let follower = self.nodes[number - 1].driver.follower().borrow();
         let Some((database, state)) = follower.state() else { return Ok(()) };
         let in_node = |what: String| format!("on the shelf of node {number}: {what}");
         self.primary.truth.place_of(database, &state).map_err(in_node)?;
@@ -68,6 +69,15 @@ impl World {
         Ok(())
     }
 
+    /// The primary runs what it is asked for, and lets every answer out.
+    fn primary_answers(&mut self) -> Check {
+        let before = self.primary.truth.head();
+        self.at_primary(crate::primary::Event::Arrived(Request::NOBODY_S))?;
+        self.run(self.now_ms + 100)?;
+        let (head, held_back) = (self.primary.truth.head(), self.primary.holds_back());
+        if head > before && held_back == 0 { Ok(()) } else { Err(format!("the primary is at {head:?} and holds back {held_back} answers")) }
+    }
+
     /// Faults end, and everybody comes to the head and has all pages right.
     pub(super) fn heal(&mut self) -> Check {
         self.healed = true;
@@ -76,11 +86,12 @@ impl World {
         for disk in self.nodes.iter().filter_map(|node| node.disk.as_ref()) {
             disk.fault.clear();
         }
+        self.primary_answers()?;
         self.run(self.now_ms + 800)?;
         let head = self.primary.truth.head();
         for number in 1..=self.nodes.len() {
             let (known, staleness) = {
-                let follower = self.nodes[number - 1].follower.borrow();
+                let follower = self.nodes[number - 1].driver.follower().borrow();
                 (follower.state(), follower.staleness_ms(self.now_ms + self.nodes[number - 1].clock_ms))
             };
             let place = known.map(|(database, state)| self.primary.truth.place_of(database, &state)).transpose()?;
@@ -105,7 +116,7 @@ impl World {
         if let Some(query) = self.queries.values().next() {
             return Err(format!("a query at node {} does not end", query.node));
         }
-        match self.nodes.iter().position(|node| node.follower.borrow().is_fetching()) {
+        match self.nodes.iter().position(|node| node.driver.follower().borrow().is_fetching()) {
             Some(node) => Err(format!("node {} has claims that nobody will release", node + 1)),
             None => Ok(()),
         }

@@ -2,14 +2,17 @@
 //!
 //! A query reads page after page of the state that it has pinned, and everything else goes on in between.
 //!
-//! **Not here:** the decision who answers (`session`).
+//! **Not here:** the decision who answers, which the node's driver makes.
 
+use super::Bug;
+use super::calls::Done;
+use super::primary::Request;
 use super::truth::{Check, Place};
-use super::world::{Event, Kind, OBJECTS, PRIMARY, Then, World};
+use super::world::{Event, OBJECTS, PRIMARY, Then, World};
 use crate::commit_log::{Body, Message};
 use crate::replica::reader::AskedPages;
-use crate::replica::{Pin, ReplicaReader};
-use crate::session::{Decision, Freshness, View, decide};
+use crate::replica::{Pin, Pinned, ReplicaReader};
+use crate::session::Freshness;
 use crate::store::{PageReader, StoreError};
 use littoral_protocol::{DatabaseId, Pgno, State, Txid};
 use std::collections::VecDeque;
@@ -35,6 +38,8 @@ struct Reading {
     floor: Option<Place>,
     head: Place,
     node: usize,
+    /// The newest write that had gone through the node.
+    passed_on: Option<Place>,
 }
 
 pub(super) struct Query {
@@ -56,7 +61,6 @@ impl World {
         }
         self.after(60, Event::Client { client });
         let op = self.number();
-        let head = self.primary.truth.head();
         match self.rng.u32(0..20) {
             0 => {
                 let other = self.rng.usize(0..self.clients.len());
@@ -71,64 +75,65 @@ impl World {
             3..6 => {
                 self.clients[client].op = op;
                 self.clients[client].reading = None;
-                self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { client, op, write: true });
+                let through = self.rng.usize(OBJECTS + 1..=self.nodes.len());
+                let request = Request { client: Some(client), op, write: true, through };
+                self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
             }
-            _ => {
-                let freshness = Freshness::of(self.clients[client].token.as_deref()).ok_or("the token cannot be read")?;
-                let node = self.rng.usize(1..=self.nodes.len());
-                self.clients[client].op = op;
-                self.clients[client].reading = Some(Reading { freshness, floor: self.clients[client].floor, head, node });
-                self.decide(client, op, false)?;
-            }
+            _ => self.read(client, op)?,
         }
         Ok(())
     }
 
-    /// A node decides who answers a read.
-    pub(super) fn decide(&mut self, client: usize, op: u64, pulled: bool) -> Check {
-        let Some(reading) = self.clients[client].reading.clone().filter(|_| self.clients[client].op == op) else { return Ok(()) };
-        let Reading { freshness, node, .. } = reading;
-        if !self.node(node).up {
-            return Ok(());
+    /// A client reads at a node, which decides who answers.
+    fn read(&mut self, client: usize, op: u64) -> Check {
+        let mut freshness = Freshness::of(self.clients[client].token.as_deref()).ok_or("the token cannot be read")?;
+        let (node, head, floor) = (self.rng.usize(1..=self.nodes.len()), self.primary.truth.head(), self.clients[client].floor);
+        let passed_on = self.node(node).passed_on;
+        self.clients[client].op = op;
+        self.clients[client].reading = Some(Reading { freshness, floor, head, node, passed_on });
+        if let (Some(Bug::AnswersEarly), Freshness::AtLeast(_), Some((database, txid @ 2..))) = (self.bug, freshness, floor) {
+            freshness = Freshness::AtLeast(self.primary.truth.at((database, txid - 1)).state.bookmark());
         }
-        let (known, staleness_ms) = {
-            let follower = self.nodes[node - 1].follower.borrow();
-            (follower.state(), follower.staleness_ms(self.now_ms + self.nodes[node - 1].clock_ms))
-        };
         let max_staleness_ms = self.weather.max_staleness_ms;
-        let view = View { state: known.map(|(_, state)| state), staleness_ms, pulled, passed_on: None };
-        let decision = decide(freshness, max_staleness_ms, view);
-        self.note(|_| format!("client {client} at {node} with {freshness:?}: {decision:?}"));
-        match decision {
-            Decision::Primary => self.go_to_primary(client, op),
-            Decision::Pull if pulled => return Err("a replica is asked to pull twice".into()),
-            Decision::Pull => {
-                let wanted = if let Freshness::AtLeast(bookmark) = freshness { bookmark.txid } else { Txid::EMPTY };
-                self.pull(node, wanted, Then::Decide { client, op });
-            }
-            Decision::Answer => {
-                let (database, state) = known.ok_or("a replica without a state was to answer")?;
-                let place = self.primary.truth.place_of(database, &state)?;
-                if let (Freshness::None, Some(max)) = (freshness, max_staleness_ms)
-                    && place < self.primary.truth.head_before(self.now_ms.saturating_sub(max))
-                {
-                    return Err(format!("node {node} answers from {place:?}, which is older than {max} ms"));
-                }
-                self.query(node, client, op, false)?;
-            }
+        self.spawn(node, |driver, link| async move {
+            let pinned = driver.pin_present(freshness, max_staleness_ms, &*link).await;
+            Done::Decided { client, op, pinned }
+        });
+        Ok(())
+    }
+
+    /// It is decided who answers a read: the node, from this state, or the primary.
+    pub(super) fn decided(&mut self, node: usize, client: usize, op: u64, pinned: Option<Pinned>) -> Check {
+        let Some(reading) = self.clients[client].reading.clone().filter(|_| self.clients[client].op == op) else { return Ok(()) };
+        let Some((database, pin)) = pinned else {
+            self.note(|_| format!("client {client} at {node} with {:?} goes to the primary", reading.freshness));
+            self.go_to_primary(client, op);
+            return Ok(());
+        };
+        let place = self.primary.truth.place_of(database, &pin.state())?;
+        self.note(|_| format!("client {client} at {node} with {:?} reads {place:?}", reading.freshness));
+        if let (Freshness::None, Some(max)) = (reading.freshness, self.weather.max_staleness_ms)
+            && place < self.primary.truth.head_before(self.now_ms.saturating_sub(max))
+        {
+            return Err(format!("node {node} answers from {place:?}, which is older than {max} ms"));
         }
+        self.read_pages(node, client, op, (database, pin), false);
         Ok(())
     }
 
     fn go_to_primary(&mut self, client: usize, op: u64) {
-        self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { client, op, write: false });
+        let request = Request { client: Some(client), op, write: false, through: PRIMARY };
+        self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
     }
 
-    pub(super) fn at_primary(&mut self, client: usize, op: u64, write: bool) -> Check {
-        let (place, state) = if write { self.commit()? } else { (self.primary.truth.head(), self.primary.head()) };
-        self.stats.primary_reads += u64::from(!write);
-        self.send(PRIMARY, client + 1, Vec::new(), |_| Event::Done { client, op, place, state });
-        Ok(())
+    /// The primary's answer arrives. The isolate that a write went through remembers it.
+    pub(super) fn hears(&mut self, request: Request, place: Place, state: &State) -> Check {
+        let Request { client: Some(client), op, write, through } = request else { return Ok(()) };
+        if write && self.node(through).up {
+            self.node(through).driver.passed_on(state.bookmark());
+            self.node(through).passed_on = self.node(through).passed_on.max(Some(place));
+        }
+        self.finish(client, op, place, state)
     }
 
     /// A client has its answer.
@@ -138,7 +143,10 @@ impl World {
         }
         self.note(|_| format!("client {client} has its answer from {place:?}"));
         let reading = self.clients[client].reading.take();
-        if let Some(Reading { freshness, floor, head, node }) = &reading {
+        if let Some(Reading { freshness, floor, head, node, passed_on }) = &reading {
+            if passed_on.is_some_and(|passed_on| place < passed_on) {
+                return Err(format!("{passed_on:?} was written by way of node {node}, which then answers from {place:?}"));
+            }
             if floor.is_some_and(|floor| place < floor) {
                 return Err(format!("client {client} has seen {floor:?} and is answered from {place:?}, by way of node {node}"));
             }
@@ -176,7 +184,7 @@ impl World {
         // A connection answers one query at a time.
         let readers = self.node(node).readers.clone();
         let free = readers.into_iter().find(|reader| self.queries.values().all(|query| !Rc::ptr_eq(&query.reader, reader)));
-        let reader = free.unwrap_or_else(|| Rc::new(ReplicaReader::new(self.nodes[node - 1].follower.clone())));
+        let reader = free.unwrap_or_else(|| Rc::new(ReplicaReader::new(self.nodes[node - 1].driver.follower().clone())));
         reader.begin(database, pin.state(), None);
         let query = self.number();
         self.queries.insert(query, Query { node, client, op, reader, database, pin, pages, tries: 0 });
@@ -184,7 +192,7 @@ impl World {
     }
 
     fn pin(&mut self, node: usize) -> Option<(DatabaseId, Pin)> {
-        let follower = self.nodes[node - 1].follower.borrow();
+        let follower = self.nodes[node - 1].driver.follower().borrow();
         Some((follower.database(), follower.pin()?))
     }
 
@@ -220,7 +228,7 @@ impl World {
             Ok(Some(asked)) => {
                 let to = self.node(node).upstream;
                 let question = asked.question.encode();
-                self.ask(node, to, question, Kind::Pages, Then::Query { query: number, asked: Rc::new(asked) });
+                self.ask(node, to, question, Then::Query { query: number, asked: Rc::new(asked) });
             }
             Err(error) => return self.query_fails(number, &error),
         }

@@ -1,14 +1,17 @@
 //! The simulator: a primary, replica objects, isolates and clients in a world that loses, doubles, delays and cuts messages, and stops,
 //! forgets, prunes, restores and replaces what it likes. Every step is checked against the truth.
 //!
+//! What runs is what is shipped: the primary's policy (`primary::Primary`), its source, the drivers of followers. Here are only the world around
+//! them, commits without SQL, and queries that are stepped page by page.
+//!
 //! Everything follows from a seed. `cargo test` lives through 10,000; more on request, and any one again, with the trace of its last events:
 //!
 //! ```text
 //! make simulate SEEDS=1000000
-//! LITTORAL_SEED=4711 LITTORAL_SEEDS=1 cargo test --lib simulation::worlds
+//! LITTORAL_SEED=4711 LITTORAL_SEEDS=1 cargo test --package littoral-engine --lib simulation::worlds
 //! ```
 //!
-//! Limits (bytes of an answer, commits remembered, bytes gathered) are small in unit tests, so that worlds of half a second come to them.
+//! Sizes (bytes of an answer, commits remembered, bytes gathered) are tiny, so that worlds of half a second come to them.
 //!
 //! **Invariants**
 //! 1. What a follower holds equals the primary's, at every txid that it is held for; so does what is on its shelf.
@@ -22,13 +25,15 @@ mod calls;
 mod chaos;
 mod check;
 mod clients;
+mod link;
 mod node;
 mod past;
-pub(crate) mod planted;
+mod planted;
 mod primary;
 mod truth;
 mod world;
 
+use planted::Bug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Stats, World};
@@ -38,16 +43,16 @@ const TROUBLE_MS: u64 = 500;
 
 /// Lives through one seed. The error has all that is needed to see what happened.
 fn live(seed: u64) -> Result<Stats, String> {
-    live_once(seed, false).map_err(|(first, _)| {
-        let (found, trace) = live_once(seed, true).err().unwrap_or_default();
-        let again = format!("LITTORAL_SEED={seed} LITTORAL_SEEDS=1 cargo test --lib simulation::worlds");
+    live_once(seed, false, None).map_err(|(first, _)| {
+        let (found, trace) = live_once(seed, true, None).err().unwrap_or_default();
+        let again = format!("LITTORAL_SEED={seed} LITTORAL_SEEDS=1 cargo test --package littoral-engine --lib simulation::worlds");
         let same = if found == first { "" } else { "\nand not again: the simulator is not deterministic!" };
         format!("seed {seed}: {first}{same}\n{}\n{again}", trace.join("\n"))
     })
 }
 
-fn live_once(seed: u64, trace: bool) -> Result<Stats, (String, Vec<String>)> {
-    let mut world = World::new(seed, trace);
+fn live_once(seed: u64, trace: bool, bug: Option<Bug>) -> Result<Stats, (String, Vec<String>)> {
+    let mut world = World::new(seed, trace, bug);
     let lived = catch_unwind(AssertUnwindSafe(|| world.run(TROUBLE_MS).and_then(|()| world.heal())));
     let found = match lived {
         Ok(Ok(())) => return Ok(world.stats),
@@ -94,25 +99,23 @@ fn worlds() {
 }
 
 /// The first seed that finds a bug.
-fn finds(bug: planted::Bug) {
-    planted::plant(Some(bug));
-    let first = (0..100).find(|seed| live_once(*seed, false).is_err());
-    planted::plant(None);
+fn finds(bug: Bug) {
+    let first = (0..100).find(|seed| live_once(*seed, false, Some(bug)).is_err());
     println!("{bug:?} is found by seed {first:?}");
     assert!(first.is_some(), "{bug:?} is not found");
 }
 
 #[test]
 fn a_frame_that_is_skipped_is_found() {
-    finds(planted::Bug::SkipsAFrame);
+    finds(Bug::SkipsAFrame);
 }
 
 #[test]
 fn a_page_that_is_not_dropped_is_found() {
-    finds(planted::Bug::KeepsAPage);
+    finds(Bug::KeepsAPage);
 }
 
 #[test]
 fn an_answer_one_txid_early_is_found() {
-    finds(planted::Bug::AnswersEarly);
+    finds(Bug::AnswersEarly);
 }

@@ -4,7 +4,7 @@
 
 use super::truth::{Check, Place};
 use super::world::{Event, OBJECTS, PRIMARY, World};
-use crate::replica::{Follower, HeldPages, PageCache, ReplicaReader, SharedFollower, Sizes};
+use crate::replica::{Driver, Follower, HeldPages, PageCache, ReplicaReader, Sizes};
 use crate::store::{Fault, FaultySql, HostSql};
 use fastrand::Rng;
 use std::cell::RefCell;
@@ -31,7 +31,8 @@ pub(super) struct Disk {
 }
 
 pub(super) struct Node {
-    pub(super) follower: SharedFollower,
+    pub(super) driver: Driver,
+    sizes: Sizes,
     pub(super) readers: Vec<Rc<ReplicaReader>>,
     pub(super) host: usize,
     pub(super) boot: u64,
@@ -40,6 +41,8 @@ pub(super) struct Node {
     pub(super) disk: Option<Disk>,
     /// The newest position since it started.
     pub(super) reached: Place,
+    /// The newest write that went through it since it started.
+    pub(super) passed_on: Option<Place>,
     /// How far its clock is ahead: nobody's clock is right.
     pub(super) clock_ms: u64,
 }
@@ -54,9 +57,20 @@ impl Node {
             budget: *rng.choice(&[1_000, 4_000, 1 << 20]).unwrap(),
         });
         let upstream = if is_object { PRIMARY } else { rng.usize(0..=OBJECTS) };
-        let follower = Rc::new(RefCell::new(Follower::new(hosts[host].cache.clone()).with_sizes(Sizes::TINY)));
-        let mut node =
-            Node { follower, readers: Vec::new(), host, boot: 0, up: true, upstream, disk, reached: (0, 0), clock_ms: rng.u64(0..5_000) };
+        let sizes = Sizes { pulled_bytes: *rng.choice(&[800, 1 << 20]).unwrap(), ..Sizes::TINY };
+        let mut node = Node {
+            driver: drive(Follower::new(hosts[host].cache.clone())),
+            sizes,
+            readers: Vec::new(),
+            host,
+            boot: 0,
+            up: true,
+            upstream,
+            disk,
+            reached: (0, 0),
+            passed_on: None,
+            clock_ms: rng.u64(0..5_000),
+        };
         node.begin(&hosts[host]).unwrap();
         node
     }
@@ -65,19 +79,24 @@ impl Node {
     pub(super) fn begin(&mut self, host: &Host) -> Check {
         let cache = host.cache.clone();
         let follower = match &self.disk {
-            None => Follower::new(cache).with_sizes(Sizes::TINY),
+            None => Follower::new(cache).with_sizes(self.sizes),
             Some(disk) => {
                 disk.fault.clear();
                 let shelf = HeldPages::open(FaultySql::new(disk.sql.clone(), disk.fault.clone()), disk.budget);
-                let shelf = shelf.map_err(|error| error.to_string())?.with_sizes(Sizes::TINY);
-                Follower::with_shelf(cache, Box::new(shelf)).with_sizes(Sizes::TINY)
+                let shelf = shelf.map_err(|error| error.to_string())?.with_sizes(self.sizes);
+                Follower::with_shelf(cache, Box::new(shelf)).with_sizes(self.sizes)
             }
         };
-        self.follower = Rc::new(RefCell::new(follower));
-        self.reached = (0, 0);
-        self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.follower.clone()))).collect();
+        self.driver = drive(follower);
+        (self.reached, self.passed_on) = ((0, 0), None);
+        self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.driver.follower().clone()))).collect();
         Ok(())
     }
+}
+
+/// One that pulls at every read, and does not tell of an age over 100 ms without asking.
+fn drive(follower: Follower) -> Driver {
+    Driver::new(Rc::new(RefCell::new(follower)), 0, Some(100))
 }
 
 impl World {
@@ -105,7 +124,7 @@ impl World {
         }
         node.up = true;
         node.begin(&self.hosts[node.host])?;
-        self.note(|world| format!("node {number} is back at {}", world.nodes[number - 1].follower.borrow().txid().0));
+        self.note(|world| format!("node {number} is back at {}", world.nodes[number - 1].driver.follower().borrow().txid().0));
         self.check_shelf(number)
     }
 }

@@ -1,41 +1,51 @@
-//! Bugs planted by hand, which the simulator has to find.
-//!
-//! **Not here:** where they take effect: `Follower::apply_one` and `session::decide`.
+//! Bugs planted by hand, which the simulator has to find. They come from outside: what a node holds is changed after it has gone on, or a client
+//! hands in an older bookmark than it has.
 
-use crate::session::Freshness;
-use littoral_protocol::{Pgno, State};
-use std::cell::Cell;
+use super::world::World;
+use crate::replica::Version;
+use littoral_protocol::{Pgno, Txid};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bug {
-    /// The last frame of a commit is not applied.
+pub(super) enum Bug {
+    /// A page that came with a commit is as it was before.
     SkipsAFrame,
-    /// The last page of a commit without images is not dropped.
+    /// A page that a commit without images changed is not dropped.
     KeepsAPage,
-    /// A replica that is one commit short of a bookmark answers.
+    /// A session is answered from a state that is one commit short of its bookmark.
     AnswersEarly,
 }
 
-thread_local! {
-    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+/// What a node held.
+pub(super) struct Held {
+    at: Txid,
+    versions: Vec<(Pgno, Version)>,
 }
 
-/// Plants a bug in this thread.
-pub(super) fn plant(bug: Option<Bug>) {
-    PLANTED.set(bug);
-}
-
-/// What a commit is taken to have changed.
-pub(crate) fn changed(mut pgnos: Vec<Pgno>, has_images: bool) -> Vec<Pgno> {
-    let planted = PLANTED.get();
-    if planted == Some(Bug::SkipsAFrame) && has_images || planted == Some(Bug::KeepsAPage) && !has_images {
-        pgnos.pop();
+impl World {
+    /// What a node holds before something happens to it, if that is to be changed.
+    pub(super) fn before_bug(&self, node: usize) -> Option<Held> {
+        self.bug.filter(|bug| *bug != Bug::AnswersEarly)?;
+        let follower = self.nodes[node - 1].driver.follower().borrow();
+        Some(Held { at: follower.txid(), versions: follower.versions() })
     }
-    pgnos
-}
 
-/// Whether a replica answers too early.
-pub(crate) fn answers_early(freshness: Freshness, state: Option<State>) -> bool {
-    PLANTED.get() == Some(Bug::AnswersEarly)
-        && matches!((freshness, state), (Freshness::AtLeast(bookmark), Some(state)) if state.txid.next() == bookmark.txid)
+    /// Puts one page back that commits have changed since.
+    pub(super) fn after_bug(&mut self, node: usize, before: Option<Held>) {
+        let Some(Held { at, versions }) = before else { return };
+        let mut follower = self.nodes[node - 1].driver.follower().borrow_mut();
+        if follower.txid() <= at {
+            return;
+        }
+        let now = follower.versions();
+        for (pgno, old) in versions.into_iter().filter(|(_, version)| version.until.is_none()) {
+            let newest = now.iter().find(|(other, version)| *other == pgno && version.until.is_none());
+            match (self.bug, newest) {
+                (Some(Bug::SkipsAFrame), Some((_, new))) if new.since > at => {
+                    return follower.plant(pgno, Version { image: old.image, checksum: old.checksum, ..new.clone() });
+                }
+                (Some(Bug::KeepsAPage), None) => return follower.plant(pgno, old),
+                _ => {}
+            }
+        }
+    }
 }

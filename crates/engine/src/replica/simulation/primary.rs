@@ -4,28 +4,57 @@
 //!
 //! **Not here:** answering questions (`Source`), the network (`world`).
 
-use super::truth::{Moment, Page, Truth};
-use crate::commit_log::Message;
+use super::truth::{Check, Moment, Page, Place, Truth};
+use super::world::{OBJECTS, PRIMARY, World};
+use crate::primary::{Action, Event, Primary as Policy};
 use crate::replica::{Sizes, Source};
+use crate::settings::region::Region;
 use crate::store::{MemoryStore, PageStore};
 use fastrand::Rng;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSize, Pgno, Position, State, Txid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
 
-pub(super) struct Subscriber {
-    acknowledged: Position,
-    /// The push that is under way.
-    pub(super) push: Option<u64>,
+/// What the primary is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Who asks; `None`: somebody outside, who listens to no answer.
+    pub(super) client: Option<usize>,
+    pub(super) op: u64,
+    pub(super) write: bool,
+    /// The node that it came through.
+    pub(super) through: usize,
+}
+
+impl Request {
+    /// A write of somebody outside.
+    pub(super) const NOBODY_S: Request = Request { client: None, op: 0, write: true, through: PRIMARY };
+}
+
+/// The region of a replica object.
+pub(super) fn region(object: usize) -> Region {
+    Region::ALL[object - 1]
+}
+
+fn object(region: Region) -> usize {
+    (1..=OBJECTS).find(|object| self::region(*object) == region).unwrap_or(1)
 }
 
 pub(super) struct Primary {
     store: MemoryStore,
     pub(super) database: DatabaseId,
     pub(super) truth: Truth,
-    pub(super) subscribers: BTreeMap<usize, Subscriber>,
+    policy: Policy<Request>,
+    /// Counts restarts.
+    pub(super) life: u64,
+    /// News under way, by replica object.
+    pub(super) pushes: BTreeMap<usize, u64>,
+    /// Answers that leave when what was written is durable.
+    held_back: Vec<(Request, Place, State)>,
+    /// Writes that are being made durable.
+    syncing: u32,
     /// The new database has the same beginning as the one before it.
     mirror: u64,
     writes: u64,
@@ -37,7 +66,11 @@ impl Primary {
             store: MemoryStore::new(),
             database: DatabaseId(rng.u64(1..)),
             truth: Truth::default(),
-            subscribers: BTreeMap::new(),
+            policy: Policy::default(),
+            life: 0,
+            pushes: BTreeMap::new(),
+            held_back: Vec::new(),
+            syncing: 0,
             mirror: 0,
             writes: 0,
         };
@@ -45,8 +78,27 @@ impl Primary {
         primary
     }
 
-    pub(super) fn answer(&self, question: &[u8]) -> Vec<u8> {
-        Source::new(&self.store, self.database).with_sizes(Sizes::TINY).answer(question)
+    fn source(&self) -> Source<'_> {
+        Source::new(&self.store, self.database).with_sizes(Sizes::TINY)
+    }
+
+    /// The answer to a follower, and where it brings it.
+    pub(super) fn answer(&self, question: &[u8]) -> (Vec<u8>, Option<Position>) {
+        self.source().answer_follower(question)
+    }
+
+    /// Answers that wait for a write to be durable.
+    pub(super) fn holds_back(&self) -> usize {
+        self.held_back.len()
+    }
+
+    /// Nothing in memory stays.
+    pub(super) fn restart(&mut self) {
+        self.policy = Policy::default();
+        self.life += 1;
+        self.pushes.clear();
+        self.held_back.clear();
+        self.syncing = 0;
     }
 
     pub(super) fn head(&self) -> State {
@@ -59,7 +111,8 @@ impl Primary {
         self.database = DatabaseId(rng.u64(1..));
         self.mirror = if rng.bool() { rng.u64(0..6) } else { 0 };
         self.truth.begin(self.database, now_ms);
-        self.subscribers.clear();
+        self.policy.on(Event::Deleted, now_ms);
+        self.pushes.clear();
     }
 
     /// Forgets the oldest states, or some of those that are not the last of their step of time.
@@ -163,19 +216,97 @@ impl Primary {
         image[end - 8..].copy_from_slice(&self.writes.to_be_bytes());
         Page::new(pgno as u32, image)
     }
+}
 
-    /// A replica object has come to this position, and wants to hear what comes next.
-    pub(super) fn subscribe(&mut self, node: usize, acknowledged: Position) {
-        self.subscribers
-            .entry(node)
-            .and_modify(|known| known.acknowledged = acknowledged)
-            .or_insert(Subscriber { acknowledged, push: None });
+impl World {
+    /// Something has happened to the primary: does what its policy wants done.
+    pub(super) fn at_primary(&mut self, event: Event<Request>) -> Check {
+        let mut actions = VecDeque::from(self.primary.policy.on(event, self.now_ms));
+        while let Some(action) = actions.pop_front() {
+            let next = match action {
+                Action::Run(requests) => Some(self.run_at_primary(requests)),
+                Action::Sync => {
+                    self.primary_says(self.weather.sync_ms, Event::Synced);
+                    None
+                }
+                Action::Tell { region, after } => self.tell(region, after),
+                Action::Wake { in_ms } => {
+                    self.primary_says(in_ms, Event::Woken);
+                    None
+                }
+                Action::LookForAlarm => {
+                    self.primary_says(1, Event::AlarmIs(None));
+                    None
+                }
+                Action::SetAlarm { at_ms } => {
+                    self.primary_says(at_ms.saturating_sub(self.now_ms), Event::Alarm);
+                    None
+                }
+                Action::Maintain { .. } => {
+                    self.primary.forget(&mut self.rng);
+                    let due_ms = (self.rng.u32(0..4) > 0).then(|| self.now_ms + self.rng.u64(0..100));
+                    self.primary_says(1, Event::Maintained { due_ms });
+                    None
+                }
+            };
+            actions.extend(next.into_iter().flat_map(|event| self.primary.policy.on(event, self.now_ms)));
+            self.let_out();
+        }
+        Ok(())
     }
 
-    /// What a subscriber is to be told now.
-    pub(super) fn news_for(&self, node: usize) -> Option<Message> {
-        let subscriber = self.subscribers.get(&node).filter(|subscriber| subscriber.push.is_none())?;
-        Source::new(&self.store, self.database).with_sizes(Sizes::TINY).news(subscriber.acknowledged).unwrap()
+    /// What the primary waited for has come, unless it has started again since.
+    pub(super) fn primary_hears(&mut self, life: u64, event: Event<Request>) -> Check {
+        if life != self.primary.life {
+            return Ok(());
+        }
+        if event == Event::Synced {
+            self.primary.syncing -= 1;
+        }
+        self.at_primary(event)
+    }
+
+    fn primary_says(&mut self, in_ms: u64, event: Event<Request>) {
+        if event == Event::Synced {
+            self.primary.syncing += 1;
+        }
+        self.at_last(in_ms, super::world::Event::Primary { life: self.primary.life, event });
+    }
+
+    fn run_at_primary(&mut self, requests: Vec<Request>) -> Event<Request> {
+        let writes = requests.iter().filter(|request| request.write).count();
+        // Those that run together share a commit.
+        if writes > 0 {
+            let state = self.primary.commit(&mut self.rng, self.now_ms);
+            self.stats.commits += 1;
+            self.note(|world| format!("commit {:?} with {} pages for {writes}", world.primary.truth.head(), state.page_count));
+        }
+        let (head, place) = (self.primary.head(), self.primary.truth.head());
+        self.primary.held_back.extend(requests.into_iter().map(|request| (request, place, head)));
+        Event::Ran { wrote: (writes > 0).then(|| head.position()) }
+    }
+
+    /// Answers leave, unless a write before them is not durable.
+    fn let_out(&mut self) {
+        if self.primary.syncing > 0 {
+            return;
+        }
+        for (request, place, state) in std::mem::take(&mut self.primary.held_back) {
+            let Some(client) = request.client else { continue };
+            self.stats.primary_reads += u64::from(!request.write);
+            self.send(PRIMARY, client + 1, Vec::new(), |_| super::world::Event::Done { request, place, state });
+        }
+    }
+
+    fn tell(&mut self, region: Region, after: Position) -> Option<Event<Request>> {
+        let object = object(region);
+        let news = self.primary.source().news(after).ok().flatten();
+        let Some(news) = news else { return Some(Event::Told { region, position: None }) };
+        let push = self.number();
+        self.primary.pushes.insert(object, push);
+        self.at_last(8 * self.weather.delay_ms, super::world::Event::PushTimeout { node: object, push });
+        self.send(PRIMARY, object, news.encode(), |bytes| super::world::Event::Push { to: object, push, bytes });
+        None
     }
 }
 

@@ -6,16 +6,19 @@
 //!
 //! **Not here:** what the parts do (`calls`, `clients`, `chaos`), what must hold (`check`).
 
+use super::Bug;
+use super::calls::Task;
 use super::clients::{Client, Query};
+use super::link::{Shared, Slot};
 use super::node::{Host, Node};
-use super::primary::Primary;
+use super::primary::{Primary, Request};
 use super::truth::{Check, Place};
-use crate::commit_log::{Message, Point};
-use crate::replica::follower::Asked;
+use crate::commit_log::Message;
 use crate::replica::reader::AskedPages;
 use fastrand::Rng;
 use littoral_protocol::{Position, State};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 /// The primary's number; those above are nodes.
 pub(super) const PRIMARY: usize = 0;
@@ -25,62 +28,79 @@ pub(super) const OBJECTS: usize = 3;
 const TRACE: usize = 60;
 
 pub(super) enum Event {
-    Question { from: usize, to: usize, call: u64, bytes: Vec<u8> },
-    Answer { call: u64, bytes: Vec<u8> },
-    Timeout { call: u64 },
-    Push { to: usize, push: u64, bytes: Vec<u8> },
-    Pushed { node: usize, push: u64, position: Option<Position> },
-    PushTimeout { node: usize, push: u64 },
-    Poll { node: usize },
-    Up { node: usize, boot: u64 },
-    Client { client: usize },
-    AtPrimary { client: usize, op: u64, write: bool },
-    Done { client: usize, op: u64, place: Place, state: State },
-    Query { query: u64 },
+    Question {
+        from: usize,
+        to: usize,
+        call: u64,
+        bytes: Vec<u8>,
+    },
+    Answer {
+        call: u64,
+        bytes: Vec<u8>,
+    },
+    Timeout {
+        call: u64,
+    },
+    Push {
+        to: usize,
+        push: u64,
+        bytes: Vec<u8>,
+    },
+    Pushed {
+        node: usize,
+        push: u64,
+        position: Option<Position>,
+    },
+    PushTimeout {
+        node: usize,
+        push: u64,
+    },
+    Poll {
+        node: usize,
+    },
+    Up {
+        node: usize,
+        boot: u64,
+    },
+    Client {
+        client: usize,
+    },
+    /// A request arrives at the primary.
+    AtPrimary {
+        request: Request,
+    },
+    /// Something that the primary waits for has come.
+    Primary {
+        life: u64,
+        event: crate::primary::Event<Request>,
+    },
+    Done {
+        request: Request,
+        place: Place,
+        state: State,
+    },
+    Query {
+        query: u64,
+    },
+    /// Time has passed that a node waited for.
+    Woken {
+        node: usize,
+    },
     Commit,
     Chaos,
 }
 
 /// What is to be done with an answer.
-#[derive(Clone)]
 pub(super) enum Then {
-    Nothing,
-    /// The question that could not be answered before.
-    Relay {
-        question: Vec<u8>,
-        from: usize,
-        call: u64,
-    },
-    Decide {
-        client: usize,
-        op: u64,
-    },
+    /// A driver waits for it.
+    Slot(Slot),
     /// The query goes on.
-    Query {
-        query: u64,
-        asked: std::rc::Rc<AskedPages>,
-    },
-    /// Somebody else has asked.
-    Pass {
-        to: u64,
-    },
-    Past {
-        node: usize,
-        point: Point,
-    },
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Pull(Asked),
-    Pages,
-    Pass,
+    Query { query: u64, asked: Rc<AskedPages> },
 }
 
 pub(super) struct Call {
     pub(super) node: usize,
     pub(super) boot: u64,
-    pub(super) kind: Kind,
     /// Taken by the first answer.
     pub(super) then: Option<Then>,
 }
@@ -90,10 +110,10 @@ pub(super) struct Weather {
     lost: f64,
     doubled: f64,
     cut: f64,
-    delay_ms: u64,
-    pub(super) images: f64,
+    pub(super) delay_ms: u64,
     pub(super) chaos_ms: u64,
     pub(super) commit_ms: u64,
+    pub(super) sync_ms: u64,
     pub(super) max_staleness_ms: Option<u64>,
     pub(super) replaced: bool,
     pub(super) storage_fails: bool,
@@ -108,9 +128,9 @@ impl Weather {
             doubled,
             cut,
             delay_ms: *rng.choice(&[3, 12, 60]).unwrap(),
-            images: *rng.choice(&[0.0, 0.5, 1.0]).unwrap(),
             chaos_ms: *rng.choice(&[8, 30, 200]).unwrap(),
             commit_ms: *rng.choice(&[4, 10, 30]).unwrap(),
+            sync_ms: *rng.choice(&[0, 3, 12]).unwrap(),
             max_staleness_ms: *rng.choice(&[None, Some(5), Some(30), Some(200)]).unwrap(),
             replaced: rng.bool(),
             storage_fails: rng.u32(0..3) == 0,
@@ -153,6 +173,12 @@ pub(super) struct World {
     pub(super) clients: Vec<Client>,
     pub(super) calls: BTreeMap<u64, Call>,
     pub(super) queries: BTreeMap<u64, Query>,
+    pub(super) shared: Rc<Shared>,
+    pub(super) tasks: Vec<Task>,
+    /// Nodes whose work may go on.
+    pub(super) woken: BTreeSet<usize>,
+    /// Planted by hand, to be found.
+    pub(super) bug: Option<Bug>,
     /// Pairs that do not hear each other.
     pub(super) apart: BTreeSet<(usize, usize)>,
     pub(super) healed: bool,
@@ -165,7 +191,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, trace: bool) -> World {
+    pub(super) fn new(seed: u64, trace: bool, bug: Option<Bug>) -> World {
         let mut rng = Rng::with_seed(seed);
         let weather = Weather::of(&mut rng);
         let primary = Primary::new(&mut rng);
@@ -180,6 +206,10 @@ impl World {
             clients: Vec::new(),
             calls: BTreeMap::new(),
             queries: BTreeMap::new(),
+            shared: Rc::default(),
+            tasks: Vec::new(),
+            woken: BTreeSet::new(),
+            bug,
             apart: BTreeSet::new(),
             healed: false,
             unaudited: BTreeSet::new(),
@@ -208,8 +238,10 @@ impl World {
         while let Some(next) = self.queue.first_entry().filter(|next| next.key().0 <= until_ms) {
             let ((now_ms, _), event) = next.remove_entry();
             self.now_ms = now_ms;
+            self.shared.now_ms.set(now_ms);
             self.stats.events += 1;
             self.happen(event)?;
+            self.go_on()?;
             while let Some(node) = self.touched.pop_first() {
                 self.check_node(node)?;
             }
@@ -225,23 +257,23 @@ impl World {
             Event::Timeout { call } => self.answered(call, None),
             Event::Push { to, push, bytes } => self.pushed(to, push, &bytes),
             Event::Pushed { node, push, position } => self.push_heard(node, push, position),
-            Event::PushTimeout { node, push } => {
-                if self.primary.subscribers.get(&node).is_some_and(|subscriber| subscriber.push == Some(push)) {
-                    self.primary.subscribers.remove(&node);
-                }
-                Ok(())
-            }
+            Event::PushTimeout { node, push } => self.push_heard(node, push, None),
             Event::Poll { node } => self.poll(node),
             Event::Up { node, boot } => self.start(node, boot),
             Event::Client { client } => self.act(client),
-            Event::AtPrimary { client, op, write } => self.at_primary(client, op, write),
-            Event::Done { client, op, place, state } => self.finish(client, op, place, &state),
+            Event::AtPrimary { request } => self.at_primary(crate::primary::Event::Arrived(request)),
+            Event::Primary { life, event } => self.primary_hears(life, event),
+            Event::Done { request, place, state } => self.hears(request, place, &state),
+            Event::Woken { node } => {
+                self.woken.insert(node);
+                Ok(())
+            }
             Event::Query { query } => self.step(query),
             Event::Commit => {
                 if !self.healed {
                     self.after(2 * self.weather.commit_ms, Event::Commit);
                 }
-                self.commit().map(|_| ())
+                self.at_primary(crate::primary::Event::Arrived(Request::NOBODY_S))
             }
             Event::Chaos => self.chaos(),
         }
@@ -286,10 +318,10 @@ impl World {
     }
 
     /// Asks a question, and remembers what for.
-    pub(super) fn ask(&mut self, node: usize, to: usize, question: Vec<u8>, kind: Kind, then: Then) {
+    pub(super) fn ask(&mut self, node: usize, to: usize, question: Vec<u8>, then: Then) {
         let call = self.number();
         let boot = self.node(node).boot;
-        self.calls.insert(call, Call { node, boot, kind, then: Some(then) });
+        self.calls.insert(call, Call { node, boot, then: Some(then) });
         let patience = if self.healed { 100 } else { (self.rng.u64(4..30) * self.weather.delay_ms).min(400) };
         self.at_last(patience, Event::Timeout { call });
         self.send(node, to, question, |bytes| Event::Question { from: node, to, call, bytes });
@@ -297,27 +329,6 @@ impl World {
 
     pub(super) fn node(&mut self, node: usize) -> &mut Node {
         &mut self.nodes[node - 1]
-    }
-
-    /// Commits something at the primary, and tells the subscribers.
-    pub(super) fn commit(&mut self) -> Result<(Place, State), String> {
-        let state = self.primary.commit(&mut self.rng, self.now_ms);
-        self.stats.commits += 1;
-        self.note(|world| format!("commit {:?} with {} pages", world.primary.truth.head(), state.page_count));
-        for node in 1..=OBJECTS {
-            self.push(node);
-        }
-        Ok((self.primary.truth.head(), state))
-    }
-
-    pub(super) fn push(&mut self, node: usize) {
-        let Some(news) = self.primary.news_for(node) else { return };
-        let push = self.number();
-        if let Some(subscriber) = self.primary.subscribers.get_mut(&node) {
-            subscriber.push = Some(push);
-        }
-        self.at_last(8 * self.weather.delay_ms, Event::PushTimeout { node, push });
-        self.send(PRIMARY, node, news.encode(), |bytes| Event::Push { to: node, push, bytes });
     }
 
     /// Keeps a line of the trace, if there is one.
