@@ -1,12 +1,16 @@
-// Exits 0 when node_modules holds what package-lock.json says and package-lock.json covers package.json.
+// Exits 0 when a folder's node_modules holds what its package-lock.json says and package-lock.json covers package.json:
+//   node scripts/npm-in-step.mjs [--explain] tests
 // Compares with the record that npm keeps of what it installed, so it takes no network and no time.
 // With --explain it names the first difference.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** @typedef {{ version?: string, link?: boolean, optional?: boolean, peer?: boolean }} Package as package-lock.json has it */
 
+const folder = process.argv.slice(2).find((argument) => !argument.startsWith("--")) ?? ".";
+
 /** @param {string} path */
-const read = (path) => JSON.parse(readFileSync(path, "utf8"));
+const read = (path) => JSON.parse(readFileSync(join(folder, path), "utf8"));
 
 /** Yields a sentence for each difference. */
 function* differences() {

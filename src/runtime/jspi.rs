@@ -12,8 +12,8 @@
 //! 4. Below [`suspendable`] nothing is spawned and no `Promise` is made of a future: wasm-bindgen would run it on a stack of the instance
 //!    that was the first.
 //!
-//! wasm-bindgen keeps its promising functions in JavaScript, where they outlive the instance, which `worker-build` replaces at the first
-//! request after a panic. The one here is in the instance's own memory.
+//! wasm-bindgen keeps its promising functions in JavaScript, where they outlive the instance, which `worker-build`'s JavaScript or
+//! `scripts/builder`'s replaces at the first request after a panic. The one here is in the instance's own memory.
 
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Error, Function, Object, Promise, Reflect};
@@ -192,8 +192,8 @@ fn note_panics() {
     }));
 }
 
-/// Lets `worker-build`'s JavaScript replace the instance at the next request. It does so by itself after a panic; a trap on a promising
-/// stack it does not see.
+/// Lets the JavaScript around the module replace the instance at the next request. It does so by itself after a panic; a trap on a
+/// promising stack it does not see.
 fn condemn() {
     BROKEN.set(true);
     if let Ok(state) = Reflect::get(&js_sys::global(), &"__worker_init_state".into()) {
