@@ -14,6 +14,7 @@ use crate::client::{D1Result, StatementNow};
 use crate::runtime::link::{MissBudget, StubLink};
 use crate::runtime::request::{RawRequest, to_js};
 use crate::runtime::stubs::{Namespace, ObjectStub, replica_name};
+use crate::runtime::time::now_ms;
 use crate::runtime::work::keep_alive;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise, Reflect};
@@ -107,7 +108,7 @@ impl Route {
             return Ok(Reply::Primary);
         }
         let kept = self.kept();
-        let now_ms = js_sys::Date::now() as u64;
+        let now_ms = now_ms();
         if let Some(answer) = kept.replica.answer_now(&parsed, self.served, max_staleness_ms, now_ms) {
             self.poll(&kept, now_ms);
             return Ok(Reply::Now(answer));
@@ -129,7 +130,7 @@ impl Route {
         statement: &StatementNow<'_>,
         freshness: Freshness,
     ) -> Option<Result<(D1Result, Bookmark), Failure>> {
-        let now_ms = js_sys::Date::now() as u64;
+        let now_ms = now_ms();
         let answer = kept.replica.answer_statement(statement, freshness, self.served, self.replication.max_staleness_ms, now_ms)?;
         self.poll(kept, now_ms);
         Some(answer)

@@ -10,6 +10,7 @@
 use super::js::error_text;
 use super::jspi::{Deadline, suspendable};
 use super::stubs::ObjectStub;
+use super::time::now_ms;
 use js_sys::{Function, Promise, Uint8Array};
 use littoral_engine::commit_log::Message;
 use littoral_engine::replica::Fetcher;
@@ -121,7 +122,7 @@ impl Link for StubLink {
     }
 
     fn now_ms(&self) -> u64 {
-        js_sys::Date::now() as u64
+        now_ms()
     }
 
     fn log(&self, line: &str) {

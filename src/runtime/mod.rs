@@ -14,6 +14,8 @@ pub(crate) mod storage;
 #[cfg(feature = "edge")]
 pub(crate) mod stubs;
 #[cfg(feature = "edge")]
+pub(crate) mod time;
+#[cfg(feature = "edge")]
 pub(crate) mod variable;
 #[cfg(feature = "edge")]
 pub(crate) mod work;

@@ -15,6 +15,7 @@ use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
 use crate::runtime::request::body_to_js;
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
+use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::d1::{Answer, Request, answer_together};
 use littoral_engine::engine::Database as Engine;
@@ -144,10 +145,6 @@ impl Database {
         let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
         Ok(js_sys::Uint8Array::from(&*pages))
     }
-}
-
-fn now_ms() -> u64 {
-    js_sys::Date::now() as u64
 }
 
 fn js_error(error: StoreError) -> JsError {

@@ -8,6 +8,8 @@
 //! LITTORAL_HISTORY=history.jsonl cargo test --test histories recorded -- --ignored --nocapture
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod by_adya;
 mod definitions;
 mod fixtures;

@@ -2,6 +2,8 @@
 //!
 //! **Not here:** what the suites find anew by themselves (`model.rs`, `crash.rs`, `store_contract.rs`).
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod common;
 
 use common::{Fixture, run, run_err, values};

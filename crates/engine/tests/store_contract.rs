@@ -7,6 +7,8 @@
 //!
 //! **Not here:** crashes (`crash.rs`) and the Durable Object's own storage (the Worker tests).
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod common;
 
 use common::{Fixture, noise, run, storage_bytes, values};

@@ -10,6 +10,8 @@
 //!
 //! **Not here:** random workloads (`history.rs`).
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 mod common;
 
 use littoral_engine::engine::{Database, Limits};

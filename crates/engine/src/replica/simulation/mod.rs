@@ -67,6 +67,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "many worlds at once, and how long they took")]
 fn worlds() {
     let (first, seeds) = (setting("LITTORAL_SEED", 0), setting("LITTORAL_SEEDS", 10_000));
     let next = AtomicU64::new(first);
