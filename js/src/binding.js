@@ -6,7 +6,7 @@
 // 3. D1Database goes to the primary and keeps no bookmark; D1DatabaseSession carries the newest it has seen.
 // Not here: gathering and sending of calls (channel.js), conversion of values (values.js).
 
-import { Channel, isRefusal, sessionToken } from "./channel.js";
+import { Channel, isRefusal, sessionToken, withCode } from "./channel.js";
 import { options as checked, toWire } from "./values.js";
 
 /** @import { BindOptions, D1ExecResult, D1Result, D1SessionBookmark, LittoralService } from "../types/index.d.ts" */
@@ -230,11 +230,11 @@ function succeeded(answer) {
 }
 
 /**
- * As D1's; `at` says where. Null: not in a statement.
+ * As D1's, with a code; `at` says where. Null: not in a statement.
  * @param {Refusal} refusal
  */
-function failure({ error: message, at = null }) {
-  const error = new Error(`D1_ERROR: ${message}`, { cause: new Error(message) });
+function failure({ error: message, code, at = null }) {
+  const error = withCode(new Error(`D1_ERROR: ${message}`, { cause: new Error(message) }), code);
   return Object.defineProperty(error, "at", { value: at });
 }
 

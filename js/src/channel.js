@@ -129,6 +129,8 @@ export class Channel {
    * @param {Waiting[]} waiting
    */
   async #request(texts, waiting) {
+    /** @type {string | undefined} */
+    let code;
     try {
       const bookmark = this.#token && !this.#past ? `"bookmark":${JSON.stringify(this.#token)},` : "";
       const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
@@ -136,7 +138,10 @@ export class Channel {
       const response = parseResponse(typeof answer === "string" ? answer : UTF8.decode(answer), this.#codec);
       const answers = response.responses;
       if (!Array.isArray(answers)) {
-        if (waiting.length === 1 || !response.error) throw new Error(response.error ?? "the Littoral Worker sent no responses");
+        if (waiting.length === 1 || !response.error) {
+          code = response.code;
+          throw new Error(response.error ?? "the Littoral Worker sent no responses");
+        }
         // One call spoilt the request and none has run: each goes on its own.
         for (let i = 0; i < waiting.length; i++) void this.#request([texts[i]], [waiting[i]]);
         return;
@@ -148,7 +153,7 @@ export class Channel {
       if (answers.length < waiting.length) void this.#request(texts.slice(answers.length), waiting.slice(answers.length));
     } catch (error) {
       // What the transport throws reads like an error of the database, one Error object per call.
-      for (const { reject } of waiting) reject(new Error(`D1_ERROR: ${said(error)}`, { cause: error }));
+      for (const { reject } of waiting) reject(withCode(new Error(`D1_ERROR: ${said(error)}`, { cause: error }), code));
     }
   }
 
@@ -157,6 +162,15 @@ export class Channel {
     const current = this.bookmark;
     if (current === null || current.localeCompare(bookmark) < 0) this.#token = bookmark;
   }
+}
+
+/**
+ * An error with a code to act on, beside what D1's has: not enumerable, so that it prints and compares as D1's does.
+ * @param {Error} error
+ * @param {string | undefined} code
+ */
+export function withCode(error, code) {
+  return Object.defineProperty(error, "code", { value: code });
 }
 
 /**

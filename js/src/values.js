@@ -24,11 +24,11 @@
  */
 /**
  * What a call answers that the database refused. `at` is the text of the call and the byte of it at which the statement begins that failed.
- * @typedef {{ error: string, at?: Place | null }} Refusal
+ * @typedef {{ error: string, code?: string, at?: Place | null }} Refusal
  */
 /** @typedef {{ text: number, offset: number }} Place */
 /** @typedef {Done | Done[] | Refusal} Answer a batch answers with an array */
-/** @typedef {{ responses?: Answer[], bookmark?: string, error?: string }} Answers what a request answers */
+/** @typedef {{ responses?: Answer[], bookmark?: string, error?: string, code?: string }} Answers what a request answers */
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;

@@ -37,9 +37,24 @@ export default serve({
     await assert.rejects(past.prepare("INSERT INTO past VALUES (3)").run(), /attempt to write a readonly database: SQLITE_READONLY/);
     await assert.rejects(count(db.at(new Date(0))), /no such table: past|no longer kept/);
     await assert.rejects(count(db.at("nonsense")), /invalid bookmark/);
-    await assert.rejects(count(db.at(`f${bookmark.slice(1)}`)), /is not of this database/);
+    await assert.rejects(count(db.at(`f${bookmark.slice(1)}`)), { code: "BOOKMARK_UNKNOWN", message: /is not of this database/ });
     for (const point of /** @type {any[]} */ ([undefined, 5, {}, new Date(NaN)])) assert.throws(() => db.at(point), TypeError);
     await db.exec("DROP TABLE past");
+  },
+
+  async "an error has a code, which does not show where D1's has none"({ stub }) {
+    const db = bind(stub);
+    await db.exec("CREATE TABLE coded (a UNIQUE)");
+    const insert = db.prepare("INSERT INTO coded VALUES (1)");
+    await insert.run();
+    await assert.rejects(insert.run(), { code: "SQLITE_CONSTRAINT_UNIQUE" });
+    await assert.rejects(db.batch([insert]), { code: "SQLITE_CONSTRAINT_UNIQUE" });
+    await assert.rejects(db.prepare("SELEC 1").run(), { code: "SQLITE_ERROR" });
+    await assert.rejects(db.prepare("SELECT ?").run(), { code: "PARAMETERS" });
+    await assert.rejects(db.withSession("nonsense").prepare("SELECT 1").run(), { code: "BOOKMARK_INVALID" });
+    const error = await insert.run().catch((error) => error);
+    assert.deepEqual(Object.keys(error), []);
+    await db.exec("DROP TABLE coded");
   },
 
   async "a dump larger than a message arrives whole"({ stub }) {
