@@ -4,9 +4,10 @@
 mod common;
 
 use common::Fixture;
-use littoral::client::{Database, Error, Point, SessionOptions, Transport};
+use littoral::client::{Database, Error, Point, Request, SessionOptions, Transport};
 use littoral::migrate::{MigrateError, Migration, apply};
-use littoral_engine::answer::d1::answer_calls;
+use littoral_engine::answer::{self, Form};
+use littoral_protocol::d1::{BlobFormat, PointBody};
 use pollster::block_on;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
@@ -18,8 +19,11 @@ use std::rc::Rc;
 struct Local(Rc<RefCell<Fixture>>);
 
 impl Transport for Local {
-    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
-        Box::pin(ready(Ok(answer_calls(&mut self.0.borrow_mut().database, &request))))
+    fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+        let form = Form::Calls { blobs: BlobFormat::default() };
+        let session = request.session.as_deref().map(String::from);
+        let request = answer::Request::new(form, request.body, session, request.at.map(PointBody::from));
+        Box::pin(ready(Ok(answer::d1::answer(&mut self.0.borrow_mut().database, request).body)))
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
@@ -209,9 +213,9 @@ struct Late {
 }
 
 impl Transport for Late {
-    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+    fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
         let local = self.local.clone();
-        let first_read = request.contains("SELECT m.name") && self.reads.replace(self.reads.get() + 1) == 0;
+        let first_read = request.body.contains("SELECT m.name") && self.reads.replace(self.reads.get() + 1) == 0;
         Box::pin(async move {
             let answer = local.query(request).await;
             if first_read {

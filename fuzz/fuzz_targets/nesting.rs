@@ -3,7 +3,8 @@
 //! Each byte chooses a pair of `PAIRS`; the first two say how often the whole is repeated.
 #![no_main]
 
-use littoral_engine::answer::d1::{Request, answer};
+use littoral_engine::answer::Request;
+use littoral_engine::answer::d1::answer;
 use littoral_engine::engine::{Database, Limits};
 use std::rc::Rc;
 

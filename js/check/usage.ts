@@ -135,13 +135,13 @@ export function runtimes(db: RuntimeDatabase): [D1Database, AnyDatabase] {
   return [db, db];
 }
 
-/** What the Littoral Worker offers takes the `cf` of a request. */
+/** What the Littoral Worker offers takes the calls, and beside them what routes them. */
 export async function service(littoral: LittoralService, request: Request): Promise<string | Uint8Array> {
   const file: ReadableStream<Uint8Array> = await littoral.dump();
   await file.cancel();
   // @ts-expect-error: a request is a text
   await littoral.query({ calls: [] });
-  return littoral.query('{"calls":[]}', request.cf);
+  return littoral.query('{"calls":[]}', { cf: request.cf, session: "first-primary" });
 }
 
 export const plugin: object = plugins.littoral;

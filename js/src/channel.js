@@ -12,9 +12,9 @@
 // 5. What fails on the way rejects with `D1_ERROR: ...`; what the database refuses is an answer.
 // Not here: what a call means or how its answer is shaped (binding.js).
 
-import { parseResponse, wireMembers } from "./values.js";
+import { blobsOnTheWire, parseResponse } from "./values.js";
 
-/** @import { D1SessionBookmark, LittoralService } from "../types/index.d.ts" */
+/** @import { D1SessionBookmark, LittoralService, QueryOptions } from "../types/index.d.ts" */
 /** @import { Answer, Codec, Done, Refusal } from "./values.js" */
 
 /** @typedef {{ sql: string, params?: unknown[] }} Call one statement */
@@ -32,27 +32,28 @@ const FIRST_UNCONSTRAINED = "first-unconstrained";
 export class Channel {
   #stub;
   #codec;
-  #head;
   /** null: calls go to the primary and bookmarks are ignored. Otherwise the newest bookmark, or a constraint. */
   #token;
-  /** Reading the past: the bookmark is learned, not sent. */
-  #past;
+  /**
+   * The point of the past that is read; then the bookmark is learned, not sent.
+   * @type {D1SessionBookmark | number | undefined}
+   */
+  #at;
   /** @type {string[]} */
   #texts = [];
   /** @type {Waiting[]} */
   #waiting = [];
 
   /**
-   * `point` is a member of the request that names a point of the past, or nothing.
    * @param {LittoralService} stub
    * @param {Codec} codec
    * @param {string | null} token
+   * @param {D1SessionBookmark | number} [at]
    */
-  constructor(stub, codec, token, point = "") {
+  constructor(stub, codec, token, at) {
     this.#stub = stub;
     this.#codec = codec;
-    this.#head = wireMembers(codec) + point;
-    this.#past = point !== "";
+    this.#at = at;
     this.#token = token;
   }
 
@@ -81,8 +82,7 @@ export class Channel {
    * @param {D1SessionBookmark | number} point
    */
   at(point) {
-    const named = typeof point === "number" ? `"time_ms":${point}` : `"bookmark":${JSON.stringify(point)}`;
-    return new Channel(this.#stub, this.#codec, FIRST_UNCONSTRAINED, `"at":{${named}},`);
+    return new Channel(this.#stub, this.#codec, FIRST_UNCONSTRAINED, point);
   }
 
   /** @returns {Promise<ArrayBuffer>} */
@@ -132,9 +132,8 @@ export class Channel {
     /** @type {string | undefined} */
     let code;
     try {
-      const bookmark = this.#token && !this.#past ? `"bookmark":${JSON.stringify(this.#token)},` : "";
-      const body = `{${bookmark}${this.#head}"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
-      const answer = await this.#stub.query(body, this.#codec.cf);
+      const body = `{"calls":[${texts.length === 1 ? texts[0] : texts.join(",")}]}`;
+      const answer = await this.#stub.query(body, this.#options());
       const response = parseResponse(typeof answer === "string" ? answer : UTF8.decode(answer), this.#codec);
       const answers = response.responses;
       if (!Array.isArray(answers)) {
@@ -155,6 +154,16 @@ export class Channel {
       // What the transport throws reads like an error of the database, one Error object per call.
       for (const { reject } of waiting) reject(withCode(new Error(`D1_ERROR: ${said(error)}`, { cause: error }), code));
     }
+  }
+
+  /**
+   * What routes a request, beside its calls; nothing does where the primary is to answer in D1's form.
+   * @returns {QueryOptions | undefined}
+   */
+  #options() {
+    const { cf } = this.#codec;
+    const [blobs, session] = [blobsOnTheWire(this.#codec), this.#at === undefined ? (this.#token ?? undefined) : undefined];
+    return cf || blobs || session !== undefined || this.#at !== undefined ? { session, at: this.#at, blobs, cf } : undefined;
   }
 
   /** @param {D1SessionBookmark} bookmark */

@@ -84,11 +84,12 @@ function isByte(item) {
 }
 
 /**
- * What a request says about the form in which it wants its BLOBs: JSON members, or nothing.
+ * The form in which a request wants its BLOBs, where it is not D1's.
  * @param {Codec} codec
+ * @returns {"base64" | undefined}
  */
-export function wireMembers(codec) {
-  return isPlain(codec) ? "" : '"blobs":"base64",';
+export function blobsOnTheWire(codec) {
+  return isPlain(codec) ? undefined : "base64";
 }
 
 /**

@@ -86,10 +86,22 @@ export declare class D1Database {
   dump(): Promise<ArrayBuffer>;
 }
 
+/** What routes a request, and how it is answered. */
+export interface QueryOptions {
+  /** The session's newest bookmark, or its constraint. */
+  session?: string;
+  /** The point of the past to read: a bookmark, or milliseconds since 1970. */
+  at?: D1SessionBookmark | number;
+  /** BLOBs in base64, `{"blob":"..."}`, and not as arrays of numbers. */
+  blobs?: "base64";
+  /** The `cf` of the request that is served, by which the nearest replica is found. */
+  cf?: unknown;
+}
+
 /** What a Littoral Worker offers through a service binding with props; text is JSON. */
 export interface LittoralService {
-  /** `cf` is that of the request that is served, by which the nearest replica is found. A long answer is UTF-8 in a Uint8Array. */
-  query(request: string, cf?: unknown): Promise<string | Uint8Array>;
+  /** Answers calls, `{"calls":[...]}`. A long answer is UTF-8 in a Uint8Array. */
+  query(calls: string, options?: QueryOptions): Promise<string | Uint8Array>;
   dump(): Promise<ReadableStream<Uint8Array>>;
 }
 

@@ -40,7 +40,7 @@ pub use service::ServiceBinding;
 pub(crate) use service::lost;
 pub use session::{RequestSession, SessionOptions};
 
-use littoral_protocol::d1::{CallRef, CallsRequest, PointBody, Response, StatementRef};
+use littoral_protocol::d1::{CallRef, CallsRequest, Response, StatementRef};
 use parameter::parameters;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,10 +49,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// What carries a request to the database and its answer back, both JSON texts (`littoral_protocol::d1`).
+/// A request of many calls.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The calls, as JSON (`littoral_protocol::d1`).
+    pub body: String,
+    /// The session's bookmark or constraint.
+    pub session: Option<Rc<str>>,
+    /// The point of the past to read, instead of the present.
+    pub at: Option<Point>,
+}
+
+/// What carries a request to the database and its answer, a JSON text, back.
 pub trait Transport {
     /// Sends a request of many calls.
-    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
+    fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>>;
     /// Answers one statement, if that needs no waiting, with its result and the bookmark of the state that was read. An error is final.
     fn answer_now(&self, _statement: &StatementNow<'_>) -> Option<Result<(D1Result, Rc<str>), Error>> {
         None
@@ -139,7 +150,7 @@ impl Database {
 
     /// A read-only session at a point of the past, as long as that state is kept.
     pub fn at(&self, point: Point) -> D1DatabaseSession {
-        self.on(Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Past(point.into()), bookmark: None })))))
+        self.on(Session(Some(Rc::new(RefCell::new(SessionState { start: Start::Past(point), bookmark: None })))))
     }
 
     fn on(&self, session: Session) -> D1DatabaseSession {
@@ -159,7 +170,7 @@ struct SessionState {
 enum Start {
     /// A bookmark or a constraint.
     Token(Rc<str>),
-    Past(PointBody),
+    Past(Point),
 }
 
 impl Session {
@@ -172,11 +183,11 @@ impl Session {
     }
 
     /// What the next call carries: the newest bookmark or the constraint, or else the point of the past.
-    fn token(&self) -> (Option<Rc<str>>, Option<PointBody>) {
+    fn token(&self) -> (Option<Rc<str>>, Option<Point>) {
         let Some(state) = &self.0 else { return (None, None) };
         let state = state.borrow();
         match (&state.start, &state.bookmark) {
-            (Start::Past(point), _) => (None, Some(point.clone())),
+            (Start::Past(point), _) => (None, Some(*point)),
             (Start::Token(_), Some(bookmark)) => (Some(bookmark.clone()), None),
             (Start::Token(start), None) => (Some(start.clone()), None),
         }
@@ -219,10 +230,9 @@ impl D1DatabaseSession {
     }
 
     async fn send(&self, call: CallRef<'_>) -> Result<Response, Error> {
-        let (bookmark, at) = self.session.token();
-        let request = CallsRequest { bookmark: bookmark.as_deref(), at: at.as_ref(), calls: [call] };
-        let request = serde_json::to_string(&request).map_err(Error::encoding)?;
-        let (bookmark, response) = result::parse(&self.transport.query(request).await?)?;
+        let (session, at) = self.session.token();
+        let body = serde_json::to_string(&CallsRequest { calls: [call] }).map_err(Error::encoding)?;
+        let (bookmark, response) = result::parse(&self.transport.query(Request { body, session, at }).await?)?;
         self.session.advance(bookmark.into());
         Ok(response)
     }

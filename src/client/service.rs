@@ -1,6 +1,6 @@
 //! The transport of production: a service binding to the Littoral Worker, or a Durable Object stub; both offer the same RPC methods.
 
-use super::{Database, Error, Transport};
+use super::{Database, Error, Point, Request, Transport};
 use crate::runtime::js::error_text;
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ extern "C" {
     type Rpc;
 
     #[wasm_bindgen(method, catch)]
-    fn query(this: &Rpc, request: &str) -> Result<js_sys::Promise, JsValue>;
+    fn query(this: &Rpc, body: &str, options: &JsValue) -> Result<js_sys::Promise, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     fn dump(this: &Rpc) -> Result<js_sys::Promise, JsValue>;
@@ -78,10 +78,11 @@ impl Database {
 }
 
 impl Transport for ServiceBinding {
-    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+    fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
         let rpc = self.0.clone();
         Box::pin(async move {
-            let answer = JsFuture::from(rpc.query(&request).map_err(lost)?).await.map_err(lost)?;
+            let options = options(&request).map_err(lost)?;
+            let answer = JsFuture::from(rpc.query(&request.body, &options).map_err(lost)?).await.map_err(lost)?;
             match answer.dyn_ref::<js_sys::Uint8Array>() {
                 // Long answers travel as UTF-8.
                 Some(utf8) => String::from_utf8(utf8.to_vec()).map_err(Error::answer),
@@ -98,6 +99,25 @@ impl Transport for ServiceBinding {
             Ok(js_sys::Uint8Array::new(&file).to_vec())
         })
     }
+}
+
+/// What routes a request, as `query` takes it; undefined: nothing does.
+fn options(Request { session, at, .. }: &Request) -> Result<JsValue, JsValue> {
+    if session.is_none() && at.is_none() {
+        return Ok(JsValue::UNDEFINED);
+    }
+    let options = js_sys::Object::new();
+    if let Some(session) = session {
+        js_sys::Reflect::set(&options, &"session".into(), &session.as_ref().into())?;
+    }
+    if let Some(at) = at {
+        let at = match at {
+            Point::Bookmark(bookmark) => bookmark.to_string().into(),
+            Point::Time(time_ms) => JsValue::from(*time_ms as f64),
+        };
+        js_sys::Reflect::set(&options, &"at".into(), &at)?;
+    }
+    Ok(options.into())
 }
 
 fn class_of(value: &JsValue) -> Option<String> {

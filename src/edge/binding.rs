@@ -26,17 +26,18 @@
 
 use super::isolate::Kept;
 use super::route::{Reply, Route};
-use crate::client::{D1Result, Database, Error, ServiceBinding, StatementNow, Transport, lost};
-use crate::runtime::request::RawRequest;
+use crate::client::{D1Result, Database, Error, Request, ServiceBinding, StatementNow, Transport, lost};
 use js_sys::{Array, Reflect, Uint8Array};
+use littoral_engine::answer::{self as engine, Form};
 use littoral_engine::session::Freshness;
 use littoral_protocol::Bookmark;
+use littoral_protocol::d1::{BlobFormat, PointBody};
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use worker::{Env, Request};
+use worker::Env;
 
 /// The names under which a Worker binds the Littoral Worker's namespaces.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +55,12 @@ impl Default for Namespaces<'_> {
 }
 
 /// The database `name`, for one request.
-pub fn open(env: &Env, request: &Request, name: &str) -> Result<Database, Error> {
+pub fn open(env: &Env, request: &worker::Request, name: &str) -> Result<Database, Error> {
     open_in(env, request, Namespaces::default(), name)
 }
 
 /// The database `name` in namespaces that are bound under other names.
-pub fn open_in(env: &Env, request: &Request, namespaces: Namespaces<'_>, name: &str) -> Result<Database, Error> {
+pub fn open_in(env: &Env, request: &worker::Request, namespaces: Namespaces<'_>, name: &str) -> Result<Database, Error> {
     let cf = Reflect::get(request.inner(), &"cf".into()).unwrap_or_default();
     let names = (namespaces.databases, namespaces.replicas);
     let primary = Database::from_namespace(env, namespaces.databases, name)?;
@@ -101,18 +102,20 @@ impl Inner {
 }
 
 impl Transport for EdgeBinding {
-    fn query(&self, request: String) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
+    fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
         let inner = self.0.clone();
         Box::pin(async move {
-            let asked = RawRequest::Calls { body: request };
-            let near = match inner.route.answer(asked.clone()).map_err(lost)? {
+            let form = Form::Calls { blobs: BlobFormat::default() };
+            let session = request.session.as_deref().map(String::from);
+            let request = Rc::new(engine::Request::new(form, request.body, session, request.at.map(PointBody::from)));
+            let near = match inner.route.answer(request.clone()).map_err(lost)? {
                 Reply::Now(answer) => return Ok(answer.body),
                 Reply::Later(answer) => answer.await,
                 Reply::Primary => None,
             };
             let answer = match near {
                 Some(answer) => answer,
-                None => inner.route.ask_primary(&asked).await.map_err(lost)?,
+                None => inner.route.ask_primary(&request).await.map_err(lost)?,
             };
             body(&answer.unchecked_into())
         })

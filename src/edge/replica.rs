@@ -3,7 +3,8 @@
 use super::pool::{Connection, Pool};
 use super::rows::{self, Rows};
 use crate::client::{D1Result, StatementNow};
-use littoral_engine::answer::d1::{Answer, Parsed};
+use littoral_engine::answer::Request;
+use littoral_engine::answer::d1::{Answer, answer_from};
 use littoral_engine::engine::{Error, Failure, Reader};
 use littoral_engine::replica::{Driver, Fetcher, Link, Pin};
 use littoral_engine::session::Freshness;
@@ -58,10 +59,10 @@ impl Replica {
     }
 
     /// Answers a request without waiting for anything. `None`: it takes waiting, or another tier.
-    pub fn answer_now(&self, parsed: &Parsed, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Answer> {
-        let freshness = parsed.freshness().filter(|_| parsed.point().is_none())?;
+    pub fn answer_now(&self, request: &Request, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Answer> {
+        let freshness = request.freshness().filter(|_| request.point().is_none())?;
         let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
-        self.run(database, &pin, None, |reader| parsed.answer_from(reader, self.served(served, now_ms))).ok()
+        self.run(database, &pin, None, |reader| answer_from(request, reader, self.served(served, now_ms))).ok()
     }
 
     /// Answers one statement of a Rust caller, as values, without waiting for anything.
@@ -86,9 +87,9 @@ impl Replica {
     }
 
     /// Answers a request, waiting for what it takes.
-    pub async fn answer(&self, parsed: Parsed, served: Served, max_staleness_ms: Option<u64>, link: Rc<dyn Link>) -> Outcome {
-        let Some(freshness) = parsed.freshness() else { return Outcome::Primary };
-        let pin = match parsed.point() {
+    pub async fn answer(&self, request: Rc<Request>, served: Served, max_staleness_ms: Option<u64>, link: Rc<dyn Link>) -> Outcome {
+        let Some(freshness) = request.freshness() else { return Outcome::Primary };
+        let pin = match request.point() {
             Some(point) => self.driver.pin_past(point, &*link).await,
             None => self.driver.pin_present(freshness, max_staleness_ms, &*link).await,
         };
@@ -96,14 +97,14 @@ impl Replica {
         let served = self.served(served, link.now_ms());
         let until_ms = link.now_ms() + BUSY_MS;
         loop {
-            match self.run(database, &pin, None, |reader| parsed.answer_from(reader, served)) {
+            match self.run(database, &pin, None, |reader| answer_from(&request, reader, served)) {
                 Ok(answer) => return Outcome::Answered(answer),
                 Err(Unanswered::Failed(_)) => return Outcome::Primary,
                 Err(Unanswered::Unopened(error)) => {
                     link.log(&format!("a replica cannot open a connection: {error}"));
                     return Outcome::Primary;
                 }
-                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, parsed, served, link).await,
+                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, request, served, link).await,
                 Err(Unanswered::Busy) if link.now_ms() < until_ms => self.wait_for_connection(&*link, until_ms).await,
                 Err(Unanswered::Busy) => return Outcome::NextTier,
             }
@@ -121,12 +122,12 @@ impl Replica {
     }
 
     /// Runs a query again, on a stack that may wait for pages.
-    async fn answer_waiting(&self, database: DatabaseId, pin: Pin, parsed: Parsed, served: Served, link: Rc<dyn Link>) -> Outcome {
+    async fn answer_waiting(&self, database: DatabaseId, pin: Pin, request: Rc<Request>, served: Served, link: Rc<dyn Link>) -> Outcome {
         let outcome: Rc<RefCell<Option<Result<Answer, Unanswered>>>> = Rc::default();
         let job = {
             let (replica, outcome, fetcher) = (self.clone(), outcome.clone(), link.fetcher());
             Box::new(move || {
-                let result = replica.run(database, &pin, Some(fetcher), |reader| parsed.answer_from(reader, served));
+                let result = replica.run(database, &pin, Some(fetcher), |reader| answer_from(&request, reader, served));
                 outcome.replace(Some(result));
             })
         };

@@ -12,12 +12,13 @@ use super::Outcome;
 use super::isolate::{Kept, kept, locate, settings};
 use crate::client::{D1Result, StatementNow};
 use crate::runtime::link::{MissBudget, StubLink};
-use crate::runtime::request::{RawRequest, to_js};
+use crate::runtime::request::{Routed, to_js, write};
 use crate::runtime::stubs::{Namespace, ObjectStub, replica_name};
 use crate::runtime::time::now_ms;
 use crate::runtime::work::keep_alive;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise, Reflect};
+use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::Answer;
 use littoral_engine::engine::Failure;
 use littoral_engine::replica::Later;
@@ -100,24 +101,28 @@ impl Route {
         }
     }
 
+    /// Whether no replica needs to look at a request.
+    pub(crate) fn is_for_primary(&self, routed: &Routed) -> bool {
+        routed.is_for_primary(self.replication.max_staleness_ms)
+    }
+
     /// Answers a request, or says who has to.
-    pub(crate) fn answer(self: &Rc<Self>, asked: RawRequest) -> Result<Reply, JsValue> {
-        let parsed = asked.parse();
+    pub(crate) fn answer(self: &Rc<Self>, request: Rc<Request>) -> Result<Reply, JsValue> {
         let max_staleness_ms = self.replication.max_staleness_ms;
-        if parsed.goes_to_primary(max_staleness_ms) {
+        if request.goes_to_primary(max_staleness_ms) {
             return Ok(Reply::Primary);
         }
         let kept = self.kept();
         let now_ms = now_ms();
-        if let Some(answer) = kept.replica.answer_now(&parsed, self.served, max_staleness_ms, now_ms) {
+        if let Some(answer) = kept.replica.answer_now(&request, self.served, max_staleness_ms, now_ms) {
             self.poll(&kept, now_ms);
             return Ok(Reply::Now(answer));
         }
         let (route, link) = (self.clone(), Rc::new(self.link(&kept)?));
         Ok(Reply::Later(Box::pin(async move {
-            match kept.replica.answer(parsed, route.served, max_staleness_ms, link).await {
+            match kept.replica.answer(request.clone(), route.served, max_staleness_ms, link).await {
                 Outcome::Answered(answer) => Some(to_js(answer)),
-                Outcome::NextTier => route.ask_replica_object(&asked).await,
+                Outcome::NextTier => route.ask_replica_object(&request).await,
                 Outcome::Primary => None,
             }
         })))
@@ -150,8 +155,8 @@ impl Route {
     }
 
     /// Has the primary answer, with `[body, bookmark, wrote]`.
-    pub(crate) async fn ask_primary(&self, asked: &RawRequest) -> Result<JsValue, JsValue> {
-        let answer = JsFuture::from(Promise::resolve(&self.primary()?.answer(&asked.write(), None)?)).await?;
+    pub(crate) async fn ask_primary(&self, request: &Request) -> Result<JsValue, JsValue> {
+        let answer = JsFuture::from(Promise::resolve(&self.primary()?.answer(&write(request)?, None)?)).await?;
         let parts: &Array = answer.unchecked_ref();
         if let Some(bookmark) = parts.get(1).as_string().filter(|_| parts.get(2).is_truthy()) {
             self.passed_on(&bookmark);
@@ -159,10 +164,10 @@ impl Route {
         Ok(answer)
     }
 
-    async fn ask_replica_object(&self, asked: &RawRequest) -> Option<JsValue> {
+    async fn ask_replica_object(&self, request: &Request) -> Option<JsValue> {
         let object = self.replica_object().ok()??;
         let colo = self.location.colo.and_then(|colo| String::from_utf8(colo.to_vec()).ok());
-        let promise = Promise::resolve(&object.answer(&asked.write(), colo.as_deref()).ok()?);
+        let promise = Promise::resolve(&object.answer(&write(request).ok()?, colo.as_deref()).ok()?);
         // What it cannot answer, the primary can.
         JsFuture::from(promise).await.ok().filter(JsValue::is_object)
     }

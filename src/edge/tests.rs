@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::client::StatementNow;
-use littoral_engine::answer::d1::{Answer, Parsed, Request, answer_calls};
+use littoral_engine::answer::d1::{Answer, answer_calls};
+use littoral_engine::answer::{Form, Request};
 use littoral_engine::commit_log::Message;
 use littoral_engine::engine::{Database, Error};
 use littoral_engine::replica::{Fetcher, Later, Link, LinkError, Sizes, Source};
 use littoral_engine::session::Freshness;
 use littoral_engine::store::{MemoryStore, PageStore, StoreError};
 use littoral_protocol::Txid;
+use littoral_protocol::d1::{BlobFormat, PointBody};
 use littoral_protocol::sql::{Served, Tier};
 use std::cell::Cell;
 use std::task::{Context, Waker};
@@ -109,10 +111,14 @@ impl Fetcher for Way {
 
 const SERVED: Served = Served { tier: Tier::Isolate, region: None, colo: None, staleness_ms: None };
 
+fn request(sql: &str, session: Option<String>, at: Option<PointBody>) -> Rc<Request> {
+    let form = Form::Calls { blobs: BlobFormat::default() };
+    Rc::new(Request::new(form, format!(r#"{{"calls":[{{"sql":"{sql}"}}]}}"#), session, at))
+}
+
 fn ask(replica: &Replica, primary: &Rc<Primary>, token: &str, sql: &str) -> Outcome {
-    let body = format!(r#"{{"bookmark":"{token}","calls":[{{"sql":"{sql}"}}]}}"#);
-    let parsed = Parsed::parse(&Request::Calls { body: &body });
-    pollster::block_on(replica.answer(parsed, SERVED, None, Rc::new(Way(primary.clone()))))
+    let request = request(sql, Some(token.into()), None);
+    pollster::block_on(replica.answer(request, SERVED, None, Rc::new(Way(primary.clone()))))
 }
 
 fn answered(outcome: Outcome) -> serde_json::Value {
@@ -204,9 +210,8 @@ fn the_past_is_read_on_a_replica() {
         answered(ask(&replica, &primary, &primary.bookmark(), "SELECT a FROM t"));
     }
     let at = |bookmark: &str| {
-        let body = format!(r#"{{"at":{{"bookmark":"{bookmark}"}},"calls":[{{"sql":"SELECT a FROM t"}}]}}"#);
-        let parsed = Parsed::parse(&Request::Calls { body: &body });
-        pollster::block_on(replica.answer(parsed, SERVED, None, Rc::new(Way(primary.clone()))))
+        let request = request("SELECT a FROM t", None, Some(PointBody::Bookmark(bookmark.into())));
+        pollster::block_on(replica.answer(request, SERVED, None, Rc::new(Way(primary.clone()))))
     };
     let past = answered(at(&then));
     assert_eq!((value(&past), past["bookmark"].as_str().unwrap()), (1, &*then));

@@ -1,6 +1,7 @@
 //! Stubs of Durable Objects, and the names of the objects.
 
-use js_sys::{Array, Uint8Array};
+use super::request::Routed;
+use js_sys::Uint8Array;
 use littoral_engine::settings::region::Region;
 use wasm_bindgen::prelude::*;
 
@@ -17,7 +18,7 @@ extern "C" {
     pub type ObjectStub;
 
     #[wasm_bindgen(method, catch)]
-    pub(crate) fn answer(this: &ObjectStub, request: &Array, colo: Option<&str>) -> Result<JsValue, JsValue>;
+    pub(crate) fn answer(this: &ObjectStub, request: &Routed, colo: Option<&str>) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn follow(this: &ObjectStub, question: &Uint8Array, region: Option<&str>) -> Result<JsValue, JsValue>;

@@ -4,7 +4,7 @@
 //
 // Not here: what a query means: it is answered as one of D1's HTTP protocol.
 
-/** @import { Answered, Parts } from "./types.d.ts" */
+/** @import { Answered, Routed } from "./types.d.ts" */
 
 /** @typedef {{ queries: { sql: string, params?: unknown[] }[], bookmark?: string }} D1Query */
 /** @typedef {{ meta: Record<string, unknown>, results: { columns: string[], rows: unknown[][] }, error?: string }} D1Answer */
@@ -19,14 +19,14 @@ export function isD1Query(request) {
 }
 
 /**
- * Answers it. `answer` takes a request of D1's HTTP protocol: `[body, resultsFormat, session]`.
+ * Answers it. `answer` takes a request of D1's HTTP protocol.
  * @param {D1Query} query
- * @param {(request: Parts) => Promise<Answered>} answer
+ * @param {(request: Routed) => Promise<Answered>} answer
  */
 export async function answerD1Query({ queries, bookmark }, answer) {
 	if (queries.length === 0) return { results: [], bookmark };
 	const body = JSON.stringify(queries.map(({ sql, params = [] }) => ({ sql, params: params.map(toJson) })));
-	const [answered, newest] = await answer([body, "ROWS_AND_COLUMNS", bookmark]);
+	const [answered, newest] = await answer({ protocol: "d1", body, session: bookmark, format: "ROWS_AND_COLUMNS" });
 	/** @type {D1Answer[]} */
 	const results = JSON.parse(typeof answered === "string" ? answered : new TextDecoder().decode(answered));
 	// A request that failed as a whole is answered with one object.

@@ -3,11 +3,11 @@
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { dump } from "./dump.mjs";
-import { bytes, requestParts } from "./incoming.mjs";
+import { bytes, callsRequest, checked } from "./incoming.mjs";
 import { guarded, InstanceLost, undefinedIfLost } from "./instance.mjs";
 import { Tickets } from "./tickets.mjs";
 
-/** @import { DatabaseEngine, Env, Host, OpenRequest, Parts, Primary } from "./types.d.ts" */
+/** @import { DatabaseEngine, Env, Host, OpenRequest, Primary, QueryOptions, Routed } from "./types.d.ts" */
 
 /**
  * @extends {DurableObject<Env>}
@@ -94,7 +94,7 @@ export class Database extends DurableObject {
 		return this.env.REPLICA.getByName(`${region}/${this.ctx.id.name}`);
 	}
 
-	/** @param {Parts} request */
+	/** @param {Routed} request */
 	#submit(request) {
 		const ticket = this.#tickets.open(request);
 		this.#say(() => this.rust.submit(ticket));
@@ -107,20 +107,21 @@ export class Database extends DurableObject {
 
 	/**
 	 * A request of many calls; see `crates/protocol/src/d1/mod.rs`. A long answer is UTF-8 in a `Uint8Array`.
-	 * @param {unknown} request
+	 * @param {unknown} calls
+	 * @param {QueryOptions} [options]
 	 */
-	async query(request) {
-		const [body] = await this.#submit(requestParts([request]));
+	async query(calls, options) {
+		const [body] = await this.#submit(callsRequest(calls, options));
 		return body;
 	}
 
 	/**
-	 * A request of many calls as `[body]`, or one of D1's protocol as `[body, resultsFormat, session]`. Answers with `[body, bookmark, wrote]`;
-	 * `wrote` may also be true where a request that was answered together with this one wrote.
+	 * A request of any protocol, with `[body, bookmark, wrote]`; `wrote` may also be true where a request that was answered together with this
+	 * one wrote.
 	 * @param {unknown} request
 	 */
 	answer(request) {
-		return this.#submit(requestParts(request));
+		return this.#submit(checked(request));
 	}
 
 	/**

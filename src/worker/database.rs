@@ -17,13 +17,13 @@ use crate::runtime::request::body_to_js;
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
-use littoral_engine::answer::d1::{Answer, Request, answer_together};
+use littoral_engine::answer::Request;
+use littoral_engine::answer::d1::{Answer, answer_together};
 use littoral_engine::engine::Database as Engine;
 use littoral_engine::primary::{Action, Event, Primary};
 use littoral_engine::replica::Source;
 use littoral_engine::settings::region::Region;
 use littoral_engine::store::{DurableStore, StoreError};
-use littoral_protocol::d1::FailureBody;
 use littoral_protocol::sql::Code;
 use littoral_protocol::{Pgno, Position, Txid};
 use std::cell::RefCell;
@@ -101,7 +101,7 @@ impl Database {
         let now = self.position().ok();
         let (open, lost): (Vec<_>, Vec<_>) = tickets.into_iter().partition(|ticket| may_run_again(ticket, now));
         for ticket in lost {
-            deliver(&ticket, Incoming::read(ticket.request()).refuse(&UNKNOWN, Code::OutcomeUnknown), false);
+            deliver(&ticket, Answer::refusing(&ticket.request().read(), &UNKNOWN, Code::OutcomeUnknown), false);
         }
         // What is lost once more is not to take others with it: those have not run.
         open.iter().for_each(|ticket| ticket.set_before(&JsValue::UNDEFINED));
@@ -162,37 +162,6 @@ fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
     ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
 }
 
-/// A request as `entry.mjs` passes it.
-struct Incoming {
-    body: String,
-    /// Of D1's protocol: `resultsFormat` and session.
-    d1: Option<(Option<String>, Option<String>)>,
-}
-
-impl Incoming {
-    fn read(request: Array) -> Incoming {
-        let text = |index| request.get(index).as_string();
-        let body = match request.get(0).dyn_into::<js_sys::Uint8Array>() {
-            Ok(utf8) => String::from_utf8(utf8.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            Err(body) => body.as_string().unwrap_or_default(),
-        };
-        Incoming { body, d1: (request.length() > 1).then(|| (text(1), text(2))) }
-    }
-
-    fn borrow(&self) -> Request<'_> {
-        match &self.d1 {
-            Some((format, session)) => Request::D1 { body: &self.body, results_format: format.as_deref(), session: session.as_deref() },
-            None => Request::Calls { body: &self.body },
-        }
-    }
-
-    fn refuse(&self, error: &impl std::fmt::Display, code: Code) -> Answer {
-        let code = Some(code);
-        let body = if self.d1.is_some() { FailureBody::of_call(error, code, None) } else { FailureBody::of_request(error, code) };
-        Answer { body: body.to_json(), bookmark: None }
-    }
-}
-
 impl Database {
     /// Something has happened: does what is to be done now. Returns whether there is more to do for the past once everything is durable; the
     /// error is that of a step of it.
@@ -241,7 +210,7 @@ impl Database {
     }
 
     fn run(&self, tickets: Vec<Ticket>) -> Event<Ticket> {
-        let requests: Vec<Incoming> = tickets.iter().map(|ticket| Incoming::read(ticket.request())).collect();
+        let requests: Vec<Request> = tickets.iter().map(|ticket| ticket.request().read()).collect();
         let ran = self.with_engine(|engine| {
             let before = engine.state();
             let position = Uint8Array::from(&before.position().to_bytes()[..]).into();
@@ -249,13 +218,12 @@ impl Database {
                 ticket.set_before(&position);
                 ticket.set_alone(tickets.len() == 1);
             }
-            let borrowed: Vec<Request<'_>> = requests.iter().map(Incoming::borrow).collect();
-            let answers = answer_together(engine, &borrowed);
+            let answers = answer_together(engine, &requests);
             let after = engine.state();
             ((after.txid != before.txid).then(|| after.position()), answers)
         });
-        let (wrote, answers) =
-            ran.unwrap_or_else(|error| (None, requests.iter().map(|request| request.refuse(&error, Code::StoreFailed)).collect()));
+        let (wrote, answers) = ran
+            .unwrap_or_else(|error| (None, requests.iter().map(|request| Answer::refusing(request, &error, Code::StoreFailed)).collect()));
         for (ticket, answer) in tickets.iter().zip(answers) {
             deliver(ticket, answer, wrote.is_some());
         }

@@ -7,12 +7,13 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
 import { answerD1Query, isD1Query } from "./d1_rpc.mjs";
+import { callsRequest } from "./incoming.mjs";
 import { guarded, undefinedIfLost } from "./instance.mjs";
 
 export { Database } from "./database.mjs";
 export { Replica } from "./replica.mjs";
 
-/** @import { Answered, Env, Parts, ReplicasEngine } from "./types.d.ts" */
+/** @import { Answered, Env, QueryOptions, ReplicasEngine, Routed } from "./types.d.ts" */
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
@@ -40,19 +41,19 @@ export default class extends WorkerEntrypoint {
 	}
 
 	/**
-	 * A request of many calls, or one of D1's binding. `cf` is that of the request that led to it, where the caller passes it on.
-	 * @param {unknown} request
-	 * @param {unknown} [cf]
+	 * A request of many calls, or one of D1's binding.
+	 * @param {unknown} calls
+	 * @param {QueryOptions} [options]
 	 */
-	async query(request, cf) {
-		if (isD1Query(request)) return answerD1Query(request, (asked) => this.#answer(asked, cf));
-		const [body] = await this.#answer([String(request)], cf);
+	async query(calls, options) {
+		if (isD1Query(calls)) return answerD1Query(calls, (request) => this.#answer(request, undefined));
+		const [body] = await this.#answer(callsRequest(calls, options), options?.cf);
 		return body;
 	}
 
 	/**
 	 * The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary.
-	 * @param {Parts} request
+	 * @param {Routed} request
 	 * @param {unknown} cf
 	 * @returns {Promise<Answered>}
 	 */
@@ -91,13 +92,13 @@ export default class extends WorkerEntrypoint {
 		const format = searchParams.get("resultsFormat") ?? undefined;
 		/** @type {Record<string, string>} */
 		const headers = { "content-type": "application/json" };
-		const asked = await bodyUpTo(request, LARGEST_REQUEST);
-		if (asked === undefined) {
+		const body = await bodyUpTo(request, LARGEST_REQUEST);
+		if (body === undefined) {
 			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
 		}
-		const [body, bookmark] = await this.#answer([asked, format, session], request.cf);
+		const [answer, bookmark] = await this.#answer({ protocol: "d1", body, session, format }, request.cf);
 		if (session !== undefined && bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
-		return new Response(body, { headers });
+		return new Response(answer, { headers });
 	}
 }
 

@@ -3,6 +3,7 @@
 //!
 //! **Not here:** what is wanted, and when (`littoral_engine::primary`).
 
+use crate::runtime::request::Routed;
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::prelude::*;
 
@@ -35,9 +36,9 @@ extern "C" {
     #[derive(Clone)]
     pub type Ticket;
 
-    /// The request, as `requestParts` in `incoming.mjs` has it.
+    /// The request.
     #[wasm_bindgen(method, getter)]
-    pub(super) fn request(this: &Ticket) -> Array;
+    pub(super) fn request(this: &Ticket) -> Routed;
 
     /// The position of the database when it last began to run; undefined: it has not.
     #[wasm_bindgen(method, getter)]

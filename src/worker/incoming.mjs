@@ -3,7 +3,7 @@
 //
 // Not here: what requests and messages say (Rust).
 
-/** @import { Parts } from "./types.d.ts" */
+/** @import { Body, QueryOptions, Routed } from "./types.d.ts" */
 
 /**
  * A message of the commit log.
@@ -15,12 +15,23 @@ export function bytes(message) {
 }
 
 /**
- * A request: `[body]`, or `[body, resultsFormat, session]`.
+ * A request of many calls, as `query` takes it.
+ * @param {unknown} calls
+ * @param {QueryOptions} [options]
+ * @returns {Routed}
+ */
+export function callsRequest(calls, options) {
+	const { session, at, blobs } = options ?? {};
+	return checked({ protocol: "calls", body: /** @type {Body} */ (calls), session, at, format: blobs });
+}
+
+/**
+ * A request that another Worker or object has made.
  * @param {unknown} request
  */
-export function requestParts(request) {
-	/** @param {unknown} body */
-	const isBody = (body) => typeof body === "string" || body instanceof Uint8Array;
-	if (Array.isArray(request) && isBody(request[0])) return /** @type {Parts} the module reads texts only, wherever they should be */ (request);
-	throw new TypeError("a request is an array, and its body text or UTF-8 in a Uint8Array");
+export function checked(request) {
+	const { body } = /** @type {Partial<Routed>} */ (request ?? {});
+	// What routes it is looked at in Rust.
+	if (typeof body === "string" || body instanceof Uint8Array) return /** @type {Routed} */ (request);
+	throw new TypeError("a request has a body: text, or UTF-8 in a Uint8Array");
 }

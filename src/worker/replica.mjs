@@ -4,13 +4,13 @@
 
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
-import { bytes, requestParts } from "./incoming.mjs";
+import { bytes, callsRequest, checked } from "./incoming.mjs";
 import { guarded, undefinedIfLost } from "./instance.mjs";
 
 /** Milliseconds after which what was gathered is written. */
 const FLUSH_MS = 10_000;
 
-/** @import { Cf, Env, RegionalReplica, ReplicaEngine } from "./types.d.ts" */
+/** @import { Env, QueryOptions, RegionalReplica, ReplicaEngine } from "./types.d.ts" */
 
 /**
  * @extends {DurableObject<Env>}
@@ -43,23 +43,24 @@ export class Replica extends DurableObject {
 	}
 
 	/**
-	 * A request, `[body]` or `[body, resultsFormat, session]`: `[body, bookmark]`, or undefined, which means that the primary has to answer.
+	 * A request of any protocol: `[body, bookmark]`, or undefined, which means that the primary has to answer.
 	 * @param {unknown} request
 	 * @param {unknown} [colo]
 	 */
 	answer(request, colo) {
 		this.#flushLater();
-		const parts = requestParts(request);
-		return undefinedIfLost(() => this.#replica.answer(this.#primary(), parts, typeof colo === "string" ? colo : undefined));
+		const routed = checked(request);
+		return undefinedIfLost(() => this.#replica.answer(this.#primary(), routed, typeof colo === "string" ? colo : undefined));
 	}
 
 	/**
-	 * A request of many calls. `cf` is that of the request that led to it, where the caller passes it on.
-	 * @param {unknown} request
-	 * @param {Cf} [cf]
+	 * A request of many calls.
+	 * @param {unknown} calls
+	 * @param {QueryOptions} [options]
 	 */
-	async query(request, cf) {
-		const [body] = (await this.answer([request], cf?.colo)) ?? [await this.#primary().query(request)];
+	async query(calls, options) {
+		const request = callsRequest(calls, options);
+		const [body] = (await this.answer(request, options?.cf?.colo)) ?? (await this.#primary().answer(request));
 		return body;
 	}
 

@@ -10,11 +10,11 @@ use crate::edge::isolate::{edge, settings};
 use crate::edge::{Outcome, Replica as EdgeReplica};
 use crate::runtime::js::error_text;
 use crate::runtime::link::{MissBudget, StubLink, Waiting};
-use crate::runtime::request::{RawRequest, to_js};
+use crate::runtime::request::{Routed, to_js};
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::stubs::ObjectStub;
 use crate::runtime::work::{keep_alive, promise};
-use js_sys::{Array, Promise, Uint8Array};
+use js_sys::{Promise, Uint8Array};
 use littoral_engine::replica::HeldPages;
 use littoral_engine::replica::Link;
 use littoral_engine::settings::Replication;
@@ -50,23 +50,25 @@ impl Replica {
     }
 
     /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
-    pub fn answer(&self, primary: ObjectStub, request: &Array, colo: Option<String>) -> Result<JsValue, JsError> {
+    pub fn answer(&self, primary: ObjectStub, request: &Routed, colo: Option<String>) -> Result<JsValue, JsError> {
         let replica = self.replica()?;
-        let Some(asked) = RawRequest::read(request) else { return Ok(JsValue::UNDEFINED) };
-        let (parsed, link) = (asked.parse(), self.link(primary));
+        let max_staleness_ms = self.replication.max_staleness_ms;
+        if request.is_for_primary(max_staleness_ms) {
+            return Ok(JsValue::UNDEFINED);
+        }
+        let (request, link) = (Rc::new(request.read()), self.link(primary));
         let served = Served {
             tier: Tier::Replica,
             region: Some(self.region.name()),
             colo: colo.and_then(|colo| colo.as_bytes().try_into().ok()),
             staleness_ms: None,
         };
-        let max_staleness_ms = self.replication.max_staleness_ms;
-        if let Some(answer) = replica.answer_now(&parsed, served, max_staleness_ms, link.now_ms()) {
+        if let Some(answer) = replica.answer_now(&request, served, max_staleness_ms, link.now_ms()) {
             self.poll(&replica, link);
             return Ok(to_js(answer));
         }
         let answered = async move {
-            match replica.answer(parsed, served, max_staleness_ms, Rc::new(link)).await {
+            match replica.answer(request, served, max_staleness_ms, Rc::new(link)).await {
                 Outcome::Answered(answer) => to_js(answer),
                 Outcome::NextTier | Outcome::Primary => JsValue::UNDEFINED,
             }

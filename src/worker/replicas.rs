@@ -3,9 +3,9 @@
 //! **Not here:** how (`edge`).
 
 use crate::edge::route::{Reply, Route};
-use crate::runtime::request::{RawRequest, to_js};
+use crate::runtime::request::{Routed, to_js};
 use crate::runtime::work::promise;
-use js_sys::Array;
+use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
 /// The names of the Durable Object namespaces: databases, and replica objects.
@@ -24,12 +24,14 @@ impl Replicas {
         Replicas(())
     }
 
-    /// Answers a request, `[body]` or `[body, resultsFormat, session]`, with `[body, bookmark]` or a promise of it. Undefined, at once or in the
-    /// end: the primary has to answer. `cf` is the request's `cf`, where it is known.
-    pub fn answer(&self, env: &JsValue, database: &str, cf: &JsValue, request: &Array) -> Result<JsValue, JsValue> {
-        let Some(asked) = RawRequest::read(request) else { return Ok(JsValue::UNDEFINED) };
+    /// Answers a request with `[body, bookmark]` or a promise of it. Undefined, at once or in the end: the primary has to answer. `cf` is the
+    /// request's `cf`, where it is known.
+    pub fn answer(&self, env: &JsValue, database: &str, cf: &JsValue, request: &Routed) -> Result<JsValue, JsValue> {
         let Some(route) = Route::find(env, NAMESPACES, database, cf)? else { return Ok(JsValue::UNDEFINED) };
-        Ok(match route.answer(asked)? {
+        if route.is_for_primary(request) {
+            return Ok(JsValue::UNDEFINED);
+        }
+        Ok(match route.answer(Rc::new(request.read()))? {
             Reply::Now(answer) => to_js(answer),
             Reply::Later(answer) => promise(async move { answer.await.unwrap_or_default() }).into(),
             Reply::Primary => JsValue::UNDEFINED,

@@ -5,7 +5,7 @@
 
 import { forgetLoss, onLoss } from "./instance.mjs";
 
-/** @import { Answered, OpenRequest, Parts } from "./types.d.ts" */
+/** @import { Answered, OpenRequest, Routed } from "./types.d.ts" */
 
 export class Tickets {
 	/** @type {Set<Ticket>} */
@@ -24,7 +24,7 @@ export class Tickets {
 
 	/**
 	 * A ticket for a request.
-	 * @param {Parts} request
+	 * @param {Routed} request
 	 */
 	open(request) {
 		if (this.#open.size === 0) onLoss(this.#lost);
@@ -51,7 +51,7 @@ class Ticket {
 	#resolve;
 
 	/**
-	 * @param {Parts} request
+	 * @param {Routed} request
 	 * @param {() => void} close
 	 */
 	constructor(request, close) {

@@ -9,15 +9,35 @@ type Maybe<T> = T | Promise<T>;
 /** Text, or UTF-8 where it is long. */
 export type Body = string | Uint8Array;
 
-/** A request: one of many calls, or one of D1's protocol. */
-export type Parts = [body: Body] | [body: Body, resultsFormat: string | undefined, session: string | undefined];
+/** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
+export interface Routed {
+	/** Many calls, or a request of D1's protocol. */
+	protocol: "calls" | "d1";
+	body: Body;
+	/** The session's bookmark or constraint. */
+	session?: unknown;
+	/** The point of the past to read: a bookmark, or milliseconds since 1970. */
+	at?: unknown;
+	/** Calls: "base64" for BLOBs. D1: its `resultsFormat`. */
+	format?: unknown;
+}
+
+/** What `query` takes beside the calls. */
+export interface QueryOptions {
+	session?: unknown;
+	at?: unknown;
+	/** "base64": BLOBs come so, and not as arrays of numbers. */
+	blobs?: unknown;
+	/** That of the request that led to this one. */
+	cf?: Cf;
+}
 
 /** What a request is answered with. */
 export type Answered = [body: Body, bookmark: string | null];
 
 /** A request that has no answer yet, as Rust sees it (`host.rs`). */
 export interface OpenRequest {
-	readonly request: Parts;
+	readonly request: Routed;
 	/** Bytes of the database's position when it last began to run; undefined: it has not. */
 	before: Uint8Array | undefined;
 	/** It ran by itself. */
@@ -46,19 +66,19 @@ export type DatabaseEngine = Known<wasm.Database, "submit" | "recover" | "region
 
 /** The Rust half of a replica object (`replica.rs`). */
 export type ReplicaEngine = Known<wasm.Replica, "answer" | "follow" | "told", {
-	answer(primary: Stub<Primary>, request: Parts, colo: string | undefined): Maybe<Answered | undefined>;
+	answer(primary: Stub<Primary>, request: Routed, colo: string | undefined): Maybe<Answered | undefined>;
 	follow(primary: Stub<Primary>, question: Uint8Array): Promise<Uint8Array | undefined>;
 	told(news: Uint8Array): Uint8Array | undefined;
 }>;
 
 /** The replicas of this isolate (`replicas.rs`). */
 export type ReplicasEngine = Known<wasm.Replicas, "answer", {
-	answer(env: Env, database: string, cf: unknown, request: Parts): Maybe<Answered | undefined>;
+	answer(env: Env, database: string, cf: unknown, request: Routed): Maybe<Answered | undefined>;
 }>;
 
 /** What the Durable Object of a database offers to other Workers and objects, which may hand in anything. */
 export interface Primary {
-	query(request: unknown): Maybe<Body>;
+	query(calls: unknown, options?: QueryOptions): Maybe<Body>;
 	answer(request: unknown): Maybe<[...Answered, wrote: boolean]>;
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
 	dump(): Maybe<ReadableStream<Uint8Array>>;
@@ -66,7 +86,7 @@ export interface Primary {
 
 /** What a replica object offers. Undefined: the primary has to answer; the follower has to pull. */
 export interface RegionalReplica {
-	query(request: unknown, cf?: Cf): Maybe<Body>;
+	query(calls: unknown, options?: QueryOptions): Maybe<Body>;
 	answer(request: unknown, colo?: unknown): Maybe<Answered | undefined>;
 	follow(question: unknown): Maybe<Uint8Array | undefined>;
 	told(news: unknown): Maybe<Uint8Array | undefined>;

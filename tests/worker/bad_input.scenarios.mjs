@@ -191,10 +191,26 @@ export default serve({
       { calls: 1 },
       { calls: "SELECT 1" },
       { calls: {} },
-      { calls: [], bookmark: 5 },
-      { calls: [{ sql: "SELECT 1" }], blobs: "hex" },
+      // What routes a request is not in its body.
+      { calls: [], bookmark: "first-primary" },
+      { calls: [{ sql: "SELECT 1" }], at: { time_ms: 1 } },
     ];
     await each(shapes, (shape) => refusedCall(stub.query(JSON.stringify(shape))));
+    await alive(stub);
+  },
+
+  async "rpc: what routes a request, of wrong kinds"({ stub }) {
+    const ask = (options) => stub.query('{"calls":[{"sql":"SELECT 1"}]}', options).then((text) => JSON.parse(text), (error) => ({ error: error.message }));
+    for (const options of [null, 5, true, { session: null }, { at: null }, { blobs: "hex" }, { blobs: 5 }, { cf: 5 }, { cf: { colo: {} } }]) {
+      assert.equal((await ask(options)).responses?.[0].results.rows[0][0], 1, JSON.stringify(options));
+    }
+    for (const options of [{ session: "x" }, { session: "" }, { session: 5 }, { session: {} }, { at: "" }, { at: "x" }, { at: "x".repeat(100_000) }, { at: {} }, { at: NaN }, { at: -1 }]) {
+      assert.equal((await ask(options)).code, "BOOKMARK_INVALID", JSON.stringify(options));
+    }
+    for (const at of [1e300, Infinity, -Infinity, 0, 8.64e15, [], true, 5n]) {
+      const answer = await ask({ at });
+      assert.equal(typeof (answer.error ?? answer.responses[0].error ?? answer.bookmark), "string", String(at));
+    }
     await alive(stub);
   },
 

@@ -1,6 +1,9 @@
-//! Requests answered: text in, text out, for one database. A file for each protocol.
+//! Requests answered: text in, text out, for one database.
 //!
 //! **Not here:** where a request came from, and which database is meant.
 
 pub mod d1;
 pub mod json;
+mod request;
+
+pub use request::{Form, Request};

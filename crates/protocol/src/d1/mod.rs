@@ -15,9 +15,10 @@
 //! | INTEGER parameter | `{"int":"9007199254740993"}` |
 //! | BLOB in base64, both ways | `{"blob":"AQID"}` |
 //! | why a call failed, as a code, and where: which of its texts, and the byte at which the statement begins | `{"success":false,"error":"...","code":"SQLITE_ERROR","at":{"text":0,"offset":12}}` |
-//! | request of many calls | `{"bookmark":"...","blobs":"base64","calls":[statement or batch, ...]}` |
-//! | the same of the past, read-only | `{"at":{"bookmark":"..."},"calls":[...]}` or `{"at":{"time_ms":1700000000000},"calls":[...]}` |
+//! | request of many calls | `{"calls":[statement or batch, ...]}` |
 //! | its answer | `{"bookmark":"...","responses":[result, array of results or failure, ...]}` |
+//!
+//! What routes a request is not in its body: the session's bookmark or constraint, a point of the past, how BLOBs are to look.
 //!
 //! INTEGERs are written in full, REALs with a point or an exponent, REALs that are not finite as `null`.
 //!

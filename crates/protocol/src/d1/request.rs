@@ -121,23 +121,14 @@ fn mend_surrogates(json: &str) -> String {
 
 /// A request of many calls.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CallsBody {
-    /// The session's newest bookmark or its constraint.
-    #[serde(default)]
-    pub bookmark: Option<String>,
-    /// The point of the past to read, instead of the present.
-    #[serde(default)]
-    pub at: Option<PointBody>,
-    /// How BLOBs are to be answered.
-    #[serde(default)]
-    pub blobs: BlobFormat,
     /// The calls, each on its own.
     pub calls: Vec<CallBody>,
 }
 
-/// A point of the past.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// A point of the past, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PointBody {
     /// The state that this bookmark names.
     Bookmark(String),
@@ -165,8 +156,7 @@ impl From<Point> for PointBody {
 }
 
 /// How BLOBs look in answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BlobFormat {
     /// An array of numbers, as D1 answers.
     #[default]
@@ -194,12 +184,6 @@ impl From<StatementBody> for Statement {
 /// A request of one call, as it is sent.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CallsRequest<'a> {
-    /// The session's newest bookmark or its constraint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bookmark: Option<&'a str>,
-    /// The point of the past to read, instead of the present.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<&'a PointBody>,
     /// The call.
     pub calls: [CallRef<'a>; 1],
 }
@@ -341,7 +325,7 @@ mod tests {
         let values = [Value::Null, Value::Integer(i64::MIN), Value::Real(-2.0), Value::Text("a\"\0".into()), Value::Blob(vec![0, 255])];
         let statement = StatementRef { sql: "x", params: &values };
         for (call, batch) in [(CallRef::Statement(statement), false), (CallRef::Batch(&[statement]), true)] {
-            let json = serde_json::to_string(&CallsRequest { bookmark: None, at: None, calls: [call] }).unwrap();
+            let json = serde_json::to_string(&CallsRequest { calls: [call] }).unwrap();
             let read: CallsBody = serde_json::from_str(&json).unwrap();
             let calls: Vec<_> = read.calls.into_iter().map(CallBody::into_call).collect();
             assert_eq!(calls, [(vec![Statement::new("x", values.to_vec())], batch)]);

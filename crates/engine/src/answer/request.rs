@@ -1,0 +1,166 @@
+//! A request as it arrives: what routes it, and its body, which is parsed once, by whoever answers.
+//!
+//! **Invariant:** nothing that decides who answers is inside the body, so whoever passes a request on does not read it.
+//!
+//! **Not here:** how requests travel (`worker`), and what is answered (`d1`).
+
+use super::json::Format;
+use crate::engine::{Error, ExportOptions};
+use crate::session::Freshness;
+use littoral_protocol::d1::{BlobFormat, CallBody, CallsBody, FailureBody, PointBody, parse};
+use littoral_protocol::sql::{Call, Code, Point, Value};
+use std::cell::OnceCell;
+use std::fmt::Display;
+
+/// The text by which clients of local D1 ask for the database as SQL. Its parameters: whether to leave out the schema, whether to leave out the
+/// data, and the names of tables; none: all.
+const EXPORT: &str = "PRAGMA miniflare_d1_export(?,?,?);";
+
+/// Which protocol a request is of, and how its results are to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `POST /query` or `/execute` of D1's protocol: the body is a statement or an array of them.
+    D1 {
+        /// Rows as objects; else columns and rows.
+        objects: bool,
+    },
+    /// Many calls, each on its own: `{"calls":[...]}`.
+    Calls {
+        /// How BLOBs look.
+        blobs: BlobFormat,
+    },
+}
+
+impl Form {
+    /// How a request of this form is told that nothing of it was done.
+    pub fn refuse(self, message: &impl Display, code: Code) -> String {
+        let body = match self {
+            Form::D1 { .. } => FailureBody::of_call(message, Some(code), None),
+            Form::Calls { .. } => FailureBody::of_request(message, Some(code)),
+        };
+        body.to_json()
+    }
+
+    fn format(self) -> Format {
+        match self {
+            Form::D1 { objects } => Format { objects, ..Format::default() },
+            Form::Calls { blobs } => Format { blobs, ..Format::default() },
+        }
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Request {
+    form: Form,
+    body: String,
+    session: Option<String>,
+    at: Option<PointBody>,
+    freshness: Option<Freshness>,
+    parsed: OnceCell<Result<Parsed, String>>,
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) calls: Vec<Call>,
+    /// Which of the calls are batches: it decides the shape of their answers.
+    pub(super) batches: Vec<bool>,
+    pub(super) format: Format,
+    /// The point of the past to read.
+    pub(super) point: Option<Point>,
+    /// The calls are none: the database is to be exported.
+    pub(super) export: Option<ExportOptions>,
+}
+
+impl Request {
+    /// A request, with the session's bookmark or constraint, and the point of the past that is to be read instead of the present.
+    pub fn new(form: Form, body: impl Into<String>, session: Option<String>, at: Option<PointBody>) -> Request {
+        let freshness = Freshness::of(session.as_deref());
+        Request { form, body: body.into(), session, at, freshness, parsed: OnceCell::new() }
+    }
+
+    /// A request of many calls, outside sessions.
+    pub fn calls(body: impl Into<String>) -> Request {
+        Request::new(Form::Calls { blobs: BlobFormat::default() }, body, None, None)
+    }
+
+    /// Its form.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Its body: JSON, if all is well.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The session's token, as it came.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// The point of the past, as it came.
+    pub fn at(&self) -> Option<&PointBody> {
+        self.at.as_ref()
+    }
+
+    /// How fresh the answer has to be; `None`: the session's token is of no known form.
+    pub fn freshness(&self) -> Option<Freshness> {
+        self.freshness
+    }
+
+    /// The point of the past that is asked for; `None` also where it is of no known form.
+    pub fn point(&self) -> Option<Point> {
+        self.at.as_ref()?.point().ok()
+    }
+
+    /// Whether only the primary can answer: no replica needs to look.
+    pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
+        match self.freshness {
+            _ if self.at.is_some() => self.point().is_none(),
+            Some(Freshness::None) => max_staleness_ms.is_none(),
+            None | Some(Freshness::Primary) => true,
+            Some(Freshness::Anywhere | Freshness::AtLeast(_)) => false,
+        }
+    }
+
+    /// What it asks for. The error is an answer already.
+    pub(super) fn parsed(&self) -> Result<&Parsed, &String> {
+        self.parsed.get_or_init(|| self.parse()).as_ref()
+    }
+
+    fn parse(&self) -> Result<Parsed, String> {
+        let not_understood = |error| self.form.refuse(&in_words(&error), Code::RequestMalformed);
+        let point = self.at.as_ref().map(PointBody::point).transpose();
+        let point = point.map_err(|error| self.form.refuse(&error, Code::BookmarkInvalid))?;
+        let calls = match self.form {
+            Form::D1 { .. } => vec![parse::<CallBody>(&self.body, &mut String::new()).map_err(not_understood)?],
+            Form::Calls { .. } => parse::<CallsBody>(&self.body, &mut String::new()).map_err(not_understood)?.calls,
+        };
+        let (calls, batches): (Vec<Call>, _) = calls.into_iter().map(CallBody::into_call).unzip();
+        if matches!(self.form, Form::D1 { .. }) && calls.iter().any(Vec::is_empty) {
+            return Err(self.form.refuse(&Error::NoStatement, Error::NoStatement.code()));
+        }
+        let export = if let [call] = &calls[..] { export_options(call) } else { None };
+        Ok(Parsed { calls, batches, format: self.form.format(), point, export })
+    }
+}
+
+fn export_options(call: &Call) -> Option<ExportOptions> {
+    let [statement] = &call[..] else { return None };
+    let [no_schema, no_data, tables @ ..] = &statement.parameters[..] else { return None };
+    let is_set = |value: &Value| !matches!(value, Value::Null | Value::Integer(0)) && *value != Value::Real(0.0);
+    let tables = tables.iter().filter_map(|table| if let Value::Text(name) = table { Some(name.clone()) } else { None }).collect();
+    (statement.sql == EXPORT).then(|| ExportOptions { no_schema: is_set(no_schema), no_data: is_set(no_data), tables })
+}
+
+/// In words about the request: where its JSON goes wrong nobody sees who calls a binding.
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = match error.classify() {
+        serde_json::error::Category::Data => text.split(" at line ").next().unwrap_or_default(),
+        _ => "it is no JSON",
+    };
+    format!("the request is not what D1's protocol sends: {what}")
+}
