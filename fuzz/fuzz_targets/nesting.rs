@@ -3,8 +3,8 @@
 //! Each byte chooses a pair of `PAIRS`; the first two say how often the whole is repeated.
 #![no_main]
 
-use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::answer;
+use littoral_engine::answer::{Form, Request};
 use littoral_engine::engine::{Database, Limits};
 use std::rc::Rc;
 
@@ -60,7 +60,7 @@ fn run(sql: String) {
     let limits = Limits { heap_bytes: 64 << 20, run_kiloinstructions: 300, ..Limits::default() };
     let mut database = Database::open(littoral_fuzz::primary(), limits, Rc::new(|| 1_700_000_000_000));
     let body = serde_json::json!({ "sql": sql, "params": [] }).to_string();
-    let body = answer(&mut database, Request::D1 { body: &body, results_format: None, session: None }).body;
+    let body = answer(&mut database, Request::new(Form::D1 { objects: true }, &body, None, None)).body;
     serde_json::from_str::<serde_json::Value>(&body).expect("the answer is JSON");
 }
 

@@ -4,7 +4,8 @@
 //! A line is a call. Its first character chooses the database, and `!` opens that of the next line anew.
 #![no_main]
 
-use littoral_engine::answer::d1::{Request, answer};
+use littoral_engine::answer::d1::answer;
+use littoral_engine::answer::{Form, Request};
 use littoral_engine::engine::{Database, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
 use std::rc::Rc;
@@ -19,7 +20,7 @@ fn open(store: &Rc<dyn PageStore>) -> Database {
 
 fn call(database: &mut Database, sql: &str) -> String {
     let body = serde_json::json!({ "sql": sql, "params": [] }).to_string();
-    answer(database, Request::D1 { body: &body, results_format: None, session: None }).body
+    answer(database, Request::new(Form::D1 { objects: true }, &body, None, None)).body
 }
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

@@ -1,7 +1,7 @@
 //! Answers: rows as Rust types, and `meta`.
 
 use super::Error;
-use super::value::{Cell, Columns, Row};
+use super::value::{Columns, Row, SerdeValue};
 use littoral_protocol::d1::{D1Meta, Response, Responses, ResultBody, Table};
 use littoral_protocol::sql::Value;
 use serde::de::DeserializeOwned;
@@ -90,7 +90,7 @@ impl D1Result {
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    T::deserialize(Cell::of(value)).map_err(row_error)
+    T::deserialize(SerdeValue::of(value)).map_err(row_error)
 }
 
 fn row_error(error: serde_json::Error) -> Error {

@@ -34,12 +34,12 @@ impl<'de> Deserializer<'de> for Row<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let fields = self.columns.0.iter().filter_map(|(name, at)| Some((*name, Cell::of(self.values.get(*at)?))));
+        let fields = self.columns.0.iter().filter_map(|(name, at)| Some((*name, SerdeValue::of(self.values.get(*at)?))));
         MapDeserializer::new(fields).deserialize_any(visitor)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        SeqDeserializer::new(self.values.iter().map(Cell::of)).deserialize_any(visitor)
+        SeqDeserializer::new(self.values.iter().map(SerdeValue::of)).deserialize_any(visitor)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
@@ -66,7 +66,7 @@ impl<'de> Deserializer<'de> for Row<'de> {
 
 /// A value as serde reads it, with serde_json's errors: what they say is the same whichever way a row came.
 #[derive(Clone, Copy)]
-pub(super) enum Cell<'a> {
+pub(super) enum SerdeValue<'a> {
     Null,
     Integer(i64),
     Real(f64),
@@ -74,62 +74,64 @@ pub(super) enum Cell<'a> {
     Blob(&'a [u8]),
 }
 
-impl<'a> Cell<'a> {
-    pub(super) fn of(value: &'a Value) -> Cell<'a> {
+impl<'a> SerdeValue<'a> {
+    pub(super) fn of(value: &'a Value) -> SerdeValue<'a> {
         match value {
-            Value::Integer(integer) => Cell::Integer(*integer),
-            Value::Real(real) if real.is_finite() => Cell::Real(*real),
-            Value::Real(_) | Value::Null => Cell::Null,
-            Value::Text(text) => Cell::Text(text),
-            Value::Blob(bytes) => Cell::Blob(bytes),
+            Value::Integer(integer) => SerdeValue::Integer(*integer),
+            Value::Real(real) if real.is_finite() => SerdeValue::Real(*real),
+            Value::Real(_) | Value::Null => SerdeValue::Null,
+            Value::Text(text) => SerdeValue::Text(text),
+            Value::Blob(bytes) => SerdeValue::Blob(bytes),
         }
     }
 
     fn unexpected(self) -> Unexpected<'a> {
         match self {
-            Cell::Null => Unexpected::Unit,
-            Cell::Integer(integer) => Unexpected::Signed(integer),
-            Cell::Real(real) => Unexpected::Float(real),
-            Cell::Text(text) => Unexpected::Str(text),
-            Cell::Blob(_) => Unexpected::Seq,
+            SerdeValue::Null => Unexpected::Unit,
+            SerdeValue::Integer(integer) => Unexpected::Signed(integer),
+            SerdeValue::Real(real) => Unexpected::Float(real),
+            SerdeValue::Text(text) => Unexpected::Str(text),
+            SerdeValue::Blob(_) => Unexpected::Seq,
         }
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Cell<'de> {
-    type Deserializer = Cell<'de>;
+impl<'de> IntoDeserializer<'de, Error> for SerdeValue<'de> {
+    type Deserializer = SerdeValue<'de>;
 
-    fn into_deserializer(self) -> Cell<'de> {
+    fn into_deserializer(self) -> SerdeValue<'de> {
         self
     }
 }
 
-impl<'de> Deserializer<'de> for Cell<'de> {
+impl<'de> Deserializer<'de> for SerdeValue<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Cell::Null => visitor.visit_unit(),
+            SerdeValue::Null => visitor.visit_unit(),
             // As a parser of JSON does: types may expect the one for positive and the other for negative numbers.
-            Cell::Integer(integer @ 0..) => visitor.visit_u64(integer.unsigned_abs()),
-            Cell::Integer(integer) => visitor.visit_i64(integer),
-            Cell::Real(real) => visitor.visit_f64(real),
-            Cell::Text(text) => visitor.visit_borrowed_str(text),
-            Cell::Blob(bytes) => SeqDeserializer::new(bytes.iter().map(|byte| Cell::Integer((*byte).into()))).deserialize_any(visitor),
+            SerdeValue::Integer(integer @ 0..) => visitor.visit_u64(integer.unsigned_abs()),
+            SerdeValue::Integer(integer) => visitor.visit_i64(integer),
+            SerdeValue::Real(real) => visitor.visit_f64(real),
+            SerdeValue::Text(text) => visitor.visit_borrowed_str(text),
+            SerdeValue::Blob(bytes) => {
+                SeqDeserializer::new(bytes.iter().map(|byte| SerdeValue::Integer((*byte).into()))).deserialize_any(visitor)
+            }
         }
     }
 
     /// 1 and 0, which is what a boolean binds as.
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Cell::Integer(integer @ (0 | 1)) => visitor.visit_bool(integer == 1),
+            SerdeValue::Integer(integer @ (0 | 1)) => visitor.visit_bool(integer == 1),
             other => other.deserialize_any(visitor),
         }
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Cell::Blob(bytes) => visitor.visit_borrowed_bytes(bytes),
+            SerdeValue::Blob(bytes) => visitor.visit_borrowed_bytes(bytes),
             other => other.deserialize_any(visitor),
         }
     }
@@ -140,7 +142,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
-            Cell::Null => visitor.visit_none(),
+            SerdeValue::Null => visitor.visit_none(),
             other => visitor.visit_some(other),
         }
     }
@@ -157,7 +159,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self {
-            Cell::Text(text) => visitor.visit_enum(text.into_deserializer()),
+            SerdeValue::Text(text) => visitor.visit_enum(text.into_deserializer()),
             other => Err(Error::invalid_type(other.unexpected(), &"the name of a variant")),
         }
     }

@@ -24,7 +24,7 @@
 //!
 //! The variables `REPLICATION` and `LIMITS` are this Worker's own.
 
-use super::isolate::Kept;
+use super::isolate::KeptReplica;
 use super::route::{Reply, Route};
 use crate::client::{D1Result, Database, Error, Request, ServiceBinding, StatementNow, Transport, lost};
 use js_sys::{Array, Reflect, Uint8Array};
@@ -78,7 +78,7 @@ struct EdgeBinding(Rc<Inner>);
 
 struct Inner {
     route: Rc<Route>,
-    kept: Kept,
+    kept: KeptReplica,
     primary: ServiceBinding,
     /// The bookmark that was told last, and its text: a session brings it back with its next statement.
     told: RefCell<Option<(Bookmark, Rc<str>)>>,

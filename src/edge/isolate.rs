@@ -33,7 +33,7 @@ thread_local! {
 
 struct Isolate {
     edge: Edge,
-    replicas: RefCell<LruCache<(String, Option<Region>), Kept>>,
+    replicas: RefCell<LruCache<(String, Option<Region>), KeptReplica>>,
     /// Where the last request arrived that said so: an isolate lives in one place.
     location: Cell<Location>,
     settings: RefCell<Option<Rc<Settings>>>,
@@ -41,7 +41,7 @@ struct Isolate {
 
 /// A replica that this isolate keeps.
 #[derive(Clone)]
-pub(crate) struct Kept {
+pub(crate) struct KeptReplica {
     pub(crate) replica: Replica,
     pub(crate) waiting: Waiting,
 }
@@ -52,9 +52,9 @@ pub(crate) fn edge() -> Edge {
 }
 
 /// The replica of a database in this isolate, of a region where it follows that region's object.
-pub(crate) fn kept(database: &str, region: Option<Region>, prefetch_pages: usize) -> Kept {
+pub(crate) fn kept(database: &str, region: Option<Region>, prefetch_pages: usize) -> KeptReplica {
     ISOLATE.with(|isolate| {
-        let made = || Kept { replica: isolate.edge.replica(prefetch_pages), waiting: Waiting::default() };
+        let made = || KeptReplica { replica: isolate.edge.replica(prefetch_pages), waiting: Waiting::default() };
         isolate.replicas.borrow_mut().get_or_insert((database.into(), region), made).clone()
     })
 }

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A connection and the pages that it reads.
-pub(super) struct Connection {
+pub(super) struct ReplicaConnection {
     pub(super) reader: Reader,
     pub(super) pages: Rc<ReplicaReader>,
     follower: SharedFollower,
@@ -26,14 +26,14 @@ pub(super) struct Connection {
 /// What the pool gives for a query.
 pub(super) enum Taken {
     /// A connection that is open.
-    Connection(Box<Connection>),
+    ReplicaConnection(Box<ReplicaConnection>),
     /// One may be opened, with these limits. Opening it reads pages, so it may wait, and nobody holds the pool meanwhile.
     Right(Limits),
     /// Too many are busy.
     None,
 }
 
-impl Connection {
+impl ReplicaConnection {
     fn is_of_its_time(&self) -> bool {
         self.epoch == self.follower.borrow().epoch()
     }
@@ -45,10 +45,10 @@ impl Connection {
         database: DatabaseId,
         state: State,
         fetcher: Option<Rc<dyn Fetcher>>,
-    ) -> Option<Result<Box<Connection>, Error>> {
+    ) -> Option<Result<Box<ReplicaConnection>, Error>> {
         match taken {
             Taken::None => None,
-            Taken::Connection(connection) => {
+            Taken::ReplicaConnection(connection) => {
                 connection.pages.begin(database, state, fetcher);
                 connection.reader.move_to(state);
                 Some(Ok(connection))
@@ -58,7 +58,7 @@ impl Connection {
                 let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
                 let reader = Reader::open_replica(pages.clone(), state, &limits);
-                Some(reader.map(|reader| Box::new(Connection { reader, pages, follower: follower.clone(), epoch })))
+                Some(reader.map(|reader| Box::new(ReplicaConnection { reader, pages, follower: follower.clone(), epoch })))
             }
         }
     }
@@ -79,7 +79,7 @@ impl Turn {
 
 pub(super) struct Pool {
     /// The one used last stands last.
-    idle: VecDeque<Box<Connection>>,
+    idle: VecDeque<Box<ReplicaConnection>>,
     busy: usize,
     waiting: VecDeque<Rc<Turn>>,
     budget: Budget,
@@ -105,13 +105,13 @@ impl Pool {
         self.idle.retain(|connection| !Rc::ptr_eq(&connection.follower, follower) || connection.is_of_its_time());
         let known = self.idle.iter().rposition(|connection| Rc::ptr_eq(&connection.follower, follower));
         match known.and_then(|at| self.idle.remove(at)) {
-            Some(connection) => Taken::Connection(connection),
+            Some(connection) => Taken::ReplicaConnection(connection),
             None => Taken::Right(self.budget.limits.clone()),
         }
     }
 
     /// Takes a connection back.
-    pub(super) fn put(&mut self, connection: Box<Connection>) {
+    pub(super) fn put(&mut self, connection: Box<ReplicaConnection>) {
         self.busy -= 1;
         self.idle.push_back(connection);
         if self.idle.len() > self.budget.idle_connections {

@@ -1,6 +1,6 @@
 //! One database's replica, answering requests.
 
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, ReplicaConnection};
 use super::rows::{self, Rows};
 use crate::client::{D1Result, StatementNow};
 use littoral_engine::answer::Request;
@@ -153,7 +153,7 @@ impl Replica {
         query: impl FnOnce(&Reader) -> Result<T, Failure>,
     ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(self.driver.follower());
-        let connection = match Connection::begin(taken, self.driver.follower(), database, pin.state(), fetcher) {
+        let connection = match ReplicaConnection::begin(taken, self.driver.follower(), database, pin.state(), fetcher) {
             None => return Err(Unanswered::Busy),
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {

@@ -9,7 +9,7 @@
 #![cfg_attr(not(feature = "server"), allow(dead_code, reason = "the Littoral Worker's entry points use the rest"))]
 
 use super::Outcome;
-use super::isolate::{Kept, kept, locate, settings};
+use super::isolate::{KeptReplica, kept, locate, settings};
 use crate::client::{D1Result, StatementNow};
 use crate::runtime::link::{MissBudget, StubLink};
 use crate::runtime::request::{Routed, to_js, write};
@@ -85,11 +85,11 @@ impl Route {
     }
 
     /// Its replica in this isolate.
-    pub(crate) fn kept(&self) -> Kept {
+    pub(crate) fn kept(&self) -> KeptReplica {
         kept(&self.database, self.region.filter(|_| self.replicas.is_some()), self.replication.prefetch_pages)
     }
 
-    fn link(&self, kept: &Kept) -> Result<StubLink, JsValue> {
+    fn link(&self, kept: &KeptReplica) -> Result<StubLink, JsValue> {
         let source = self.replica_object()?.map_or_else(|| self.primary(), Ok)?;
         Ok(StubLink::new(source, kept.waiting.clone(), BUDGET, None))
     }
@@ -131,7 +131,7 @@ impl Route {
     /// Answers a statement of a Rust caller, if that needs no waiting.
     pub(crate) fn answer_statement(
         &self,
-        kept: &Kept,
+        kept: &KeptReplica,
         statement: &StatementNow<'_>,
         freshness: Freshness,
     ) -> Option<Result<(D1Result, Bookmark), Failure>> {
@@ -142,7 +142,7 @@ impl Route {
     }
 
     /// Pulls, if that is due, while the answer goes out.
-    fn poll(&self, kept: &Kept, now_ms: u64) {
+    fn poll(&self, kept: &KeptReplica, now_ms: u64) {
         if !kept.replica.driver().should_poll(now_ms) {
             return;
         }

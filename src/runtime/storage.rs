@@ -5,7 +5,7 @@
 use super::js::error_text;
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
 use littoral_engine::store::StoreError;
-use littoral_engine::store::durable::{Cell, MAX_VALUE_BYTES, Param, Sql, SqlError};
+use littoral_engine::store::durable::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use wasm_bindgen::prelude::*;
@@ -77,7 +77,7 @@ impl ObjectSql {
 }
 
 impl Sql for ObjectSql {
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
         let values = Array::new_with_length(params.len() as u32);
         for (index, param) in params.iter().enumerate() {
             values.set(index as u32, bind(param)?);
@@ -119,17 +119,17 @@ fn bind(param: &Param<'_>) -> Result<JsValue, SqlError> {
     }
 }
 
-fn cell(value: JsValue) -> Result<Cell, SqlError> {
+fn cell(value: JsValue) -> Result<StoredValue, SqlError> {
     if let Some(number) = value.as_f64() {
-        return Ok(Cell::Int(number as u64));
+        return Ok(StoredValue::Int(number as u64));
     }
     if value.is_null() {
-        return Ok(Cell::Null);
+        return Ok(StoredValue::Null);
     }
     match value.dyn_into::<ArrayBuffer>() {
-        Ok(buffer) => Ok(Cell::Blob(Uint8Array::new(&buffer).to_vec())),
+        Ok(buffer) => Ok(StoredValue::Blob(Uint8Array::new(&buffer).to_vec())),
         Err(other) => {
-            other.as_string().map(Cell::Text).ok_or_else(|| SqlError::Failed("storage answered a value of an unknown type".into()))
+            other.as_string().map(StoredValue::Text).ok_or_else(|| SqlError::Failed("storage answered a value of an unknown type".into()))
         }
     }
 }

@@ -28,7 +28,7 @@ export class Database extends DurableObject {
 	constructor(ctx, env) {
 		super(ctx, env);
 		this.#tickets = new Tickets((tickets) => this.#recover(tickets));
-		this.rust = guarded(/** @type {DatabaseEngine} */ (new wasm.Database(this.#host(), ctx.storage, env)));
+		this.rust = guarded(/** @type {DatabaseEngine} */ (new wasm.DatabaseObject(this.#host(), ctx.storage, env)));
 	}
 
 	/**

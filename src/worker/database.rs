@@ -41,7 +41,7 @@ const REGIONS: &str = "regions";
 
 /// The Durable Object class's Rust half.
 #[wasm_bindgen]
-pub struct Database {
+pub struct DatabaseObject {
     host: Host,
     storage: ObjectStorage,
     env: JsValue,
@@ -50,11 +50,11 @@ pub struct Database {
 }
 
 #[wasm_bindgen]
-impl Database {
+impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
-    pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> Database {
-        Database { host, storage, env, engine: RefCell::default(), primary: RefCell::default() }
+    pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
+        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default() }
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
@@ -162,7 +162,7 @@ fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
     ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
 }
 
-impl Database {
+impl DatabaseObject {
     /// Something has happened: does what is to be done now. Returns whether there is more to do for the past once everything is durable; the
     /// error is that of a step of it.
     fn happened(&self, event: Event<Ticket>) -> Result<bool, StoreError> {

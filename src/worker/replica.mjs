@@ -34,7 +34,7 @@ export class Replica extends DurableObject {
 		this.#region = name.slice(0, slash);
 		this.#database = name.slice(slash + 1);
 		/** @type {ReplicaEngine} */
-		const replica = new wasm.Replica(ctx.storage, env, this.#database, this.#region);
+		const replica = new wasm.ReplicaObject(ctx.storage, env, this.#database, this.#region);
 		this.#replica = guarded(replica);
 	}
 

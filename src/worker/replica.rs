@@ -7,7 +7,7 @@
 //! **Not here:** its name, its alarm, who may reach it (`replica.mjs`).
 
 use crate::edge::isolate::{edge, settings};
-use crate::edge::{Outcome, Replica as EdgeReplica};
+use crate::edge::{Outcome, Replica};
 use crate::runtime::js::error_text;
 use crate::runtime::link::{MissBudget, StubLink, Waiting};
 use crate::runtime::request::{Routed, to_js};
@@ -31,22 +31,22 @@ const BUDGET: MissBudget = MissBudget { round_trips: 256, ms: 10_000.0 };
 
 /// The Durable Object class's Rust half.
 #[wasm_bindgen]
-pub struct Replica {
+pub struct ReplicaObject {
     storage: ObjectStorage,
     region: Region,
     replication: Replication,
     waiting: Waiting,
-    replica: RefCell<Option<EdgeReplica>>,
+    replica: RefCell<Option<Replica>>,
 }
 
 #[wasm_bindgen]
-impl Replica {
+impl ReplicaObject {
     /// The replica of `database` in the region of `hint`, on the storage of its object.
     #[wasm_bindgen(constructor)]
-    pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<Replica, JsError> {
+    pub fn new(storage: ObjectStorage, env: &JsValue, database: &str, hint: &str) -> Result<ReplicaObject, JsError> {
         let region = Region::from_hint(hint).ok_or_else(|| JsError::new(&format!("{hint} is no location hint")))?;
         let settings = settings(env).map_err(|error| JsError::new(&error_text(&error)))?;
-        Ok(Replica { storage, region, replication: settings.of(database), waiting: Waiting::default(), replica: RefCell::new(None) })
+        Ok(ReplicaObject { storage, region, replication: settings.of(database), waiting: Waiting::default(), replica: RefCell::new(None) })
     }
 
     /// Answers a request, as `[body, bookmark]`; undefined: the primary has to.
@@ -112,8 +112,8 @@ impl Replica {
     }
 }
 
-impl Replica {
-    fn replica(&self) -> Result<EdgeReplica, StoreError> {
+impl ReplicaObject {
+    fn replica(&self) -> Result<Replica, StoreError> {
         let mut known = self.replica.borrow_mut();
         if let Some(replica) = &*known {
             return Ok(replica.clone());
@@ -128,7 +128,7 @@ impl Replica {
     }
 
     /// Pulls, if that is due, while answers go out.
-    fn poll(&self, replica: &EdgeReplica, link: StubLink) {
+    fn poll(&self, replica: &Replica, link: StubLink) {
         if replica.driver().should_poll(link.now_ms()) {
             let replica = replica.clone();
             keep_alive(async move {

@@ -1,7 +1,7 @@
 //! What the project's own tests need inside the runtime: the store contract on real Durable Object storage, the options of the wasm build
 //! of SQLite, a trap at a chosen storage operation, and the memory of the instance. Compiled with the feature `testing` only, never deployed.
 
-use super::database::Database;
+use super::database::DatabaseObject;
 use crate::runtime::storage::{ObjectSql, trap};
 use littoral_engine::engine::compile_options;
 use littoral_engine::store::{DurableStore, PageStore, suite};
@@ -28,7 +28,7 @@ pub fn instance_memory() -> JsValue {
 }
 
 #[wasm_bindgen]
-impl Database {
+impl DatabaseObject {
     /// Runs one case of the store contract on this object's own storage, which has to be empty. Returns what is not as promised.
     #[wasm_bindgen(js_name = storeCase)]
     pub fn store_case(&self, name: &str) -> Option<String> {

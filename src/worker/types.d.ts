@@ -58,14 +58,14 @@ export interface Host {
 type Known<Class, Method extends keyof Class, Better extends Record<Method, unknown>> = Omit<Class, Method> & Pick<Better, Method>;
 
 /** The Rust half of a database (`database.rs`). */
-export type DatabaseEngine = Known<wasm.Database, "submit" | "recover" | "regions", {
+export type DatabaseEngine = Known<wasm.DatabaseObject, "submit" | "recover" | "regions", {
 	submit(ticket: OpenRequest): void;
 	recover(tickets: OpenRequest[]): void;
 	regions(): string[];
 }>;
 
 /** The Rust half of a replica object (`replica.rs`). */
-export type ReplicaEngine = Known<wasm.Replica, "answer" | "follow" | "told", {
+export type ReplicaEngine = Known<wasm.ReplicaObject, "answer" | "follow" | "told", {
 	answer(primary: Stub<Primary>, request: Routed, colo: string | undefined): Maybe<Answered | undefined>;
 	follow(primary: Stub<Primary>, question: Uint8Array): Promise<Uint8Array | undefined>;
 	told(news: Uint8Array): Uint8Array | undefined;

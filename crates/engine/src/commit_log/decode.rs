@@ -1,8 +1,8 @@
 //! Bytes to messages. The format is in the module above.
 
 use super::{
-    Body, Changed, DecodeError, Fetch, LoggedCommit, MAGIC, MAX_MESSAGE_BYTES, Message, Pages, Point, Pull, Refusal, RefusalReason,
-    Restart, RestartReason, Segment, StoredFrame, VERSION,
+    Body, Changed, DecodeError, Fetch, LoggedCommit, MAGIC, MAX_MESSAGE_BYTES, Message, Pages, Pull, Refusal, RefusalReason, Restart,
+    RestartReason, Segment, Sought, StoredFrame, VERSION,
 };
 use bytes::Buf;
 use littoral_protocol::{Checksum, DatabaseId, PageSize, Pgno, Position, State, Txid};
@@ -21,7 +21,7 @@ impl Message {
             return Err(DecodeError::Envelope("it is too long"));
         }
         let (sealed, seal) = bytes.split_last_chunk::<SEAL_BYTES>().map(|(sealed, seal)| (sealed, u64::from_be_bytes(*seal))).unzip();
-        let mut read = Reader(sealed.unwrap_or_default());
+        let mut read = ByteReader(sealed.unwrap_or_default());
         let magic = [read.u8("the magic")?, read.u8("the magic")?, read.u8("the magic")?, read.u8("the magic")?];
         if magic != MAGIC {
             return Err(DecodeError::Envelope("it does not begin with LTRL"));
@@ -43,9 +43,9 @@ impl Message {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+struct ByteReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl ByteReader<'_> {
     fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
         self.0.try_get_u8().map_err(|_| DecodeError::Length(what))
     }
@@ -80,8 +80,8 @@ impl Reader<'_> {
                 Body::Pages(Pages { state, frames: self.frames(&state)? })
             }
             6 => Body::Find(match self.u8("the kind of point")? {
-                0 => Point::Time(self.u64("the time")?),
-                1 => Point::At(self.position()?),
+                0 => Sought::Time(self.u64("the time")?),
+                1 => Sought::At(self.position()?),
                 _ => return Err(DecodeError::Value("kind of point")),
             }),
             7 => Body::Found(self.state()?),

@@ -1,7 +1,7 @@
 //! Messages to bytes. The format is in the module above.
 
 use super::{
-    Body, Changed, LoggedCommit, MAGIC, Message, Pages, Point, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, StoredFrame,
+    Body, Changed, LoggedCommit, MAGIC, Message, Pages, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, Sought, StoredFrame,
     VERSION,
 };
 use bytes::BufMut;
@@ -54,11 +54,11 @@ fn put_body(out: &mut Vec<u8>, body: &Body) {
             put_state(out, state);
             put_frames(out, frames);
         }
-        Body::Find(Point::Time(time_ms)) => {
+        Body::Find(Sought::Time(time_ms)) => {
             out.put_u8(0);
             out.put_u64(*time_ms);
         }
-        Body::Find(Point::At(position)) => {
+        Body::Find(Sought::At(position)) => {
             out.put_u8(1);
             put_position(out, position);
         }

@@ -78,7 +78,7 @@ pub enum Body {
     /// They are these, and maybe some that are likely to be next.
     Pages(Pages),
     /// Which state is it that was there then?
-    Find(Point),
+    Find(Sought),
     /// That one, or the newest kept before it.
     Found(State),
     /// No.
@@ -188,7 +188,7 @@ pub struct Pages {
 
 /// A point of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Point {
+pub enum Sought {
     /// What was there at this time, in milliseconds since 1970.
     Time(u64),
     /// This position.

@@ -23,8 +23,8 @@ fn examples() -> Vec<Message> {
         Body::Restart(restart),
         Body::Fetch(Fetch { at: state(9, 3).position(), pages: vec![Pgno(2)] }),
         Body::Pages(Pages { state: state(9, 3), frames: vec![frame(2, 1), frame(3, 9)] }),
-        Body::Find(Point::Time(1_009)),
-        Body::Find(Point::At(state(9, 3).position())),
+        Body::Find(Sought::Time(1_009)),
+        Body::Find(Sought::At(state(9, 3).position())),
         Body::Found(state(9, 3)),
         Body::Refused(Refusal::new(RefusalReason::Unknown, "no such state")),
     ];

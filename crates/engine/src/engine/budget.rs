@@ -13,9 +13,9 @@ const BYTES_PER_INSTRUCTION: u64 = 8;
 
 /// The budget of one connection, in steps.
 #[derive(Default)]
-pub(super) struct Budget(Arc<AtomicU64>);
+pub(super) struct InstructionBudget(Arc<AtomicU64>);
 
-impl Budget {
+impl InstructionBudget {
     /// Interrupts what runs on the connection when there is nothing left.
     pub(super) fn watch(&self, sqlite: &mut rusqlite::Connection) -> rusqlite::Result<()> {
         let left = self.0.clone();

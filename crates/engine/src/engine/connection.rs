@@ -9,7 +9,7 @@
 
 use super::RowEncoder;
 use super::authorize::Authorizer;
-use super::budget::Budget;
+use super::budget::InstructionBudget;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
@@ -19,7 +19,7 @@ use super::value::to_sqlite;
 use crate::store::StoreError;
 use crate::vfs::ffi::counters::Counters;
 use crate::vfs::ffi::stack::take_too_deep;
-use crate::vfs::ffi::statement::{Source, SqliteError, Statement};
+use crate::vfs::ffi::statement::{SqlText, SqliteError, Statement};
 use crate::vfs::ffi::{count_visits, functions};
 use crate::vfs::{DatabaseFile, VFS_NAME};
 use littoral_protocol::sql::{Meta, Statement as Text, Value};
@@ -76,7 +76,7 @@ pub(super) struct Connection {
     file: DatabaseFile,
     authorizer: Authorizer,
     rows_written: RowsWritten,
-    budget: Budget,
+    budget: InstructionBudget,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
     result_bytes_left: Cell<usize>,
@@ -113,7 +113,7 @@ impl Connection {
         let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
-        let budget = Budget::default();
+        let budget = InstructionBudget::default();
         budget.watch(&mut sqlite).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
@@ -268,7 +268,7 @@ impl Connection {
 
     /// Runs the statements of a text, each compiled after the one before it ran.
     fn run_source<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
-        let source = Source::new(sql);
+        let source = SqlText::new(sql);
         let (mut begin, mut read_only, mut first) = (0, true, true);
         loop {
             self.statement_offset.set(begin);

@@ -28,16 +28,16 @@ pub(super) struct History {
 }
 
 /// Keeps a state for as long as it lives.
-pub(super) struct Pin {
+pub(super) struct KeptState {
     txid: Txid,
     pinned: Rc<RefCell<BTreeMap<Txid, usize>>>,
 }
 
 impl History {
     /// Keeps the state at `txid`.
-    pub(super) fn pin(&self, txid: Txid) -> Pin {
+    pub(super) fn pin(&self, txid: Txid) -> KeptState {
         *self.pinned.borrow_mut().entry(txid).or_default() += 1;
-        Pin { txid, pinned: self.pinned.clone() }
+        KeptState { txid, pinned: self.pinned.clone() }
     }
 
     /// Does a small step of pruning or thinning, if there is one to do. Returns when to call again: at once, if that is not later than
@@ -87,7 +87,7 @@ impl History {
     }
 }
 
-impl Drop for Pin {
+impl Drop for KeptState {
     fn drop(&mut self) {
         let mut pinned = self.pinned.borrow_mut();
         if let Some(count) = pinned.get_mut(&self.txid) {

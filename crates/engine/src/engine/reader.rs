@@ -8,7 +8,7 @@
 //! **Not here:** which state is to be read (`past`, `edge`).
 
 use super::connection::{Access, Connection};
-use super::history::Pin;
+use super::history::KeptState;
 use super::{Call, CallResult, Error, Limits, RowEncoder, lacked_room, run_statements};
 use crate::store::PageReader;
 use crate::vfs::DatabaseFile;
@@ -82,11 +82,11 @@ impl Reader {
 /// A connection that reads one state of a database, which is kept for as long as it lives.
 pub struct Snapshot {
     reader: Reader,
-    _pin: Pin,
+    _pin: KeptState,
 }
 
 impl Snapshot {
-    pub(super) fn new(reader: Reader, pin: Pin) -> Snapshot {
+    pub(super) fn new(reader: Reader, pin: KeptState) -> Snapshot {
         Snapshot { reader, _pin: pin }
     }
 }

@@ -97,13 +97,13 @@ pub(super) fn mentions_pragma(sql: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{common_table_expressions, is_blank, mentions_pragma, tokens};
-    use crate::vfs::ffi::statement::Source;
+    use crate::vfs::ffi::statement::SqlText;
     use rusqlite::Connection;
     use std::rc::Rc;
 
     /// Whether SQLite compiles a text to its end and finds no statement.
     fn compiles_to_nothing(connection: &Rc<Connection>, sql: &str) -> bool {
-        let source = Source::new(sql);
+        let source = SqlText::new(sql);
         let mut begin = 0;
         while begin < sql.len() {
             match source.compile(connection, begin) {

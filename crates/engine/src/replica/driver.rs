@@ -88,15 +88,15 @@ impl Driver {
     /// A state of the past, as the source finds it. `None`: the primary has to answer.
     pub async fn pin_past(&self, point: Point, link: &dyn Link) -> Option<Pinned> {
         let (point, named) = match point {
-            Point::Time(time_ms) => (commit_log::Point::Time(time_ms), None),
-            Point::Bookmark(bookmark) => (commit_log::Point::At(position_of(&bookmark)), Some(bookmark)),
+            Point::Time(time_ms) => (commit_log::Sought::Time(time_ms), None),
+            Point::Bookmark(bookmark) => (commit_log::Sought::At(position_of(&bookmark)), Some(bookmark)),
         };
         let database = self.follower.borrow().database();
         let answer = link.ask(Message { database, body: Body::Find(point) }.encode()).await.ok()?;
         let answer = Message::decode(&answer).ok()?;
         let Body::Found(state) = answer.body else { return None };
         let right = match (point, named) {
-            (commit_log::Point::Time(time_ms), _) => state.time_ms <= time_ms,
+            (commit_log::Sought::Time(time_ms), _) => state.time_ms <= time_ms,
             (_, named) => named.is_some_and(|bookmark| state.txid < bookmark.txid || state.bookmark() == bookmark),
         };
         // A follower that knows nothing yet has no place for pages.

@@ -16,7 +16,7 @@ mod apply;
 use super::cache::{Owner, PageCache, Version};
 use super::held::PageShelf;
 use super::pin::{Pin, Pins};
-use super::relay::Recent;
+use super::recent::Recent;
 use super::{ReplicaError, Sizes};
 use crate::commit_log::{Body, Message, Pages, Pull, Restart, RestartReason, Segment, StoredFrame};
 use crate::store::StoreError;

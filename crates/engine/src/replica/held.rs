@@ -17,7 +17,7 @@
 use super::Sizes;
 use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::store::StoreError;
-use crate::store::durable::{Cell as Value, Param, Sql};
+use crate::store::durable::{Param, Sql, StoredValue};
 use littoral_protocol::{Checksum, DatabaseId, PageSize, Pgno, State, Txid};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -114,9 +114,9 @@ impl<Q: Sql> HeldPages<Q> {
     }
 
     fn load(&self) -> Result<(), StoreError> {
-        let mut values: HashMap<String, Value> = HashMap::new();
+        let mut values: HashMap<String, StoredValue> = HashMap::new();
         for row in self.sql.rows("SELECT key, value FROM replica", &[])? {
-            if let [Value::Text(key), value] = &row[..] {
+            if let [StoredValue::Text(key), value] = &row[..] {
                 values.insert(key.clone(), value.clone());
             }
         }
@@ -128,7 +128,7 @@ impl<Q: Sql> HeldPages<Q> {
             return Ok(());
         }
         for row in self.sql.rows("SELECT pgno, length(image) FROM held", &[])? {
-            if let [Value::Int(pgno), Value::Int(bytes)] = row[..] {
+            if let [StoredValue::Int(pgno), StoredValue::Int(bytes)] = row[..] {
                 inner.add(Pgno(pgno as u32), bytes as usize);
             }
         }
@@ -251,7 +251,7 @@ impl<Q: Sql> PageShelf for HeldPages<Q> {
         }
         let rows = self.sql.rows("SELECT checksum, image FROM held WHERE pgno = ?1", &[Param::Int(u64::from(pgno.0))])?;
         let frame = rows.into_iter().next().and_then(|row| {
-            let [Value::Blob(checksum), Value::Blob(stored)] = &row[..] else { return None };
+            let [StoredValue::Blob(checksum), StoredValue::Blob(stored)] = &row[..] else { return None };
             let checksum = Checksum(u64::from_le_bytes(checksum.as_slice().try_into().ok()?));
             Some(StoredFrame { pgno, checksum, stored: stored.as_slice().into() })
         });
@@ -328,8 +328,8 @@ fn seal(text: &str) -> Checksum {
     Checksum::of_page(Pgno(0), text.as_bytes())
 }
 
-fn read_position(stored: &Value) -> Option<(DatabaseId, State)> {
-    let Value::Text(text) = stored else { return None };
+fn read_position(stored: &StoredValue) -> Option<(DatabaseId, State)> {
+    let StoredValue::Text(text) = stored else { return None };
     let (text, _) = text.rsplit_once(' ').filter(|(text, sealed)| *sealed == seal(text).to_string())?;
     let mut fields = text.split(' ');
     let mut hex = || u64::from_str_radix(fields.next()?, 16).ok();
@@ -352,7 +352,7 @@ mod tests {
         let state = State { txid: Txid(0x2a), page_size: PageSize::new(512).unwrap(), page_count: 9, ..State::EMPTY };
         HeldPages::open(sql.clone(), 1_500).unwrap().with_sizes(Sizes::TINY).restart(DatabaseId(7), &state, &[]).unwrap();
         let text: String = sql.connection().query_row("SELECT value FROM replica", (), |row| row.get(0)).unwrap();
-        assert_eq!(read_position(&Value::Text(text.clone())), Some((DatabaseId(7), state)));
+        assert_eq!(read_position(&StoredValue::Text(text.clone())), Some((DatabaseId(7), state)));
         for at in 0..text.len() {
             let mut bytes = text.clone().into_bytes();
             bytes[at] ^= 1;

@@ -25,6 +25,7 @@ mod link;
 mod pin;
 mod prefetch;
 mod reader;
+mod recent;
 mod relay;
 #[cfg(test)]
 mod simulation;

@@ -8,11 +8,11 @@
 
 use super::btree;
 use super::follower::Follower;
+use super::recent::size;
 use super::source::{ASKED_PAGES, FEW_CHILDREN};
 use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
 use crate::store::StoreError;
-use littoral_protocol::{DatabaseId, Frame, Pgno, Position, State, Txid};
-use std::collections::VecDeque;
+use littoral_protocol::{DatabaseId, Frame, Pgno, State, Txid};
 
 /// What a relay does with a question.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,44 +25,6 @@ pub enum Relayed {
     FetchFirst(Message),
     /// The primary has to be asked.
     PassOn,
-}
-
-/// The commits that a replica took last, for those behind it: dense, up to its position.
-#[derive(Default)]
-pub(super) struct Recent {
-    commits: VecDeque<LoggedCommit>,
-    /// The state before the first of them.
-    before: Option<Position>,
-    bytes: usize,
-}
-
-impl Recent {
-    /// None yet, after `before`.
-    pub(super) fn begin(before: Option<Position>) -> Recent {
-        Recent { before, ..Recent::default() }
-    }
-
-    /// The next one: the oldest go, where all have more than `most_bytes`.
-    pub(super) fn push(&mut self, commit: &LoggedCommit, most_bytes: usize) {
-        self.bytes += size(commit);
-        self.commits.push_back(commit.clone());
-        while self.bytes > most_bytes {
-            let Some(oldest) = self.commits.pop_front() else { break };
-            self.bytes -= size(&oldest);
-            self.before = Some(oldest.state.position());
-        }
-    }
-
-    /// The commits after a position that is known here.
-    fn after(&self, after: Position) -> Option<impl Iterator<Item = &LoggedCommit>> {
-        let known =
-            if self.before == Some(after) { 0 } else { self.commits.iter().position(|commit| commit.state.position() == after)? + 1 };
-        Some(self.commits.iter().skip(known))
-    }
-
-    fn state_at(&self, at: Position) -> Option<State> {
-        self.commits.iter().map(|commit| commit.state).find(|state| state.position() == at)
-    }
 }
 
 impl Follower {
@@ -147,8 +109,4 @@ fn frame(follower: &mut Follower, pgno: Pgno, at: Txid) -> Result<Option<(Stored
 
 fn numbers_only(commit: &LoggedCommit) -> LoggedCommit {
     LoggedCommit { state: commit.state, pages: Changed::Numbers(commit.pgnos()) }
-}
-
-fn size(commit: &LoggedCommit) -> usize {
-    64 + commit.pages.bytes()
 }

@@ -9,7 +9,7 @@
 
 use super::{Sizes, btree};
 use crate::commit_log::{
-    Body, Fetch, LoggedCommit, Message, Pages, Point, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, StoredFrame,
+    Body, Fetch, LoggedCommit, Message, Pages, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, Sought, StoredFrame,
 };
 use crate::store::{PageStore, StoreError};
 use littoral_protocol::{DatabaseId, Frame, Pgno, Position, State, Txid};
@@ -178,10 +178,10 @@ impl<'a> Source<'a> {
         Ok(frames)
     }
 
-    fn find(&self, point: Point) -> Result<Body, StoreError> {
+    fn find(&self, point: Sought) -> Result<Body, StoreError> {
         match point {
-            Point::Time(time_ms) => self.store.txid_at(time_ms).and_then(|txid| self.store.state(txid)).map(Body::Found),
-            Point::At(position) => match self.known_state(position) {
+            Sought::Time(time_ms) => self.store.txid_at(time_ms).and_then(|txid| self.store.state(txid)).map(Body::Found),
+            Sought::At(position) => match self.known_state(position) {
                 Ok(Ok(state)) => Ok(Body::Found(state)),
                 Ok(Err(refused)) => Ok(refused),
                 // The kept state before it stands for it.

@@ -5,7 +5,7 @@
 //!
 //! **Not here:** torn writes. The storage below promises that one SQL transaction is atomic; these fail between operations.
 
-use super::durable::{Cell, Param, Sql, SqlError};
+use super::durable::{Param, Sql, SqlError, StoredValue};
 use super::{PageStore, StoreError};
 use crate::commit_log::LoggedCommit;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Pgno, State, Txid};
@@ -212,7 +212,7 @@ impl<Q> FaultySql<Q> {
 }
 
 impl<Q: Sql> Sql for FaultySql<Q> {
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
         self.fault.run(|| self.sql.rows(sql, params))
     }
 

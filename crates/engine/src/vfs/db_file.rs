@@ -54,7 +54,7 @@ struct Writer {
 
 /// What a file call answers when it cannot do as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum FileFailure {
     /// The store failed; the error is kept in the file.
     Store,
     /// No room for more uncommitted pages, or in the store; the error is kept in the file.
@@ -140,7 +140,7 @@ impl DbFile {
     }
 
     /// Reads at `offset`. Returns how many bytes the file has there; the rest of `buffer` is zeroed.
-    pub(super) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+    pub(super) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
         let available = self.size().saturating_sub(offset).min(buffer.len() as u64) as usize;
         let (inside, outside) = buffer.split_at_mut(available);
         outside.fill(0);
@@ -163,8 +163,8 @@ impl DbFile {
     }
 
     /// Writes `data` at `offset`, in memory until the next commit.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
-        let limit = self.writer.as_ref().ok_or(Failure::ReadOnly)?.max_uncommitted_bytes;
+    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
+        let limit = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.max_uncommitted_bytes;
         self.take_first_page_size(data.len());
         let page_bytes = self.page_size.bytes();
         // A page written before needs no more room: a rollback writes those again.
@@ -189,9 +189,9 @@ impl DbFile {
     }
 
     /// Cuts the file to `size` bytes.
-    pub(super) fn truncate(&mut self, size: u64) -> Result<(), Failure> {
+    pub(super) fn truncate(&mut self, size: u64) -> Result<(), FileFailure> {
         if self.writer.is_none() {
-            return Err(Failure::ReadOnly);
+            return Err(FileFailure::ReadOnly);
         }
         self.page_count = size.div_ceil(self.page_size.bytes() as u64) as u32;
         self.written.split_off(&Pgno(self.page_count + 1));
@@ -200,7 +200,7 @@ impl DbFile {
     }
 
     /// Makes what was written the next commit. Nothing written: no commit.
-    pub(super) fn commit(&mut self) -> Result<(), Failure> {
+    pub(super) fn commit(&mut self) -> Result<(), FileFailure> {
         let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
         let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
         let time_ms = (writer.clock)().max(self.base.time_ms);
@@ -218,7 +218,7 @@ impl DbFile {
     }
 
     /// Reads the rollback journal. Returns how many bytes it has there.
-    pub(super) fn read_journal(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+    pub(super) fn read_journal(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
         let journal = std::mem::take(&mut self.journal);
         let read = journal.read(offset, buffer, |pgno, image| self.read_base_page(pgno, image));
         self.journal = journal;
@@ -226,8 +226,8 @@ impl DbFile {
     }
 
     /// Writes to the rollback journal: SQLite is about to change a page for the first time.
-    pub(super) fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), Failure> {
-        let store = self.writer.as_ref().ok_or(Failure::ReadOnly)?.store.clone();
+    pub(super) fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
+        let store = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.store.clone();
         let Some(pgno) = self.journal.page_of(offset, data, self.base.page_size.bytes()) else {
             let error = || StoreError::Io(format!("the journal was written at {offset}, which is not its end"));
             return if self.journal.write(offset, data) { Ok(()) } else { Err(self.fail(error())) };
@@ -312,7 +312,7 @@ impl DbFile {
         Ok(sum)
     }
 
-    fn read_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), Failure> {
+    fn read_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), FileFailure> {
         if let Some(written) = self.written.get(&pgno) {
             image.copy_from_slice(written);
             return Ok(());
@@ -382,8 +382,8 @@ impl DbFile {
         &mut self,
         offset: u64,
         length: usize,
-        mut visit: impl FnMut(&mut DbFile, Pgno, usize, std::ops::Range<usize>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        mut visit: impl FnMut(&mut DbFile, Pgno, usize, std::ops::Range<usize>) -> Result<(), FileFailure>,
+    ) -> Result<(), FileFailure> {
         let page_bytes = self.page_size.bytes();
         let mut done = 0;
         while done < length {
@@ -396,17 +396,17 @@ impl DbFile {
         Ok(())
     }
 
-    fn fail(&mut self, error: StoreError) -> Failure {
+    fn fail(&mut self, error: StoreError) -> FileFailure {
         self.errors += 1;
         let failure = match &error {
-            StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::MemoryDamaged(_) => Failure::Corrupt,
-            StoreError::Full(_) | StoreError::TooLarge { .. } => Failure::Full,
+            StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::MemoryDamaged(_) => FileFailure::Corrupt,
+            StoreError::Full(_) | StoreError::TooLarge { .. } => FileFailure::Full,
             StoreError::Pruned { .. }
             | StoreError::Thinned { .. }
             | StoreError::Future { .. }
             | StoreError::InvalidCommit(_)
             | StoreError::Missing(_)
-            | StoreError::Io(_) => Failure::Store,
+            | StoreError::Io(_) => FileFailure::Store,
         };
         self.error = Some(error);
         failure

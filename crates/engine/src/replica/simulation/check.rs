@@ -3,7 +3,7 @@
 //! **Not here:** the rules of sessions, which are checked where a client has its answer (`clients`).
 
 use super::clients::AUDITOR;
-use super::primary::Request;
+use super::primary::Ask;
 use super::truth::Check;
 use super::world::World;
 use littoral_protocol::{Pgno, Txid};
@@ -72,7 +72,7 @@ impl World {
     /// The primary runs what it is asked for, and lets every answer out.
     fn primary_answers(&mut self) -> Check {
         let before = self.primary.truth.head();
-        self.at_primary(crate::primary::Event::Arrived(Request::NOBODY_S))?;
+        self.at_primary(crate::primary::Event::Arrived(Ask::NOBODY_S))?;
         self.run(self.now_ms + 100)?;
         let (head, held_back) = (self.primary.truth.head(), self.primary.holds_back());
         if head > before && held_back == 0 { Ok(()) } else { Err(format!("the primary is at {head:?} and holds back {held_back} answers")) }

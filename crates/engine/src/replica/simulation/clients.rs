@@ -6,8 +6,8 @@
 
 use super::Bug;
 use super::calls::Done;
-use super::primary::Request;
-use super::truth::{Check, Place};
+use super::primary::Ask;
+use super::truth::{Check, Mark};
 use super::world::{Event, OBJECTS, PRIMARY, Then, World};
 use crate::commit_log::{Body, Message};
 use crate::replica::reader::AskedPages;
@@ -27,7 +27,7 @@ pub(super) const HISTORIAN: usize = usize::MAX - 1;
 pub(super) struct Client {
     token: Option<String>,
     /// What the token stands for.
-    floor: Option<Place>,
+    floor: Option<Mark>,
     op: u64,
     reading: Option<Reading>,
 }
@@ -35,11 +35,11 @@ pub(super) struct Client {
 #[derive(Clone)]
 struct Reading {
     freshness: Freshness,
-    floor: Option<Place>,
-    head: Place,
+    floor: Option<Mark>,
+    head: Mark,
     node: usize,
     /// The newest write that had gone through the node.
-    passed_on: Option<Place>,
+    passed_on: Option<Mark>,
 }
 
 pub(super) struct Query {
@@ -76,7 +76,7 @@ impl World {
                 self.clients[client].op = op;
                 self.clients[client].reading = None;
                 let through = self.rng.usize(OBJECTS + 1..=self.nodes.len());
-                let request = Request { client: Some(client), op, write: true, through };
+                let request = Ask { client: Some(client), op, write: true, through };
                 self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
             }
             _ => self.read(client, op)?,
@@ -122,13 +122,13 @@ impl World {
     }
 
     fn go_to_primary(&mut self, client: usize, op: u64) {
-        let request = Request { client: Some(client), op, write: false, through: PRIMARY };
+        let request = Ask { client: Some(client), op, write: false, through: PRIMARY };
         self.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
     }
 
     /// The primary's answer arrives. The isolate that a write went through remembers it.
-    pub(super) fn hears(&mut self, request: Request, place: Place, state: &State) -> Check {
-        let Request { client: Some(client), op, write, through } = request else { return Ok(()) };
+    pub(super) fn hears(&mut self, request: Ask, place: Mark, state: &State) -> Check {
+        let Ask { client: Some(client), op, write, through } = request else { return Ok(()) };
         if write && self.node(through).up {
             self.node(through).driver.passed_on(state.bookmark());
             self.node(through).passed_on = self.node(through).passed_on.max(Some(place));
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// A client has its answer.
-    pub(super) fn finish(&mut self, client: usize, op: u64, place: Place, state: &State) -> Check {
+    pub(super) fn finish(&mut self, client: usize, op: u64, place: Mark, state: &State) -> Check {
         if matches!(client, AUDITOR | HISTORIAN) || self.clients[client].op != op {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //!
 //! **Not here:** what they ask and answer (`calls`).
 
-use super::truth::{Check, Place};
+use super::truth::{Check, Mark};
 use super::world::{Event, OBJECTS, PRIMARY, World};
 use crate::replica::{Driver, Follower, HeldPages, PageCache, ReplicaReader, Sizes};
 use crate::store::{Fault, FaultySql, HostSql};
@@ -40,9 +40,9 @@ pub(super) struct Node {
     pub(super) upstream: usize,
     pub(super) disk: Option<Disk>,
     /// The newest position since it started.
-    pub(super) reached: Place,
+    pub(super) reached: Mark,
     /// The newest write that went through it since it started.
-    pub(super) passed_on: Option<Place>,
+    pub(super) passed_on: Option<Mark>,
     /// How far its clock is ahead: nobody's clock is right.
     pub(super) clock_ms: u64,
 }

@@ -16,22 +16,22 @@ pub(super) enum Bug {
 }
 
 /// What a node held.
-pub(super) struct Held {
+pub(super) struct HeldBefore {
     at: Txid,
     versions: Vec<(Pgno, Version)>,
 }
 
 impl World {
     /// What a node holds before something happens to it, if that is to be changed.
-    pub(super) fn before_bug(&self, node: usize) -> Option<Held> {
+    pub(super) fn before_bug(&self, node: usize) -> Option<HeldBefore> {
         self.bug.filter(|bug| *bug != Bug::AnswersEarly)?;
         let follower = self.nodes[node - 1].driver.follower().borrow();
-        Some(Held { at: follower.txid(), versions: follower.versions() })
+        Some(HeldBefore { at: follower.txid(), versions: follower.versions() })
     }
 
     /// Puts one page back that commits have changed since.
-    pub(super) fn after_bug(&mut self, node: usize, before: Option<Held>) {
-        let Some(Held { at, versions }) = before else { return };
+    pub(super) fn after_bug(&mut self, node: usize, before: Option<HeldBefore>) {
+        let Some(HeldBefore { at, versions }) = before else { return };
         let mut follower = self.nodes[node - 1].driver.follower().borrow_mut();
         if follower.txid() <= at {
             return;

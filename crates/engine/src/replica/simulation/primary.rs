@@ -4,7 +4,7 @@
 //!
 //! **Not here:** answering questions (`Source`), the network (`world`).
 
-use super::truth::{Check, Moment, Page, Place, Truth};
+use super::truth::{Check, Mark, Moment, Page, Truth};
 use super::world::{OBJECTS, PRIMARY, World};
 use crate::primary::{Action, Event, Primary as Policy};
 use crate::replica::{Sizes, Source};
@@ -19,7 +19,7 @@ const MOST_PAGES: usize = 30;
 
 /// What the primary is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct Ask {
     /// Who asks; `None`: somebody outside, who listens to no answer.
     pub(super) client: Option<usize>,
     pub(super) op: u64,
@@ -28,9 +28,9 @@ pub(super) struct Request {
     pub(super) through: usize,
 }
 
-impl Request {
+impl Ask {
     /// A write of somebody outside.
-    pub(super) const NOBODY_S: Request = Request { client: None, op: 0, write: true, through: PRIMARY };
+    pub(super) const NOBODY_S: Ask = Ask { client: None, op: 0, write: true, through: PRIMARY };
 }
 
 /// The region of a replica object.
@@ -46,13 +46,13 @@ pub(super) struct Primary {
     store: MemoryStore,
     pub(super) database: DatabaseId,
     pub(super) truth: Truth,
-    policy: Policy<Request>,
+    policy: Policy<Ask>,
     /// Counts restarts.
     pub(super) life: u64,
     /// News under way, by replica object.
     pub(super) pushes: BTreeMap<usize, u64>,
     /// Answers that leave when what was written is durable.
-    held_back: Vec<(Request, Place, State)>,
+    held_back: Vec<(Ask, Mark, State)>,
     /// Writes that are being made durable.
     syncing: u32,
     /// The new database has the same beginning as the one before it.
@@ -220,7 +220,7 @@ impl Primary {
 
 impl World {
     /// Something has happened to the primary: does what its policy wants done.
-    pub(super) fn at_primary(&mut self, event: Event<Request>) -> Check {
+    pub(super) fn at_primary(&mut self, event: Event<Ask>) -> Check {
         let mut actions = VecDeque::from(self.primary.policy.on(event, self.now_ms));
         while let Some(action) = actions.pop_front() {
             let next = match action {
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// What the primary waited for has come, unless it has started again since.
-    pub(super) fn primary_hears(&mut self, life: u64, event: Event<Request>) -> Check {
+    pub(super) fn primary_hears(&mut self, life: u64, event: Event<Ask>) -> Check {
         if life != self.primary.life {
             return Ok(());
         }
@@ -266,14 +266,14 @@ impl World {
         self.at_primary(event)
     }
 
-    fn primary_says(&mut self, in_ms: u64, event: Event<Request>) {
+    fn primary_says(&mut self, in_ms: u64, event: Event<Ask>) {
         if event == Event::Synced {
             self.primary.syncing += 1;
         }
         self.at_last(in_ms, super::world::Event::Primary { life: self.primary.life, event });
     }
 
-    fn run_at_primary(&mut self, requests: Vec<Request>) -> Event<Request> {
+    fn run_at_primary(&mut self, requests: Vec<Ask>) -> Event<Ask> {
         let writes = requests.iter().filter(|request| request.write).count();
         // Those that run together share a commit.
         if writes > 0 {
@@ -298,7 +298,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, region: Region, after: Position) -> Option<Event<Request>> {
+    fn tell(&mut self, region: Region, after: Position) -> Option<Event<Ask>> {
         let object = object(region);
         let news = self.primary.source().news(after).ok().flatten();
         let Some(news) = news else { return Some(Event::Told { region, position: None }) };

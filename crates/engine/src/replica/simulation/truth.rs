@@ -1,6 +1,6 @@
 //! The simulator's memory of everything that ever was: each page of each state of each database that had the name.
 //!
-//! **Invariant:** a [`Place`] is greater than another exactly when it came later in the life of the name.
+//! **Invariant:** a [`Mark`] is greater than another exactly when it came later in the life of the name.
 //!
 //! **Not here:** what the primary still keeps of it (`primary`).
 
@@ -11,7 +11,7 @@ use std::rc::Rc;
 pub(super) type Check = Result<(), String>;
 
 /// Which database of those that had the name, and its txid.
-pub(super) type Place = (usize, u64);
+pub(super) type Mark = (usize, u64);
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Page {
@@ -34,7 +34,7 @@ pub(super) struct Moment {
 pub(super) struct Truth {
     databases: Vec<(DatabaseId, Vec<Moment>)>,
     /// When each place became the head.
-    heads: Vec<(u64, Place)>,
+    heads: Vec<(u64, Mark)>,
 }
 
 impl Truth {
@@ -50,17 +50,17 @@ impl Truth {
         self.databases[last].1.push(moment);
     }
 
-    pub(super) fn head(&self) -> Place {
+    pub(super) fn head(&self) -> Mark {
         self.heads.last().map_or((0, 0), |(_, place)| *place)
     }
 
     /// The head after everything that happened before `time_ms`.
-    pub(super) fn head_before(&self, time_ms: u64) -> Place {
+    pub(super) fn head_before(&self, time_ms: u64) -> Mark {
         let later = self.heads.partition_point(|(at, _)| *at < time_ms);
         self.heads[..later].last().map_or((0, 0), |(_, place)| *place)
     }
 
-    pub(super) fn at(&self, (database, txid): Place) -> &Moment {
+    pub(super) fn at(&self, (database, txid): Mark) -> &Moment {
         &self.databases[database].1[txid as usize]
     }
 
@@ -74,7 +74,7 @@ impl Truth {
         self.databases[database].0
     }
 
-    pub(super) fn place(&self, database: DatabaseId, txid: Txid) -> Result<Place, String> {
+    pub(super) fn place(&self, database: DatabaseId, txid: Txid) -> Result<Mark, String> {
         let known = self.databases.iter().position(|(id, _)| *id == database);
         known
             .filter(|index| txid.0 < self.databases[*index].1.len() as u64)
@@ -83,7 +83,7 @@ impl Truth {
     }
 
     /// Where a state belongs, all of whose fields have to be right.
-    pub(super) fn place_of(&self, database: DatabaseId, state: &State) -> Result<Place, String> {
+    pub(super) fn place_of(&self, database: DatabaseId, state: &State) -> Result<Mark, String> {
         let place = self.place(database, state.txid)?;
         let real = self.at(place).state;
         if real == *state { Ok(place) } else { Err(format!("the state at {place:?} is {real:?}, not {state:?}")) }

@@ -11,8 +11,8 @@ use super::calls::Task;
 use super::clients::{Client, Query};
 use super::link::{Shared, Slot};
 use super::node::{Host, Node};
-use super::primary::{Primary, Request};
-use super::truth::{Check, Place};
+use super::primary::{Ask, Primary};
+use super::truth::{Check, Mark};
 use crate::commit_log::Message;
 use crate::replica::reader::AskedPages;
 use fastrand::Rng;
@@ -67,16 +67,16 @@ pub(super) enum Event {
     },
     /// A request arrives at the primary.
     AtPrimary {
-        request: Request,
+        request: Ask,
     },
     /// Something that the primary waits for has come.
     Primary {
         life: u64,
-        event: crate::primary::Event<Request>,
+        event: crate::primary::Event<Ask>,
     },
     Done {
-        request: Request,
-        place: Place,
+        request: Ask,
+        place: Mark,
         state: State,
     },
     Query {
@@ -273,7 +273,7 @@ impl World {
                 if !self.healed {
                     self.after(2 * self.weather.commit_ms, Event::Commit);
                 }
-                self.at_primary(crate::primary::Event::Arrived(Request::NOBODY_S))
+                self.at_primary(crate::primary::Event::Arrived(Ask::NOBODY_S))
             }
             Event::Chaos => self.chaos(),
         }

@@ -2,7 +2,7 @@
 //!
 //! **Not here:** anything a Durable Object does differently; what it refuses (long values), this refuses too.
 
-use super::sql::{Cell, MAX_VALUE_BYTES, Param, Sql, SqlError};
+use super::sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 use crate::store::StoreError;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -48,7 +48,7 @@ impl ToSql for Param<'_> {
 }
 
 impl Sql for HostSql {
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
         if let Some(bytes) = params.iter().filter_map(length).find(|bytes| *bytes > MAX_VALUE_BYTES) {
             return Err(SqlError::Failed(format!(
                 "a value of {bytes} bytes is longer than the {MAX_VALUE_BYTES} that a Durable Object stores"
@@ -84,13 +84,13 @@ fn length(param: &Param<'_>) -> Option<usize> {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> Cell {
+fn cell(value: ValueRef<'_>) -> StoredValue {
     match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(value) => Cell::Int(value as u64),
-        ValueRef::Real(value) => Cell::Int(value as u64),
-        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+        ValueRef::Null => StoredValue::Null,
+        ValueRef::Integer(value) => StoredValue::Int(value as u64),
+        ValueRef::Real(value) => StoredValue::Int(value as u64),
+        ValueRef::Text(bytes) => StoredValue::Text(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Blob(bytes) => StoredValue::Blob(bytes.to_vec()),
     }
 }
 

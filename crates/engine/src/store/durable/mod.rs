@@ -44,7 +44,7 @@ mod write;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use host::HostSql;
-pub use sql::{Cell, MAX_VALUE_BYTES, Param, Sql, SqlError};
+pub use sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 
 use super::{PageStore, StoreError, check_kept, check_whole, codec, same_step};
 use crate::commit_log::LoggedCommit;
@@ -126,7 +126,7 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(index)
     }
 
-    fn one(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Vec<Cell>>, StoreError> {
+    fn one(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Vec<StoredValue>>, StoreError> {
         Ok(self.sql.rows(sql, params)?.into_iter().next())
     }
 

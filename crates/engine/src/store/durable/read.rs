@@ -3,7 +3,7 @@
 use super::index::{Index, Slot};
 use super::kept::{Fold, Past};
 use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_entries};
-use super::{Cell, DurableStore, FOLD_BITS, Param, Sql};
+use super::{DurableStore, FOLD_BITS, Param, Sql, StoredValue};
 use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::store::{PageStore, StoreError, codec};
 use littoral_protocol::{Checksum, Commit, Frame, Pgno, Txid};
@@ -92,7 +92,7 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     /// A commit from its row, whose last column is `frames`.
-    pub(super) fn read_logged(&self, row: Vec<Cell>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
+    pub(super) fn read_logged(&self, row: Vec<StoredValue>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let mut row = RowReader::new(row);
         let (state, entries) = read_entries(&mut row)?;
         let bytes: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();

@@ -1,45 +1,45 @@
 //! Rows of the durable store's tables, read and checked.
 
 use super::index::{Slot, decode_entries};
-use super::{Cell, FOLD_BITS, Param};
+use super::{FOLD_BITS, Param, StoredValue};
 use crate::store::StoreError;
 use littoral_protocol::{Checksum, PageSize, Pgno, State, Txid};
 
 /// Takes typed values out of a result row, in order.
-pub(super) struct RowReader(std::vec::IntoIter<Cell>);
+pub(super) struct RowReader(std::vec::IntoIter<StoredValue>);
 
 impl RowReader {
-    pub(super) fn new(row: Vec<Cell>) -> RowReader {
+    pub(super) fn new(row: Vec<StoredValue>) -> RowReader {
         RowReader(row.into_iter())
     }
 
     pub(super) fn int(&mut self) -> Result<u64, StoreError> {
         match self.0.next() {
-            Some(Cell::Int(value)) => Ok(value),
+            Some(StoredValue::Int(value)) => Ok(value),
             other => Err(unexpected("an integer", other.as_ref())),
         }
     }
 
     pub(super) fn blob(&mut self) -> Result<Vec<u8>, StoreError> {
-        self.optional_blob()?.ok_or_else(|| unexpected("bytes", Some(&Cell::Null)))
+        self.optional_blob()?.ok_or_else(|| unexpected("bytes", Some(&StoredValue::Null)))
     }
 
     pub(super) fn optional_blob(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         match self.0.next() {
-            Some(Cell::Blob(value)) => Ok(Some(value)),
-            Some(Cell::Null) => Ok(None),
+            Some(StoredValue::Blob(value)) => Ok(Some(value)),
+            Some(StoredValue::Null) => Ok(None),
             other => Err(unexpected("bytes", other.as_ref())),
         }
     }
 }
 
-fn unexpected(wanted: &str, found: Option<&Cell>) -> StoreError {
+fn unexpected(wanted: &str, found: Option<&StoredValue>) -> StoreError {
     let found = match found {
         None => "no column",
-        Some(Cell::Null) => "NULL",
-        Some(Cell::Int(_)) => "an integer",
-        Some(Cell::Blob(_)) => "bytes",
-        Some(Cell::Text(_)) => "text",
+        Some(StoredValue::Null) => "NULL",
+        Some(StoredValue::Int(_)) => "an integer",
+        Some(StoredValue::Blob(_)) => "bytes",
+        Some(StoredValue::Text(_)) => "text",
     };
     StoreError::Corrupt { what: format!("a stored row has {found} where {wanted} was expected") }
 }

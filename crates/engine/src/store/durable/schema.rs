@@ -4,7 +4,7 @@
 //!
 //! **Not here:** what the columns mean (`durable`).
 
-use super::sql::{Cell, Sql};
+use super::sql::{Sql, StoredValue};
 use crate::store::StoreError;
 use littoral_protocol::DatabaseId;
 
@@ -74,9 +74,9 @@ fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
     }
     let version = sql.rows("SELECT value FROM littoral WHERE key = 'schema'", &[])?.into_iter().flatten().next();
     match version {
-        Some(Cell::Int(SCHEMA)) => Ok(()),
-        Some(Cell::Int(1)) => run(sql, &FROM_1),
-        Some(Cell::Int(newer)) if newer > SCHEMA => Err(StoreError::Schema(format!(
+        Some(StoredValue::Int(SCHEMA)) => Ok(()),
+        Some(StoredValue::Int(1)) => run(sql, &FROM_1),
+        Some(StoredValue::Int(newer)) if newer > SCHEMA => Err(StoreError::Schema(format!(
             "its schema is version {newer} and this Littoral knows versions up to {SCHEMA}: deploy a newer Littoral; nothing was changed"
         ))),
         other => Err(StoreError::Schema(format!("its schema version is unreadable ({other:?}); nothing was changed"))),
@@ -93,9 +93,9 @@ fn run(sql: &impl Sql, statements: &[&str]) -> Result<(), StoreError> {
     })
 }
 
-fn text(cell: Cell) -> Option<String> {
+fn text(cell: StoredValue) -> Option<String> {
     match cell {
-        Cell::Text(text) => Some(text),
-        Cell::Null | Cell::Int(_) | Cell::Blob(_) => None,
+        StoredValue::Text(text) => Some(text),
+        StoredValue::Null | StoredValue::Int(_) | StoredValue::Blob(_) => None,
     }
 }

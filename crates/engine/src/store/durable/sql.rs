@@ -24,7 +24,7 @@ pub enum Param<'a> {
 
 /// A value of a result row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub enum StoredValue {
     /// NULL.
     Null,
     /// An integer below 2^53.
@@ -58,7 +58,7 @@ impl From<SqlError> for StoreError {
 /// Synchronous SQL storage.
 pub trait Sql {
     /// Runs one statement and returns its rows.
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError>;
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError>;
 
     /// Runs `body` in a transaction: all of its statements are kept, or, when it fails, none.
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError>;
@@ -66,7 +66,7 @@ pub trait Sql {
 
 /// Storage that outlives the store on it: a test closes the store and opens the storage again.
 impl<Q: Sql + ?Sized> Sql for std::rc::Rc<Q> {
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<Cell>>, SqlError> {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
         (**self).rows(sql, params)
     }
 

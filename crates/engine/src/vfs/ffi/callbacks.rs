@@ -1,6 +1,6 @@
 //! The functions that SQLite calls: `sqlite3_vfs` and `sqlite3_io_methods` (<https://www.sqlite.org/c3ref/vfs.html>).
 
-use super::super::db_file::{DbFile, Failure};
+use super::super::db_file::{DbFile, FileFailure};
 use super::super::{VFS_NAME, lookup};
 use rusqlite::ffi;
 use std::cell::RefCell;
@@ -131,17 +131,17 @@ unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut DbFile)
 }
 
 /// The result code of an outcome.
-fn answer(outcome: Result<(), Failure>, io_error: c_int) -> c_int {
+fn answer(outcome: Result<(), FileFailure>, io_error: c_int) -> c_int {
     outcome.map_or_else(|failure| code(failure, io_error), |()| ffi::SQLITE_OK)
 }
 
 /// The result code of a failure; `io_error` says which call it was.
-fn code(failure: Failure, io_error: c_int) -> c_int {
+fn code(failure: FileFailure, io_error: c_int) -> c_int {
     match failure {
-        Failure::Store => io_error,
-        Failure::Full => ffi::SQLITE_FULL,
-        Failure::Corrupt => ffi::SQLITE_CORRUPT,
-        Failure::ReadOnly => ffi::SQLITE_READONLY,
+        FileFailure::Store => io_error,
+        FileFailure::Full => ffi::SQLITE_FULL,
+        FileFailure::Corrupt => ffi::SQLITE_CORRUPT,
+        FileFailure::ReadOnly => ffi::SQLITE_READONLY,
     }
 }
 
@@ -161,7 +161,7 @@ unsafe fn read_with(
     file: *mut ffi::sqlite3_file,
     buffer: *mut c_void,
     length: c_int,
-    read: impl FnOnce(&mut DbFile, &mut [u8]) -> Result<usize, Failure>,
+    read: impl FnOnce(&mut DbFile, &mut [u8]) -> Result<usize, FileFailure>,
 ) -> c_int {
     // SAFETY: the caller's promise; the bytes need not be initialised, so they are zeroed first.
     let buffer = unsafe {

@@ -47,15 +47,15 @@ impl SqliteError {
 /// An SQL text that is compiled statement by statement.
 ///
 /// It ends with a zero byte: SQLite copies all that is left of a text that does not, once for every statement.
-pub(crate) struct Source(Vec<u8>);
+pub(crate) struct SqlText(Vec<u8>);
 
-impl Source {
+impl SqlText {
     /// A text without a NUL: SQLite reads no further than the first.
-    pub(crate) fn new(sql: &str) -> Source {
+    pub(crate) fn new(sql: &str) -> SqlText {
         let mut text = Vec::with_capacity(sql.len() + 1);
         text.extend_from_slice(sql.as_bytes());
         text.push(0);
-        Source(text)
+        SqlText(text)
     }
 
     /// Compiles the statement that begins at the byte `from`. Returns it, none if only blanks, comments and a `;` were there, and the byte at
