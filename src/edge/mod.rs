@@ -29,7 +29,7 @@ mod tests;
 pub use binding::{Namespaces, open, open_in};
 pub use replica::{Outcome, Replica};
 
-use littoral_engine::engine::Limits;
+use littoral_engine::engine::{Limits, Setup};
 use littoral_engine::replica::{Driver, Follower, PageCache, PageShelf};
 use pool::Pool;
 use std::cell::RefCell;
@@ -49,13 +49,13 @@ pub struct Budget {
     pub connections: usize,
     /// Connections that stay open when no query uses them.
     pub idle_connections: usize,
-    /// Limits of each connection.
-    pub limits: Limits,
+    /// What each connection is opened with.
+    pub setup: Setup,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, limits: Limits::default().for_replicas() }
+        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, setup: Setup::default().for_replicas() }
     }
 }
 

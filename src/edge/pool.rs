@@ -7,7 +7,7 @@
 //!    it tells states apart by numbers that both histories have.
 
 use super::Budget;
-use littoral_engine::engine::{Error, Limits, Reader};
+use littoral_engine::engine::{Error, Limits, Reader, Setup};
 use littoral_engine::replica::{Fetcher, ReplicaReader, SharedFollower};
 use littoral_protocol::{DatabaseId, State};
 use std::cell::Cell;
@@ -27,8 +27,8 @@ pub(super) struct ReplicaConnection {
 pub(super) enum Taken {
     /// A connection that is open.
     ReplicaConnection(Box<ReplicaConnection>),
-    /// One may be opened, with these limits. Opening it reads pages, so it may wait, and nobody holds the pool meanwhile.
-    Right(Limits),
+    /// One may be opened, with this setup. Opening it reads pages, so it may wait, and nobody holds the pool meanwhile.
+    Right(Setup),
     /// Too many are busy.
     None,
 }
@@ -53,11 +53,11 @@ impl ReplicaConnection {
                 connection.reader.move_to(state);
                 Some(Ok(connection))
             }
-            Taken::Right(limits) => {
+            Taken::Right(setup) => {
                 let pages = Rc::new(ReplicaReader::new(follower.clone()));
                 let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
-                let reader = Reader::open_replica(pages.clone(), state, &limits);
+                let reader = Reader::open_replica(pages.clone(), state, &setup);
                 Some(reader.map(|reader| Box::new(ReplicaConnection { reader, pages, follower: follower.clone(), epoch })))
             }
         }
@@ -93,7 +93,7 @@ impl Pool {
     /// Connections opened from now on have these limits.
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.idle.clear();
-        self.budget.limits = limits;
+        self.budget.setup.limits = limits;
     }
 
     /// An idle connection of this follower's, or the right to open one.
@@ -106,7 +106,7 @@ impl Pool {
         let known = self.idle.iter().rposition(|connection| Rc::ptr_eq(&connection.follower, follower));
         match known.and_then(|at| self.idle.remove(at)) {
             Some(connection) => Taken::ReplicaConnection(connection),
-            None => Taken::Right(self.budget.limits.clone()),
+            None => Taken::Right(self.budget.setup.clone()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Results as values for Rust callers in the same isolate: no JSON in between.
 
 use crate::client::{D1Result, StatementNow};
-use littoral_engine::engine::{RowEncoder, RowValues, from_sqlite};
+use littoral_engine::engine::{Column, RowEncoder, RowValues, from_sqlite};
 use littoral_protocol::d1::D1Meta;
 use littoral_protocol::sql::{Meta, Served, Statement, Value};
 
@@ -22,8 +22,8 @@ impl RowEncoder for Rows {
     type Output = D1Result;
     type Options = Served;
 
-    fn start(columns: &[&str], served: Served) -> Rows {
-        Rows { columns: columns.iter().map(|&name| name.into()).collect(), rows: Vec::new(), bytes: 0, served }
+    fn start(columns: &[Column<'_>], served: Served) -> Rows {
+        Rows { columns: columns.iter().map(|column| column.name().into()).collect(), rows: Vec::new(), bytes: 0, served }
     }
 
     fn row(&mut self, row: &RowValues<'_>) -> usize {

@@ -1,6 +1,6 @@
 //! Results of D1's protocol: rows and `meta`, written as JSON while SQL runs.
 
-use crate::engine::{RowEncoder, RowValues, ValueRef};
+use crate::engine::{Column, RowEncoder, RowValues, ValueRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use littoral_protocol::d1::{BlobFormat, D1Meta};
@@ -31,22 +31,22 @@ impl RowEncoder for JsonResult {
     type Output = String;
     type Options = Format;
 
-    fn start(columns: &[&str], format: Format) -> Self {
+    fn start(columns: &[Column<'_>], format: Format) -> Self {
         let mut json = Vec::with_capacity(512);
         let mut keys = Vec::new();
         if format.objects {
             json.extend_from_slice(b"{\"success\":true,\"results\":[");
-            keys.extend(columns.iter().map(|name| {
+            keys.extend(columns.iter().map(|column| {
                 let mut key = Vec::new();
-                write_string(&mut key, name);
+                write_string(&mut key, column.name());
                 key.push(b':');
                 key
             }));
         } else {
             json.extend_from_slice(b"{\"success\":true,\"results\":{\"columns\":[");
-            for (index, name) in columns.iter().enumerate() {
+            for (index, column) in columns.iter().enumerate() {
                 separate(&mut json, index > 0);
-                write_string(&mut json, name);
+                write_string(&mut json, column.name());
             }
             json.extend_from_slice(b"],\"rows\":[");
         }

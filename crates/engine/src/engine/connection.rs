@@ -13,7 +13,10 @@ use super::budget::InstructionBudget;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
+use super::parameters::numbers;
+use super::rows::{RowValues, start};
 use super::rows_written::RowsWritten;
+use super::setup::Setup;
 use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::to_sqlite;
 use crate::store::StoreError;
@@ -22,9 +25,8 @@ use crate::vfs::ffi::stack::take_too_deep;
 use crate::vfs::ffi::statement::{SqlText, SqliteError, Statement};
 use crate::vfs::ffi::{count_visits, functions};
 use crate::vfs::{DatabaseFile, VFS_NAME};
-use littoral_protocol::sql::{Meta, Statement as Text, Value};
+use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
-use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, OpenFlags, ffi};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -99,7 +101,8 @@ pub(super) enum Access {
 }
 
 impl Connection {
-    pub(super) fn open(file: DatabaseFile, access: Access, limits: &Limits) -> Result<Connection, Error> {
+    pub(super) fn open(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Connection, Error> {
+        let limits = &setup.limits;
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
             | match access {
                 Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
@@ -109,7 +112,7 @@ impl Connection {
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
         count_visits(&sqlite);
-        functions::install(&sqlite).map_err(failed)?;
+        functions::install(&sqlite).and_then(|()| setup.install(&sqlite)).map_err(failed)?;
         let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
@@ -197,14 +200,14 @@ impl Connection {
 
     /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
     pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<Ran<E>, Error> {
-        let Text { sql, parameters } = text;
+        let Text { sql, .. } = text;
         self.statement_offset.set(0);
         let before = self.snapshot()?;
         self.counters.reset();
         self.rows_read.set(0);
         self.authorizer.take_analyzed();
         take_too_deep();
-        let (encoder, read_only) = self.run_text::<E>(sql, parameters, options)?;
+        let (encoder, read_only) = self.run_text::<E>(text, options)?;
         if self.authorizer.take_altered() && self.trusted_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
         }
@@ -231,7 +234,8 @@ impl Connection {
         call.into_iter().map(finish).collect()
     }
 
-    fn run_text<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+    fn run_text<E: RowEncoder>(&self, text: &Text, options: E::Options) -> Result<(E, bool), Error> {
+        let sql = text.sql.as_str();
         if sql.contains('\0') {
             // SQLite would stop reading there and never say so.
             return Err(Error::NulInText);
@@ -243,31 +247,32 @@ impl Connection {
         self.authorizer.take_updates();
         let kept = self.statements.borrow_mut().pop_entry(sql);
         match kept {
-            Some((text, statement)) => self.run_whole(text, statement, parameters, options),
-            None => self.run_source(sql, parameters, options),
+            Some((kept, statement)) => self.run_whole(kept, statement, text, options),
+            None => self.run_source(text, options),
         }
     }
 
     /// Runs a statement that is all of its text, and keeps it compiled.
     fn run_whole<E: RowEncoder>(
         &self,
-        text: Box<str>,
+        sql: Box<str>,
         mut statement: Statement,
-        parameters: &[Value],
+        text: &Text,
         options: E::Options,
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
-        let result = self.run_statement(&mut statement, parameters, options);
+        let result = self.run_statement(&mut statement, text, options);
         // That it analyzes is seen when it is compiled.
-        let keep = text.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
+        let keep = sql.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
         if keep && self.limits.cached_statements > 0 {
-            self.statements.borrow_mut().put(text, statement);
+            self.statements.borrow_mut().put(sql, statement);
         }
         Ok((result?, read_only))
     }
 
     /// Runs the statements of a text, each compiled after the one before it ran.
-    fn run_source<E: RowEncoder>(&self, sql: &str, parameters: &[Value], options: E::Options) -> Result<(E, bool), Error> {
+    fn run_source<E: RowEncoder>(&self, text: &Text, options: E::Options) -> Result<(E, bool), Error> {
+        let sql = text.sql.as_str();
         let source = SqlText::new(sql);
         let (mut begin, mut read_only, mut first) = (0, true, true);
         loop {
@@ -285,11 +290,11 @@ impl Connection {
             self.rows_written.remember(sql, self.authorizer.take_updates());
             let is_last = is_blank(&sql[end..]);
             match statement {
-                Some(statement) if is_last && first => return self.run_whole(sql.into(), statement, parameters, options),
+                Some(statement) if is_last && first => return self.run_whole(sql.into(), statement, text, options),
                 Some(mut statement) => {
                     read_only &= statement.is_read_only();
                     if is_last {
-                        return Ok((self.run_statement(&mut statement, parameters, options)?, read_only));
+                        return Ok((self.run_statement(&mut statement, text, options)?, read_only));
                     }
                     self.run_leading(&mut statement)?;
                     first = false;
@@ -314,18 +319,23 @@ impl Connection {
         self.no_swallowed_error()
     }
 
+    /// Compiles the first statement of a text.
+    pub(super) fn compile_first(&self, sql: &str) -> Result<Statement, Error> {
+        let compiled = SqlText::new(sql).compile(&self.shared.sqlite, 0).map_err(|error| self.describe_caller(error))?;
+        compiled.0.ok_or(Error::NoStatement)
+    }
+
     /// SQLite goes on after some errors of the file, as `PRAGMA quick_check` does, which then reports a damaged database.
     fn no_swallowed_error(&self) -> Result<(), Error> {
         self.file.take_error().map_or(Ok(()), |error| Err(Error::store(error)))
     }
 
-    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, parameters: &[Value], options: E::Options) -> Result<E, Error> {
-        if statement.parameter_count() != parameters.len() {
-            return Err(Error::ParameterCount);
-        }
+    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, text: &Text, options: E::Options) -> Result<E, Error> {
+        let named = numbers(statement, text)?;
         let encoder = self.counting(statement, |statement| {
-            for (index, parameter) in parameters.iter().enumerate() {
-                statement.bind(index + 1, to_sqlite(parameter)).map_err(|error| self.describe_caller(error))?;
+            let named = named.into_iter().zip(text.named.iter().map(|(_, value)| value));
+            for (number, value) in (1..).zip(&text.parameters).chain(named) {
+                statement.bind(number, to_sqlite(value)).map_err(|error| self.describe_caller(error))?;
             }
             self.encode_rows(statement, options)
         })?;
@@ -339,7 +349,7 @@ impl Connection {
             // Only now: SQLite compiles a statement anew at its first step if the schema changed, and it may get other columns.
             let columns = statement.column_count();
             let encoder = encoder.get_or_insert_with(|| start(statement, options));
-            let bytes = encoder.row(&RowValues { statement, columns });
+            let bytes = encoder.row(&RowValues::new(statement, columns));
             statement.check_values().map_err(|error| self.describe_caller(error))?;
             if bytes > self.result_bytes_left.get() {
                 return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
@@ -454,24 +464,6 @@ struct Before {
     changes: u64,
     last_row_id: i64,
     size: u64,
-}
-
-/// One row of a result.
-pub struct RowValues<'a> {
-    statement: &'a Statement,
-    columns: usize,
-}
-
-impl RowValues<'_> {
-    /// The values, in the order of the columns.
-    pub fn values(&self) -> impl Iterator<Item = ValueRef<'_>> {
-        (0..self.columns).map(|column| self.statement.value(column))
-    }
-}
-
-fn start<E: RowEncoder>(statement: &Statement, options: E::Options) -> E {
-    let names: Vec<&str> = (0..statement.column_count()).map(|column| statement.column_name(column)).collect();
-    E::start(&names, options)
 }
 
 /// SQLite's error in the engine's terms; the store's where the store failed underneath.

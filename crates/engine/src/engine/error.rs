@@ -67,6 +67,11 @@ pub enum Error {
     },
     /// The number of parameters given is not the number in the statement.
     ParameterCount,
+    /// A value was given by a name that no parameter has.
+    UnknownParameter {
+        /// The name.
+        name: String,
+    },
     /// Several statements in one text, and parameters for one that is not the last.
     ParametersNotLast,
     /// The text holds no statement.
@@ -92,7 +97,7 @@ impl Error {
             Error::Store { .. } => Code::StoreFailed,
             Error::TooOld { .. } => Code::StateExpired,
             Error::UnknownBookmark { .. } => Code::BookmarkUnknown,
-            Error::ParameterCount | Error::ParametersNotLast => Code::Parameters,
+            Error::ParameterCount | Error::UnknownParameter { .. } | Error::ParametersNotLast => Code::Parameters,
             Error::NoStatement | Error::NulInText => Code::NoStatement,
             Error::TransactionStatement => Code::TransactionStatement,
             Error::RanTooLong => Code::RanTooLong,
@@ -171,6 +176,7 @@ impl fmt::Display for Error {
                 write!(f, "the bookmark {bookmark} is not of this database: its newest state is {newest}")
             }
             Error::ParameterCount => f.write_str("Wrong number of parameter bindings for SQL query."),
+            Error::UnknownParameter { name } => write!(f, "the statement has no parameter {name}"),
             Error::ParametersNotLast => {
                 f.write_str("When executing multiple SQL statements in a single call, only the last statement can have parameters.")
             }

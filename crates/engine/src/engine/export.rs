@@ -8,7 +8,7 @@
 //!
 //! **Not here:** virtual tables, which D1 refuses, too.
 
-use super::{Error, Failure, Reader, ResultSet, RowEncoder, RowValues, ValueRef};
+use super::{Column, Error, Failure, Reader, ResultSet, RowEncoder, RowValues, ValueRef};
 use littoral_protocol::sql::{Meta, Statement, Value};
 use rusqlite::ffi;
 use std::fmt::Write;
@@ -111,7 +111,7 @@ impl<'a> RowEncoder for Inserts<'a> {
     type Output = Vec<String>;
     type Options = &'a str;
 
-    fn start(_columns: &[&str], begin: &'a str) -> Self {
+    fn start(_columns: &[Column<'_>], begin: &'a str) -> Self {
         Inserts { begin, statements: vec![], bytes: 0 }
     }
 

@@ -15,27 +15,33 @@ mod authorize;
 mod budget;
 mod configuration;
 mod connection;
+mod describe;
 mod error;
 mod export;
 mod held;
 mod history;
 mod limits;
+mod parameters;
 mod past;
 #[cfg(feature = "testing")]
 mod pragmas;
 mod reader;
+mod rows;
 mod rows_written;
+mod setup;
 mod text;
 mod value;
 
-pub use connection::RowValues;
+pub use describe::Description;
 pub use error::{Error, Failure};
 pub use export::ExportOptions;
 pub use limits::Limits;
 #[cfg(feature = "testing")]
 pub use pragmas::compile_options;
 pub use reader::{Reader, Snapshot};
+pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;
+pub use setup::{Extension, Setup};
 pub use value::{ResultSet, from_sqlite, to_sqlite};
 
 use crate::store::{PageStore, StoreError};
@@ -55,7 +61,7 @@ pub trait RowEncoder {
     /// What the caller may choose, for each call.
     type Options: Copy;
     /// Starts a result with these columns.
-    fn start(columns: &[&str], options: Self::Options) -> Self;
+    fn start(columns: &[Column<'_>], options: Self::Options) -> Self;
     /// Takes a row; returns the bytes taken so far, which are limited.
     fn row(&mut self, row: &RowValues<'_>) -> usize;
     /// The bytes taken so far.
@@ -71,7 +77,7 @@ pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
 pub struct Database {
     store: Rc<dyn PageStore>,
     clock: Clock,
-    limits: Limits,
+    setup: Setup,
     history: History,
     held: Rc<Held>,
     store_failed: bool,
@@ -79,9 +85,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database in `store`. `clock` tells the time in milliseconds since 1970.
-    pub fn open(store: Rc<dyn PageStore>, limits: Limits, clock: Rc<dyn Fn() -> u64>) -> Database {
-        Database { store, clock, limits, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
+    /// Opens the database in `store`, with limits or a whole setup. `clock` tells the time in milliseconds since 1970.
+    pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Database {
+        let setup = setup.into();
+        Database { store, clock, setup, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
     }
 
     /// The store.
@@ -127,9 +134,9 @@ impl Database {
 
     /// A failure leaves more history than wanted, which harms nobody; the next commit tries again.
     fn keep_within_bytes(&mut self) {
-        if self.history.is_too_large(&*self.store, &self.limits) {
+        if self.history.is_too_large(&*self.store, &self.setup.limits) {
             self.held.past.borrow_mut().clear();
-            self.store_failed |= self.history.shrink(&*self.store, &self.limits, (self.clock)()).is_err();
+            self.store_failed |= self.history.shrink(&*self.store, &self.setup.limits, (self.clock)()).is_err();
         }
     }
 
@@ -200,8 +207,8 @@ impl Database {
         if let Some(writer) = &*self.held.writer.borrow() {
             return Ok(writer.clone());
         }
-        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.limits.transaction_bytes);
-        let writer = Rc::new(Connection::open(file, Access::Write, &self.limits)?);
+        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.setup.limits.transaction_bytes);
+        let writer = Rc::new(Connection::open(file, Access::Write, &self.setup)?);
         Ok(self.held.writer.borrow_mut().insert(writer).clone())
     }
 
@@ -222,7 +229,7 @@ impl Database {
     /// since 1970: at once, if that is not later than `now_ms`; `None`: nothing will be due before the next commit.
     pub fn maintain(&mut self, now_ms: u64) -> Result<Option<u64>, StoreError> {
         self.held.past.borrow_mut().clear();
-        let done = self.history.maintain(&*self.store, &self.limits, now_ms);
+        let done = self.history.maintain(&*self.store, &self.setup.limits, now_ms);
         self.store_failed |= done.is_err();
         done
     }
@@ -230,8 +237,9 @@ impl Database {
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
         let state = self.store.state(txid).map_err(Error::store)?;
-        let limits = Limits { cache_bytes: self.limits.cache_bytes / 8, ..self.limits.clone() };
-        let reader = Reader::open(Rc::new(self.store.clone()), state, &limits)?;
+        let mut setup = self.setup.clone();
+        setup.limits.cache_bytes /= 8;
+        let reader = Reader::open(Rc::new(self.store.clone()), state, &setup)?;
         Ok(Snapshot::new(reader, self.history.pin(txid)))
     }
 

@@ -9,7 +9,7 @@
 
 use super::connection::{Access, Connection};
 use super::history::KeptState;
-use super::{Call, CallResult, Error, Limits, RowEncoder, lacked_room, run_statements};
+use super::{Call, CallResult, Error, RowEncoder, Setup, lacked_room, run_statements};
 use crate::store::PageReader;
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
@@ -24,16 +24,20 @@ pub struct Reader {
 
 impl Reader {
     /// A connection to pages of `state`, at the primary.
-    pub fn open(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
+    pub fn open(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Read, limits)?, result_bytes: limits.result_bytes })
+        Ok(Reader { connection: Connection::open(file, Access::Read, setup)?, result_bytes: setup.limits.result_bytes })
     }
 
     /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
     /// PRAGMAs about the connection.
-    pub fn open_replica(pages: Rc<dyn PageReader>, state: State, limits: &Limits) -> Result<Reader, Error> {
+    pub fn open_replica(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Replica, limits)?, result_bytes: limits.result_bytes })
+        Ok(Reader { connection: Connection::open(file, Access::Replica, setup)?, result_bytes: setup.limits.result_bytes })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The state that it reads.

@@ -2,7 +2,7 @@
 //!
 //! **Not here:** how they look in JSON (`answer`).
 
-use super::{RowEncoder, RowValues};
+use super::{Column, RowEncoder, RowValues};
 use littoral_protocol::sql::{Meta, Value};
 use rusqlite::types::ValueRef;
 
@@ -44,8 +44,8 @@ impl RowEncoder for ResultSet {
     type Output = ResultSet;
     type Options = ();
 
-    fn start(columns: &[&str], (): ()) -> ResultSet {
-        ResultSet { columns: columns.iter().map(|&name| name.into()).collect(), ..ResultSet::default() }
+    fn start(columns: &[Column<'_>], (): ()) -> ResultSet {
+        ResultSet { columns: columns.iter().map(|column| column.name().into()).collect(), ..ResultSet::default() }
     }
 
     fn row(&mut self, row: &RowValues<'_>) -> usize {

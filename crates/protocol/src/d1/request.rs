@@ -177,7 +177,7 @@ impl CallBody {
 
 impl From<StatementBody> for Statement {
     fn from(body: StatementBody) -> Statement {
-        Statement { sql: body.sql, parameters: body.params.unwrap_or_default().into_iter().map(|parameter| parameter.0).collect() }
+        Statement::new(body.sql, body.params.unwrap_or_default().into_iter().map(|parameter| parameter.0).collect())
     }
 }
 

@@ -19,12 +19,14 @@ pub struct Statement {
     pub sql: String,
     /// Values for its parameters, in order.
     pub parameters: Vec<Value>,
+    /// Values for parameters by their names, `a` or `:a`. Where there are any, parameters without a value are NULL; else each has to have one.
+    pub named: Vec<(String, Value)>,
 }
 
 impl Statement {
     /// A statement.
     pub fn new(sql: impl Into<String>, parameters: Vec<Value>) -> Statement {
-        Statement { sql: sql.into(), parameters }
+        Statement { sql: sql.into(), parameters, named: Vec::new() }
     }
 }
 

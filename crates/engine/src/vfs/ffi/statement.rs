@@ -161,11 +161,20 @@ impl Statement {
 
     /// The name of a column; empty if there is none.
     pub(crate) fn column_name(&self, column: usize) -> &str {
-        // SAFETY: the statement is alive; the name, where not null, ends with a zero byte and stays until the statement is moved on.
-        unsafe {
-            let name = ffi::sqlite3_column_name(self.raw.as_ptr(), column as c_int);
-            if name.is_null() { "" } else { CStr::from_ptr(name).to_str().unwrap_or_default() }
-        }
+        // SAFETY: the statement is alive, and SQLite gives such a text, which stays until the statement is moved on.
+        unsafe { text(ffi::sqlite3_column_name(self.raw.as_ptr(), column as c_int)) }.unwrap_or_default()
+    }
+
+    /// The type that a column of a table is declared with.
+    pub(crate) fn declared_type(&self, column: usize) -> Option<&str> {
+        // SAFETY: as for the name.
+        unsafe { text(ffi::sqlite3_column_decltype(self.raw.as_ptr(), column as c_int)) }
+    }
+
+    /// The name of the parameter of this number, from 1, with what stands before it.
+    pub(crate) fn parameter_name(&self, number: usize) -> Option<&str> {
+        // SAFETY: as for the name of a column; this one stays for as long as the statement.
+        unsafe { text(ffi::sqlite3_bind_parameter_name(self.raw.as_ptr(), c_int::try_from(number).unwrap_or(c_int::MAX))) }
     }
 
     /// A value of the present row. Where memory is short, NULL: see [`Statement::check_values`].
@@ -233,6 +242,15 @@ impl Statement {
     fn check(&self, code: c_int) -> Result<(), SqliteError> {
         if code == ffi::SQLITE_OK { Ok(()) } else { Err(SqliteError { offset: None, ..SqliteError::last(&self.connection) }) }
     }
+}
+
+/// A text that SQLite gave, if it is one.
+///
+/// # Safety
+/// The address is null, or that of bytes that end with a zero and stay for as long as the result is used.
+unsafe fn text<'a>(address: *const c_char) -> Option<&'a str> {
+    // SAFETY: the caller's promise.
+    if address.is_null() { None } else { unsafe { CStr::from_ptr(address) }.to_str().ok() }
 }
 
 /// The address of bytes; for none one that is not null.
