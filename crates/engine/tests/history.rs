@@ -197,9 +197,32 @@ impl Checked {
         }
     }
 
+    /// Between two states every page is named that differs, and nobody else that no commit between them wrote.
+    fn check_changed(&self, from: Txid, to: Txid) {
+        let of = |txid: Txid| &self.versions[txid.0 as usize].1;
+        let named = self.store.changed_between(from, to).unwrap();
+        assert!(named.is_sorted());
+        for (pgno, frame) in of(to).iter() {
+            let differs = of(from).get(pgno).is_none_or(|before| before.image != frame.image);
+            assert!(!differs || named.binary_search(pgno).is_ok(), "page {pgno} differs between {from} and {to}");
+        }
+        let between = &self.versions[from.min(to).0 as usize + 1..=from.max(to).0 as usize];
+        let older = of(from.min(to));
+        let was_written = |pgno: &Pgno| between.iter().any(|(_, pages)| pages.get(pgno).is_none_or(|page| !Rc::ptr_eq(page, &older[pgno])));
+        let extra = named.iter().find(|pgno| older.contains_key(pgno) && !was_written(pgno));
+        assert_eq!(extra, None, "nobody wrote it between {from} and {to}");
+    }
+
     fn check(&self) {
         let kept = self.kept();
-        kept.into_iter().for_each(|txid| self.check_state(txid));
+        kept.iter().for_each(|txid| self.check_state(*txid));
+        for (index, from) in kept.iter().enumerate().step_by(kept.len().div_ceil(12)) {
+            // Its neighbour, one far away, and itself.
+            for to in [kept.get(index + 1), kept.get(kept.len() - 1 - index), Some(from)].into_iter().flatten() {
+                self.check_changed(*from, *to);
+                self.check_changed(*to, *from);
+            }
+        }
         let log = self.store.log_after(self.store.exact_from(), usize::MAX).unwrap();
         assert_eq!(log.len() as u64, self.store.head().txid.0 - self.store.exact_from().0);
         for commit in log {

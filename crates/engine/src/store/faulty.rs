@@ -189,6 +189,10 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.logged_after(after, max_frames, image_bytes))
     }
 
+    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+        self.fault.run(|| self.store.written_between(after, until))
+    }
+
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {
         self.fault.run(|| self.store.prune(before))
     }

@@ -158,6 +158,15 @@ impl PageStore for MemoryStore {
         Ok(self.log_after(after, max_frames)?.into_iter().map(pack).collect())
     }
 
+    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+        self.state(after)?;
+        self.state(until)?;
+        let inner = self.0.borrow();
+        let written =
+            inner.versions.iter().filter(|(_, versions)| versions.range(..=until).next_back().is_some_and(|(txid, _)| *txid > after));
+        Ok(written.map(|(pgno, _)| *pgno).collect())
+    }
+
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {
         let before = before.min(self.head().txid);
         if before <= self.oldest() {

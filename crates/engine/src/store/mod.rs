@@ -88,6 +88,19 @@ pub trait PageStore {
     /// there are the page numbers only; of all commits, if that is 0.
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError>;
 
+    /// The pages of which a commit after `after`, up to `until`, wrote a version that is kept; both are kept states.
+    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError>;
+
+    /// The pages of the state `to` that may be other than in the state `from`, ascending: all that are, and of those that are not only such
+    /// as were written in between. Either may be the older one; both are kept.
+    fn changed_between(&self, from: Txid, to: Txid) -> Result<Vec<Pgno>, StoreError> {
+        let (from, to) = (self.state(from)?, self.state(to)?);
+        let mut pages = self.written_between(from.txid.min(to.txid), from.txid.max(to.txid))?;
+        let known = if from.page_size == to.page_size { from.page_count } else { 0 };
+        pages.extend((known + 1..=to.page_count).map(Pgno));
+        Ok(pages.into_iter().filter(|pgno| pgno.0 <= to.page_count && *pgno != to.page_size.lock_page()).collect())
+    }
+
     /// A step of dropping the states before `before`, from the oldest on. A store may keep more than it must. Returns whether it found
     /// something to do: then there may be more.
     fn prune(&self, before: Txid) -> Result<bool, StoreError>;

@@ -28,7 +28,7 @@ pub type Outcome = Result<(), String>;
 type Reopen<'a> = dyn FnMut() -> Result<Rc<dyn PageStore>, StoreError> + 'a;
 type Case = fn(&mut Reopen<'_>) -> Result<(), Failed>;
 
-const CASES: [(&str, Case); 20] = [
+const CASES: [(&str, Case); 21] = [
     ("an empty store has the empty state and nothing else", an_empty_store_has_the_empty_state),
     ("txids are dense", txids_are_dense),
     ("commits that break an invariant are refused", invalid_commits_are_refused),
@@ -43,6 +43,7 @@ const CASES: [(&str, Case); 20] = [
     ("the lock page is never written and reads as zeros", the_lock_page_reads_as_zeros),
     ("many small commits", many_small_commits),
     ("a commit without frames", a_commit_without_frames),
+    ("the pages that changed between two states are named", changed_pages_are_named),
     ("a state is found by its time", states_are_found_by_time),
     ("what only the past needs is measured", the_past_is_measured),
     ("thinning leaves the last state of each step of time", thinning::thinning_leaves_the_last_of_each_step),
@@ -319,6 +320,29 @@ fn a_commit_without_frames(open: &mut Reopen<'_>) -> Result<(), Failed> {
     history.commit(2, &[])?;
     history.commit(0, &[])?;
     equal("the log by one frame at a time", &history.store.log_after(Txid(1), 0)?.len(), &3)?;
+    history.check_and_reopen(open)
+}
+
+fn changed_pages_are_named(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let mut history = History::new(open()?, page_size(512));
+    history.commit(4, &[(1, Image::Text(1)), (2, Image::Text(2)), (3, Image::Zeros), (4, Image::Text(4))])?;
+    history.commit(4, &[(2, Image::Text(5))])?;
+    history.commit(2, &[(1, Image::Text(6))])?;
+    history.commit(3, &[(3, Image::Text(7))])?;
+    history.page_size = page_size(1_024);
+    history.commit(2, &[(1, Image::Text(8)), (2, Image::Text(9))])?;
+    for store in [history.store.clone(), open()?] {
+        let named = |from, to| Ok::<_, Failed>(store.changed_between(Txid(from), Txid(to))?.iter().map(|pgno| pgno.0).collect::<Vec<_>>());
+        equal("what a commit wrote", &named(1, 2)?, &vec![2])?;
+        equal("what several wrote, as far as it is there", &named(1, 3)?, &vec![1, 2])?;
+        equal("a page that was cut and came again", &named(2, 4)?, &vec![1, 3])?;
+        equal("pages that were cut, the other way", &named(3, 1)?, &vec![1, 2, 3, 4])?;
+        equal("nothing, between a state and itself", &named(4, 4)?, &vec![])?;
+        equal("everything, from the empty state", &named(0, 2)?, &vec![1, 2, 3, 4])?;
+        equal("everything, after the page size changed", &named(4, 5)?, &vec![1, 2])?;
+        equal("everything, before the page size changed", &named(5, 1)?, &vec![1, 2, 3, 4])?;
+        ensure("a state that is not there is refused", store.changed_between(Txid(1), Txid(9)).is_err())?;
+    }
     history.check_and_reopen(open)
 }
 

@@ -75,6 +75,8 @@ const STEP_MS: u64 = 60_000;
 const FOLD_BITS: u32 = 27;
 const MAX_PAGES: u32 = 1 << 26;
 
+/// Page lists that are read with one statement.
+const LISTS_AT_ONCE: usize = 64;
 const STATE_COLUMNS: &str = "txid, page_size, page_count, time_ms, checksum";
 
 /// A page store in SQL tables.
@@ -280,6 +282,24 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
             commits.push(commit);
         }
         Ok(commits)
+    }
+
+    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+        self.state(after)?;
+        self.state(until)?;
+        // The list of a kept state has the pages that were written after the kept state before it.
+        let sql = format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid LIMIT {LISTS_AT_ONCE}");
+        let (mut written, mut last) = (BTreeSet::new(), after);
+        while last < until {
+            let rows = self.sql.rows(&sql, &[Param::Int(last.0), Param::Int(until.0)])?;
+            last = if rows.is_empty() { until } else { last };
+            for row in rows {
+                let (state, entries) = read_entries(&mut RowReader::new(row))?;
+                written.extend(entries.into_iter().map(|(pgno, _)| pgno));
+                last = state.txid;
+            }
+        }
+        Ok(written)
     }
 
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {
