@@ -20,7 +20,7 @@ use std::str::FromStr;
 /// A position in the history of a database, as clients hold it.
 ///
 /// ```
-/// use littoral::Bookmark;
+/// use littoral_protocol::Bookmark;
 /// let text = "00000000-0000002a-00000003-0123456789abcdef0000019a00000000";
 /// let bookmark: Bookmark = text.parse().unwrap();
 /// assert_eq!(bookmark.txid.0, 42);

@@ -26,7 +26,7 @@ impl fmt::Display for Pgno {
 /// The size of every page of a database, in bytes.
 ///
 /// ```
-/// use littoral::PageSize;
+/// use littoral_protocol::PageSize;
 /// assert!(PageSize::new(4096).is_some());
 /// assert!(PageSize::new(4095).is_none());
 /// ```

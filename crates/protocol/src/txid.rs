@@ -9,7 +9,7 @@ use std::fmt;
 /// The number of a commit. As text: 16 hexadecimal digits, so that text sorts as numbers do.
 ///
 /// ```
-/// use littoral::Txid;
+/// use littoral_protocol::Txid;
 /// assert_eq!(Txid(255).to_string(), "00000000000000ff");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
