@@ -7,7 +7,8 @@
 //! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
 //! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
 //! | [`replica`] | followers of a commit log that keep some pages | SQL, sessions, the network |
-//! | `vfs` | SQLite's file calls turned into page reads and commits; beside them everything else that is called in C, in `vfs/ffi` | what SQL means |
+//! | `sqlite` | all unsafe code: what SQLite calls and what is called in C | what a file does |
+//! | `vfs` | SQLite's file calls turned into page reads and commits | what SQL means |
 //! | [`engine`] | statements, batches, limits, D1's error texts | JSON, the runtime |
 //! | [`session`] | who may answer a read | how it is carried |
 //! | [`primary`] | when requests run, who is told of news, when the past is cut | storage, clocks |
@@ -21,5 +22,6 @@ pub mod primary;
 pub mod replica;
 pub mod session;
 pub mod settings;
+mod sqlite;
 pub mod store;
 mod vfs;

@@ -1,8 +1,8 @@
-//! How much the running calls may compute, in SQLite's instructions and in the work that one of them may hide (`vfs::ffi::work`).
+//! How much the running calls may compute, in SQLite's instructions and in the work that one of them may hide (`sqlite::work`).
 //!
 //! **Not here:** limits of a single statement (`limits`).
 
-use crate::vfs::ffi::work;
+use crate::sqlite::work;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

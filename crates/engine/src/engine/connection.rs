@@ -19,12 +19,13 @@ use super::rows_written::RowsWritten;
 use super::setup::Setup;
 use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::to_sqlite;
+use crate::sqlite::counters::Counters;
+use crate::sqlite::file::VFS_NAME;
+use crate::sqlite::stack::take_too_deep;
+use crate::sqlite::statement::{SqlText, SqliteError, Statement};
+use crate::sqlite::{count_visits, functions};
 use crate::store::StoreError;
-use crate::vfs::ffi::counters::Counters;
-use crate::vfs::ffi::stack::take_too_deep;
-use crate::vfs::ffi::statement::{SqlText, SqliteError, Statement};
-use crate::vfs::ffi::{count_visits, functions};
-use crate::vfs::{DatabaseFile, VFS_NAME};
+use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
 use rusqlite::{CachedStatement, OpenFlags, ffi};
@@ -161,7 +162,7 @@ impl Connection {
 
     /// Whether the transaction could not be committed now, because of constraints that are checked at its end.
     pub(super) fn has_deferred_violations(&self) -> bool {
-        crate::vfs::ffi::has_deferred_violations(&self.shared.sqlite)
+        crate::sqlite::has_deferred_violations(&self.shared.sqlite)
     }
 
     /// Makes a new call find every flag as the first one did: what a PRAGMA sets holds to the end of its call.

@@ -1,7 +1,7 @@
 //! Which value goes to which parameter of a statement.
 
 use super::Error;
-use crate::vfs::ffi::statement::Statement;
+use crate::sqlite::statement::Statement;
 use littoral_protocol::sql::Statement as Text;
 
 /// What may stand before the name of a parameter, and may be left out.

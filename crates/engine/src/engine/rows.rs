@@ -1,7 +1,7 @@
 //! Rows and columns of a result, as an encoder gets them.
 
 use super::RowEncoder;
-use crate::vfs::ffi::statement::Statement;
+use crate::sqlite::statement::Statement;
 use rusqlite::types::ValueRef;
 
 /// A column of a result.

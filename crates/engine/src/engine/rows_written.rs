@@ -4,10 +4,10 @@
 //! of the SET list; a row deleted one. Rows of tables that SQLite keeps for itself (the schema, shadow tables of FTS5) do not count, so
 //! DDL counts less than in D1.
 //!
-//! **Not here:** the counting of rows while a statement runs (`vfs::ffi::counters`).
+//! **Not here:** the counting of rows while a statement runs (`sqlite::counters`).
 
 use super::authorize::ColumnUpdate;
-use crate::vfs::ffi::counters::TableChanges;
+use crate::sqlite::counters::TableChanges;
 use rusqlite::Connection;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

@@ -97,7 +97,7 @@ pub(super) fn mentions_pragma(sql: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{common_table_expressions, is_blank, mentions_pragma, tokens};
-    use crate::vfs::ffi::statement::SqlText;
+    use crate::sqlite::statement::SqlText;
     use rusqlite::Connection;
     use std::rc::Rc;
 

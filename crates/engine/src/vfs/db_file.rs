@@ -16,6 +16,7 @@
 
 use super::journal::Journal;
 use super::read_ahead::ReadAhead;
+use crate::sqlite::file::{File, FileFailure};
 use crate::store::{PageReader, PageStore, StoreError};
 use littoral_protocol::{Checksum, Commit, Frame, PageSize, Pgno, State, Txid};
 use std::collections::BTreeMap;
@@ -52,26 +53,13 @@ struct Writer {
     max_uncommitted_bytes: usize,
 }
 
-/// What a file call answers when it cannot do as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileFailure {
-    /// The store failed; the error is kept in the file.
-    Store,
-    /// No room for more uncommitted pages, or in the store; the error is kept in the file.
-    Full,
-    /// Stored bytes are damaged; the error is kept in the file.
-    Corrupt,
-    /// A write to a file that was opened for reading.
-    ReadOnly,
-}
-
 impl DbFile {
-    pub(super) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DbFile {
+    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DbFile {
         let head = store.head();
         DbFile::at(Rc::new(store.clone()), head, Some(Writer { store, clock, max_uncommitted_bytes }))
     }
 
-    pub(super) fn reader(pages: Rc<dyn PageReader>, state: State) -> DbFile {
+    pub(crate) fn reader(pages: Rc<dyn PageReader>, state: State) -> DbFile {
         DbFile::at(pages, state, None)
     }
 
@@ -132,118 +120,6 @@ impl DbFile {
 
     pub(super) fn had_several_errors(&self) -> bool {
         self.errors > 1
-    }
-
-    /// The length of the file, in bytes.
-    pub(super) fn size(&self) -> u64 {
-        u64::from(self.page_count) * self.page_size.bytes() as u64
-    }
-
-    /// Reads at `offset`. Returns how many bytes the file has there; the rest of `buffer` is zeroed.
-    pub(super) fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
-        let available = self.size().saturating_sub(offset).min(buffer.len() as u64) as usize;
-        let (inside, outside) = buffer.split_at_mut(available);
-        outside.fill(0);
-        self.for_each_page(offset, inside.len(), |file, pgno, from, range| {
-            let piece = &mut inside[range];
-            if from == 0 && piece.len() == file.page_size.bytes() {
-                return file.read_page(pgno, piece);
-            }
-            if let Some(first) = file.first_page.as_ref().filter(|_| pgno == Pgno::FIRST && file.writer.is_none()) {
-                // SQLite looks at the header at the beginning of every transaction.
-                piece.copy_from_slice(&first[from..from + piece.len()]);
-                return Ok(());
-            }
-            let mut image = vec![0; file.page_size.bytes()];
-            file.read_page(pgno, &mut image)?;
-            piece.copy_from_slice(&image[from..from + piece.len()]);
-            Ok(())
-        })?;
-        Ok(available)
-    }
-
-    /// Writes `data` at `offset`, in memory until the next commit.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
-        let limit = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.max_uncommitted_bytes;
-        self.take_first_page_size(data.len());
-        let page_bytes = self.page_size.bytes();
-        // A page written before needs no more room: a rollback writes those again.
-        let fits = (self.written.len() + 1) * page_bytes <= limit || self.written.contains_key(&self.page_size.page_at(offset));
-        if !fits {
-            let error = StoreError::TooLarge { pages: self.written.len() + 1, limit: limit / page_bytes };
-            return Err(self.fail(error));
-        }
-        self.for_each_page(offset, data.len(), |file, pgno, from, range| {
-            let piece = &data[range];
-            if piece.len() == page_bytes {
-                file.written.insert(pgno, piece.into());
-            } else {
-                let mut image = vec![0; page_bytes].into_boxed_slice();
-                file.read_page(pgno, &mut image)?;
-                image[from..from + piece.len()].copy_from_slice(piece);
-                file.written.insert(pgno, image);
-            }
-            file.page_count = file.page_count.max(pgno.0);
-            Ok(())
-        })
-    }
-
-    /// Cuts the file to `size` bytes.
-    pub(super) fn truncate(&mut self, size: u64) -> Result<(), FileFailure> {
-        if self.writer.is_none() {
-            return Err(FileFailure::ReadOnly);
-        }
-        self.page_count = size.div_ceil(self.page_size.bytes() as u64) as u32;
-        self.written.split_off(&Pgno(self.page_count + 1));
-        self.kept_bytes = self.kept_bytes.min(size);
-        Ok(())
-    }
-
-    /// Makes what was written the next commit. Nothing written: no commit.
-    pub(super) fn commit(&mut self) -> Result<(), FileFailure> {
-        let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
-        let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
-        let time_ms = (writer.clock)().max(self.base.time_ms);
-        let store = writer.store.clone();
-        let appended = self.gather(&*store, time_ms).and_then(|commit| self.append(&*store, &commit));
-        appended.map_err(|error| {
-            self.discard_uncommitted();
-            self.fail(error)
-        })
-    }
-
-    /// The length of the rollback journal, in bytes.
-    pub(super) fn journal_size(&self) -> u64 {
-        self.journal.size()
-    }
-
-    /// Reads the rollback journal. Returns how many bytes it has there.
-    pub(super) fn read_journal(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
-        let journal = std::mem::take(&mut self.journal);
-        let read = journal.read(offset, buffer, |pgno, image| self.read_base_page(pgno, image));
-        self.journal = journal;
-        read.map_err(|error| self.fail(error))
-    }
-
-    /// Writes to the rollback journal: SQLite is about to change a page for the first time.
-    pub(super) fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
-        let store = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.store.clone();
-        let Some(pgno) = self.journal.page_of(offset, data, self.base.page_size.bytes()) else {
-            let error = || StoreError::Io(format!("the journal was written at {offset}, which is not its end"));
-            return if self.journal.write(offset, data) { Ok(()) } else { Err(self.fail(error())) };
-        };
-        let stored = store.page_checksum(pgno, self.base.txid).map_err(|error| self.fail(error))?;
-        if Checksum::of_page(pgno, data) != stored {
-            return Err(self.fail(StoreError::MemoryDamaged(pgno)));
-        }
-        self.journal.push_image(pgno, data.len());
-        self.originals.insert(pgno, stored);
-        Ok(())
-    }
-
-    /// Cuts the rollback journal to `size` bytes: to none when the transaction has ended.
-    pub(super) fn truncate_journal(&mut self, size: u64) {
-        self.journal.truncate(size);
     }
 
     pub(super) fn discard_uncommitted(&mut self) {
@@ -410,6 +286,120 @@ impl DbFile {
         };
         self.error = Some(error);
         failure
+    }
+}
+
+impl File for DbFile {
+    /// The length of the file, in bytes.
+    fn size(&self) -> u64 {
+        u64::from(self.page_count) * self.page_size.bytes() as u64
+    }
+
+    /// Reads at `offset`. Returns how many bytes the file has there; the rest of `buffer` is zeroed.
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
+        let available = self.size().saturating_sub(offset).min(buffer.len() as u64) as usize;
+        let (inside, outside) = buffer.split_at_mut(available);
+        outside.fill(0);
+        self.for_each_page(offset, inside.len(), |file, pgno, from, range| {
+            let piece = &mut inside[range];
+            if from == 0 && piece.len() == file.page_size.bytes() {
+                return file.read_page(pgno, piece);
+            }
+            if let Some(first) = file.first_page.as_ref().filter(|_| pgno == Pgno::FIRST && file.writer.is_none()) {
+                // SQLite looks at the header at the beginning of every transaction.
+                piece.copy_from_slice(&first[from..from + piece.len()]);
+                return Ok(());
+            }
+            let mut image = vec![0; file.page_size.bytes()];
+            file.read_page(pgno, &mut image)?;
+            piece.copy_from_slice(&image[from..from + piece.len()]);
+            Ok(())
+        })?;
+        Ok(available)
+    }
+
+    /// Writes `data` at `offset`, in memory until the next commit.
+    fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
+        let limit = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.max_uncommitted_bytes;
+        self.take_first_page_size(data.len());
+        let page_bytes = self.page_size.bytes();
+        // A page written before needs no more room: a rollback writes those again.
+        let fits = (self.written.len() + 1) * page_bytes <= limit || self.written.contains_key(&self.page_size.page_at(offset));
+        if !fits {
+            let error = StoreError::TooLarge { pages: self.written.len() + 1, limit: limit / page_bytes };
+            return Err(self.fail(error));
+        }
+        self.for_each_page(offset, data.len(), |file, pgno, from, range| {
+            let piece = &data[range];
+            if piece.len() == page_bytes {
+                file.written.insert(pgno, piece.into());
+            } else {
+                let mut image = vec![0; page_bytes].into_boxed_slice();
+                file.read_page(pgno, &mut image)?;
+                image[from..from + piece.len()].copy_from_slice(piece);
+                file.written.insert(pgno, image);
+            }
+            file.page_count = file.page_count.max(pgno.0);
+            Ok(())
+        })
+    }
+
+    /// Cuts the file to `size` bytes.
+    fn truncate(&mut self, size: u64) -> Result<(), FileFailure> {
+        if self.writer.is_none() {
+            return Err(FileFailure::ReadOnly);
+        }
+        self.page_count = size.div_ceil(self.page_size.bytes() as u64) as u32;
+        self.written.split_off(&Pgno(self.page_count + 1));
+        self.kept_bytes = self.kept_bytes.min(size);
+        Ok(())
+    }
+
+    /// Makes what was written the next commit. Nothing written: no commit.
+    fn commit(&mut self) -> Result<(), FileFailure> {
+        let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
+        let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
+        let time_ms = (writer.clock)().max(self.base.time_ms);
+        let store = writer.store.clone();
+        let appended = self.gather(&*store, time_ms).and_then(|commit| self.append(&*store, &commit));
+        appended.map_err(|error| {
+            self.discard_uncommitted();
+            self.fail(error)
+        })
+    }
+
+    /// The length of the rollback journal, in bytes.
+    fn journal_size(&self) -> u64 {
+        self.journal.size()
+    }
+
+    /// Reads the rollback journal. Returns how many bytes it has there.
+    fn read_journal(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
+        let journal = std::mem::take(&mut self.journal);
+        let read = journal.read(offset, buffer, |pgno, image| self.read_base_page(pgno, image));
+        self.journal = journal;
+        read.map_err(|error| self.fail(error))
+    }
+
+    /// Writes to the rollback journal: SQLite is about to change a page for the first time.
+    fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
+        let store = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.store.clone();
+        let Some(pgno) = self.journal.page_of(offset, data, self.base.page_size.bytes()) else {
+            let error = || StoreError::Io(format!("the journal was written at {offset}, which is not its end"));
+            return if self.journal.write(offset, data) { Ok(()) } else { Err(self.fail(error())) };
+        };
+        let stored = store.page_checksum(pgno, self.base.txid).map_err(|error| self.fail(error))?;
+        if Checksum::of_page(pgno, data) != stored {
+            return Err(self.fail(StoreError::MemoryDamaged(pgno)));
+        }
+        self.journal.push_image(pgno, data.len());
+        self.originals.insert(pgno, stored);
+        Ok(())
+    }
+
+    /// Cuts the rollback journal to `size` bytes: to none when the transaction has ended.
+    fn truncate_journal(&mut self, size: u64) {
+        self.journal.truncate(size);
     }
 }
 

@@ -1,7 +1,7 @@
 //! SQLite's view of a page store: a VFS whose files are states of a store.
 //!
 //! A [`DatabaseFile`] is opened under a name of its own, either for writing (at the head, one at a time) or for reading one state.
-//! SQLite then opens that name through the VFS [`VFS_NAME`]. What the file does is in `db_file`; `ffi` only translates.
+//! SQLite then opens that name through the VFS [`VFS_NAME`](crate::sqlite::file::VFS_NAME). What the file does is in `db_file`; `sqlite` only translates.
 //!
 //! How SQLite is to be configured on such a connection, and why:
 //! - `journal_mode = TRUNCATE` for the writer: SQLite's own rollback journal serves statement aborts and savepoints, and shows each page
@@ -14,7 +14,6 @@
 //! **Not here:** SQL (`engine`).
 
 mod db_file;
-pub(crate) mod ffi;
 mod journal;
 mod read_ahead;
 #[cfg(test)]
@@ -22,23 +21,18 @@ mod tests;
 
 pub(crate) use db_file::{Clock, DbFile};
 
+use crate::sqlite::{
+    self,
+    file::{File, Named},
+};
 use crate::store::{PageReader, PageStore, StoreError};
 use littoral_protocol::{PageSize, State};
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::rc::Rc;
-
-/// The name of the VFS, as given to `sqlite3_open_v2`.
-pub(crate) const VFS_NAME: &std::ffi::CStr = c"littoral";
-
-thread_local! {
-    static FILES: RefCell<HashMap<String, Rc<RefCell<DbFile>>>> = RefCell::default();
-    static NEXT_NAME: Cell<u64> = const { Cell::new(0) };
-}
 
 /// A file that SQLite can open by [`DatabaseFile::name`] for as long as this value lives. SQLite keeps what it has opened.
 pub(crate) struct DatabaseFile {
-    name: String,
+    named: Named,
     file: Rc<RefCell<DbFile>>,
 }
 
@@ -59,17 +53,14 @@ impl DatabaseFile {
     }
 
     fn register(file: DbFile) -> DatabaseFile {
-        ffi::register_vfs();
-        let number = NEXT_NAME.replace(NEXT_NAME.get() + 1);
-        let name = format!("littoral-{number}");
+        sqlite::register_vfs();
         let file = Rc::new(RefCell::new(file));
-        FILES.with_borrow_mut(|files| files.insert(name.clone(), file.clone()));
-        DatabaseFile { name, file }
+        DatabaseFile { named: Named::new(file.clone()), file }
     }
 
     /// The name to open.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.named.name()
     }
 
     /// The newest state committed through this file, or the state that it reads.
@@ -111,16 +102,4 @@ impl DatabaseFile {
     pub(crate) fn had_several_errors(&self) -> bool {
         self.file.borrow().had_several_errors()
     }
-}
-
-impl Drop for DatabaseFile {
-    fn drop(&mut self) {
-        // During thread shutdown the map may be gone already, and with it the entry.
-        let _ = FILES.try_with(|files| files.borrow_mut().remove(&self.name));
-    }
-}
-
-/// The registered file of that name.
-fn lookup(name: &str) -> Option<Rc<RefCell<DbFile>>> {
-    FILES.with_borrow(|files| files.get(name).cloned())
 }

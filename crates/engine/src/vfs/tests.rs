@@ -10,7 +10,8 @@
 //!
 //! **Not here:** limits and D1's behaviour (`engine`), faults of the storage (`tests/crash.rs`).
 
-use super::{DatabaseFile, VFS_NAME};
+use super::DatabaseFile;
+use crate::sqlite::file::VFS_NAME;
 use crate::store::durable::HostSql;
 use crate::store::{DurableStore, PageStore};
 use littoral_protocol::{Checksum, Pgno};

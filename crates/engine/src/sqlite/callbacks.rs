@@ -1,19 +1,16 @@
 //! The functions that SQLite calls: `sqlite3_vfs` and `sqlite3_io_methods` (<https://www.sqlite.org/c3ref/vfs.html>).
 
-use super::super::db_file::{DbFile, FileFailure};
-use super::super::{VFS_NAME, lookup};
+use super::file::{File, FileFailure, SharedFile, VFS_NAME, lookup};
 use rusqlite::ffi;
-use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::rc::Rc;
 
 /// What SQLite holds for an open file: its own header, then ours. SQLite allocates it, `x_open` fills it, `x_close` empties it.
 #[repr(C)]
-struct File {
+struct OpenFile {
     base: ffi::sqlite3_file,
-    file: ManuallyDrop<Rc<RefCell<DbFile>>>,
+    file: ManuallyDrop<SharedFile>,
 }
 
 const MAX_PATHNAME: c_int = 128;
@@ -24,7 +21,7 @@ pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
     let default = unsafe { &*default_vfs };
     ffi::sqlite3_vfs {
         iVersion: 2,
-        szOsFile: size_of::<File>() as c_int,
+        szOsFile: size_of::<OpenFile>() as c_int,
         mxPathname: MAX_PATHNAME,
         pNext: ptr::null_mut(),
         zName: VFS_NAME.as_ptr(),
@@ -74,7 +71,7 @@ static IO_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
-/// Of the rollback journal of a database file, which is the same `File`.
+/// Of the rollback journal of a database file, which is the same `OpenFile`.
 static JOURNAL_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xRead: Some(x_read_journal),
     xWrite: Some(x_write_journal),
@@ -104,8 +101,8 @@ unsafe extern "C" fn x_open(
         _ => return ffi::SQLITE_CANTOPEN,
     };
     let Some(found) = name.and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
-    // SAFETY: `file` has room for a `File` and is ours to initialise.
-    unsafe { file.cast::<File>().write(File { base: ffi::sqlite3_file { pMethods: methods }, file: ManuallyDrop::new(found) }) };
+    // SAFETY: `file` has room for a `OpenFile` and is ours to initialise.
+    unsafe { file.cast::<OpenFile>().write(OpenFile { base: ffi::sqlite3_file { pMethods: methods }, file: ManuallyDrop::new(found) }) };
     if !out_flags.is_null() {
         // SAFETY: checked not to be null.
         unsafe { *out_flags = flags };
@@ -115,7 +112,7 @@ unsafe extern "C" fn x_open(
 
 unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: the file was opened by `x_open` and is closed once; nothing uses it afterwards.
-    unsafe { ManuallyDrop::drop(&mut (*file.cast::<File>()).file) };
+    unsafe { ManuallyDrop::drop(&mut (*file.cast::<OpenFile>()).file) };
     ffi::SQLITE_OK
 }
 
@@ -123,11 +120,11 @@ unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
 ///
 /// # Safety
 /// `file` was opened by `x_open` and not closed.
-unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut DbFile) -> c_int) -> c_int {
+unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut dyn File) -> c_int) -> c_int {
     // SAFETY: the caller's promise.
-    let file = unsafe { &(*file.cast::<File>()).file };
+    let file = unsafe { &(*file.cast::<OpenFile>()).file };
     // Busy cannot happen: no file call leads to another. An error is still better than a panic through C.
-    file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut file))
+    file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut *file))
 }
 
 /// The result code of an outcome.
@@ -161,14 +158,14 @@ unsafe fn read_with(
     file: *mut ffi::sqlite3_file,
     buffer: *mut c_void,
     length: c_int,
-    read: impl FnOnce(&mut DbFile, &mut [u8]) -> Result<usize, FileFailure>,
+    read: impl FnOnce(&mut dyn File, &mut [u8]) -> Result<usize, FileFailure>,
 ) -> c_int {
     // SAFETY: the caller's promise; the bytes need not be initialised, so they are zeroed first.
     let buffer = unsafe {
         ptr::write_bytes(buffer.cast::<u8>(), 0, length as usize);
         std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length as usize)
     };
-    let call = |file: &mut DbFile| match read(file, buffer) {
+    let call = |file: &mut dyn File| match read(file, buffer) {
         Ok(read) if read == length as usize => ffi::SQLITE_OK,
         Ok(_) => ffi::SQLITE_IOERR_SHORT_READ,
         Err(failure) => code(failure, ffi::SQLITE_IOERR_READ),
@@ -202,7 +199,7 @@ unsafe extern "C" fn x_truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3
 }
 
 unsafe extern "C" fn x_truncate_journal(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
-    let call = |file: &mut DbFile| {
+    let call = |file: &mut dyn File| {
         file.truncate_journal(size as u64);
         ffi::SQLITE_OK
     };
@@ -216,18 +213,18 @@ unsafe extern "C" fn x_sync(_file: *mut ffi::sqlite3_file, _flags: c_int) -> c_i
 
 unsafe extern "C" fn x_file_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
     // SAFETY: SQLite calls methods of open files only, and gives a place for the answer.
-    unsafe { size_with(file, size, DbFile::size) }
+    unsafe { size_with(file, size, |file| file.size()) }
 }
 
 unsafe extern "C" fn x_journal_size(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64) -> c_int {
     // SAFETY: SQLite calls methods of open files only, and gives a place for the answer.
-    unsafe { size_with(file, size, DbFile::journal_size) }
+    unsafe { size_with(file, size, |file| file.journal_size()) }
 }
 
 /// # Safety
 /// `file` was opened by `x_open` and not closed; `size` is a place for the answer.
-unsafe fn size_with(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64, ask: impl FnOnce(&DbFile) -> u64) -> c_int {
-    let call = |file: &mut DbFile| {
+unsafe fn size_with(file: *mut ffi::sqlite3_file, size: *mut ffi::sqlite3_int64, ask: impl FnOnce(&dyn File) -> u64) -> c_int {
+    let call = |file: &mut dyn File| {
         // SAFETY: the caller's promise.
         unsafe { *size = ask(file) as i64 };
         ffi::SQLITE_OK

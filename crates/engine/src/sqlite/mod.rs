@@ -7,11 +7,12 @@
 //! 3. Files are found by name among those of the calling thread; SQLite's other files (temporary ones) are kept in its own memory
 //!    by configuration, so no other name is ever opened.
 //!
-//! **Not here:** decisions. Those are in `db_file`.
+//! **Not here:** decisions. Those are in `vfs`, which has the files (`file::File`).
 #![allow(unsafe_code)]
 
 mod callbacks;
 pub(crate) mod counters;
+pub(crate) mod file;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod memcmp;
@@ -42,7 +43,7 @@ pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
 }
 
 /// Makes the VFS known to SQLite, once in a process.
-pub(super) fn register_vfs() {
+pub(crate) fn register_vfs() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         work::count_allocations();

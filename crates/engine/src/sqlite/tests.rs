@@ -3,10 +3,10 @@
 //!
 //! **Not here:** that SQLite calls them so (`vfs::tests`, and the step `memory`).
 
-use super::super::db_file::DbFile;
-use super::super::{FILES, VFS_NAME};
+use super::file::{Named, VFS_NAME};
 use super::{callbacks, memcmp};
 use crate::store::{MemoryStore, PageStore};
+use crate::vfs::DbFile;
 use rusqlite::ffi;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -126,12 +126,11 @@ impl Drop for File {
     }
 }
 
-fn register(name: &str, file: DbFile) {
-    FILES.with_borrow_mut(|files| files.insert(name.into(), Rc::new(RefCell::new(file))));
-}
-
-fn unregister(name: &str) {
-    FILES.with_borrow_mut(|files| files.remove(name));
+/// A file with a name, and the name as SQLite gives it, that of its journal beside it.
+fn named(file: DbFile) -> (Named, CString, CString) {
+    let named = Named::new(Rc::new(RefCell::new(file)));
+    let (name, journal) = (CString::new(named.name()).unwrap(), CString::new(format!("{}-journal", named.name())).unwrap());
+    (named, name, journal)
 }
 
 /// A page that says how many there are, if it is the first, and is otherwise full of `byte`.
@@ -145,12 +144,12 @@ fn page(byte: u8, pages: u8) -> Vec<u8> {
 #[test]
 fn a_file_is_written_read_rolled_back_and_closed_after_its_name_has_gone() {
     let store: Rc<dyn PageStore> = Rc::new(MemoryStore::new());
-    register("a", DbFile::writer(store.clone(), Rc::new(|| 1), 16 * PAGE));
+    let (named, name, journal) = named(DbFile::writer(store.clone(), Rc::new(|| 1), 16 * PAGE));
     let vfs = Vfs::new();
-    let mut database = vfs.open(Some(c"a"), DATABASE).unwrap();
-    let mut journal = vfs.open(Some(c"a-journal"), JOURNAL).unwrap();
-    unregister("a");
-    assert_eq!(vfs.open(Some(c"a"), DATABASE).err(), Some(ffi::SQLITE_CANTOPEN));
+    let mut database = vfs.open(Some(&name), DATABASE).unwrap();
+    let mut journal = vfs.open(Some(&journal), JOURNAL).unwrap();
+    drop(named);
+    assert_eq!(vfs.open(Some(&name), DATABASE).err(), Some(ffi::SQLITE_CANTOPEN));
     drop(vfs);
 
     let (first, second) = (page(1, 2), page(2, 2));
@@ -191,10 +190,10 @@ fn a_file_is_written_read_rolled_back_and_closed_after_its_name_has_gone() {
 #[test]
 fn a_file_for_reading_is_not_written() {
     let state = MemoryStore::new().head();
-    register("r", DbFile::reader(Rc::new(Rc::new(MemoryStore::new()) as Rc<dyn PageStore>), state));
+    let (named, name, _) = named(DbFile::reader(Rc::new(Rc::new(MemoryStore::new()) as Rc<dyn PageStore>), state));
     let vfs = Vfs::new();
-    let mut database = vfs.open(Some(c"r"), DATABASE).unwrap();
-    unregister("r");
+    let mut database = vfs.open(Some(&name), DATABASE).unwrap();
+    drop(named);
     assert_eq!(database.write(0, &page(1, 1)), ffi::SQLITE_READONLY);
     assert_eq!(database.truncate(0), ffi::SQLITE_READONLY);
     assert_eq!(database.read(0, &mut [0; 100]), ffi::SQLITE_IOERR_SHORT_READ);
@@ -202,19 +201,19 @@ fn a_file_for_reading_is_not_written() {
 
 #[test]
 fn names_that_are_not_ours_are_refused() {
-    register("n", DbFile::reader(Rc::new(Rc::new(MemoryStore::new()) as Rc<dyn PageStore>), MemoryStore::new().head()));
+    let state = MemoryStore::new().head();
+    let (_named, name, _) = named(DbFile::reader(Rc::new(Rc::new(MemoryStore::new()) as Rc<dyn PageStore>), state));
     let vfs = Vfs::new();
     let refused = [
         (None, DATABASE),
         (Some(c"m"), DATABASE),
-        (Some(c"n"), JOURNAL),
-        (Some(c"n"), ffi::SQLITE_OPEN_TEMP_DB),
+        (Some(&*name), JOURNAL),
+        (Some(&*name), ffi::SQLITE_OPEN_TEMP_DB),
         (Some(c"\xff"), DATABASE),
     ];
     for (name, kind) in refused {
         assert_eq!(vfs.open(name, kind).err(), Some(ffi::SQLITE_CANTOPEN), "{name:?}, {kind}");
     }
-    unregister("n");
 }
 
 #[test]
