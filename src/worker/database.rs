@@ -174,37 +174,37 @@ impl DatabaseObject {
         let mut actions = VecDeque::from(actions);
         let mut goes_on = Ok(false);
         while let Some(action) = actions.pop_front() {
-            let event = match action {
-                Action::Run(tickets) => Some(self.run(tickets)),
-                Action::Tell { region, after } => self.tell(region, after),
+            let events = match action {
+                Action::Run(tickets) => vec![self.run(tickets)],
+                Action::Tell { regions, after } => self.tell(regions, after),
                 Action::Maintain { synced: false } => {
                     let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);
                     let event = done.as_ref().map_or(Event::NotMaintained, |due_ms| Event::Maintained { due_ms: *due_ms });
                     goes_on = done.map(|_| false);
-                    Some(event)
+                    vec![event]
                 }
                 Action::Maintain { synced: true } => {
                     goes_on = Ok(true);
-                    None
+                    Vec::new()
                 }
                 Action::Sync => {
                     self.host.sync();
-                    None
+                    Vec::new()
                 }
                 Action::Wake { in_ms } => {
                     self.host.wake(in_ms as f64);
-                    None
+                    Vec::new()
                 }
                 Action::LookForAlarm => {
                     self.host.look_for_alarm();
-                    None
+                    Vec::new()
                 }
                 Action::SetAlarm { at_ms } => {
                     self.host.set_alarm(at_ms as f64);
-                    None
+                    Vec::new()
                 }
             };
-            actions.extend(event.into_iter().flat_map(|event| self.primary.borrow_mut().on(event, now_ms())));
+            actions.extend(events.into_iter().flat_map(|event| self.primary.borrow_mut().on(event, now_ms())));
         }
         goes_on
     }
@@ -231,15 +231,12 @@ impl DatabaseObject {
     }
 
     /// Sends news. Returns what has become of it, if that is known at once.
-    fn tell(&self, region: Region, after: Position) -> Option<Event<Ticket>> {
+    fn tell(&self, regions: Vec<Region>, after: Position) -> Vec<Event<Ticket>> {
         let news = self.with_engine(|engine| source(engine).news(after)).and_then(|news| news);
-        match news {
-            Ok(Some(news)) => {
-                self.host.tell(region.hint(), &Uint8Array::from(&*news.encode()));
-                None
-            }
-            Ok(None) | Err(_) => Some(Event::Told { region, position: None }),
-        }
+        let Ok(Some(news)) = news else { return regions.into_iter().map(|region| Event::Told { region, position: None }).collect() };
+        let news = Uint8Array::from(&*news.encode());
+        regions.into_iter().for_each(|region| self.host.tell(region.hint(), &news));
+        Vec::new()
     }
 
     fn remember(&self, region: Region) {

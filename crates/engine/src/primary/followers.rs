@@ -66,20 +66,22 @@ impl Followers {
     }
 
     pub(super) fn woken<R>(&mut self, now_ms: u64) -> Vec<Action<R>> {
-        if std::mem::take(&mut self.waking) { self.tell(now_ms) } else { Vec::new() }
+        self.waking = false;
+        self.tell_or_wait(now_ms)
     }
 
     fn tell_or_wait<R>(&mut self, now_ms: u64) -> Vec<Action<R>> {
         let head = self.head;
-        if self.waking || !self.subscribed.values().any(|follower| follower.is_to_be_told(head)) {
+        if !self.subscribed.values().any(|follower| follower.is_to_be_told(head)) {
             return Vec::new();
         }
         match self.told_at_ms.map(|told_at_ms| (told_at_ms + GATHER_MS).saturating_sub(now_ms)) {
             // A clock that went back tells nothing of how long ago that was.
             Some(in_ms @ 1..=GATHER_MS) => {
-                self.waking = true;
-                vec![Action::Wake { in_ms }]
+                let is_asked_for = std::mem::replace(&mut self.waking, true);
+                if is_asked_for { Vec::new() } else { vec![Action::Wake { in_ms }] }
             }
+            // Also where a wake-up is under way: it does not come before the object has a pause.
             _ => self.tell(now_ms),
         }
     }
@@ -88,12 +90,16 @@ impl Followers {
         self.subscribed.retain(|_, follower| follower.until_ms >= now_ms);
         self.told_at_ms = Some(now_ms);
         let head = self.head;
-        let behind = self.subscribed.iter_mut().filter(|(_, follower)| follower.is_to_be_told(head));
-        let tell = |(region, follower): (&Region, &mut Subscription)| {
+        // Most followers are at the same position.
+        let mut news: Vec<(Position, Vec<Region>)> = Vec::new();
+        for (region, follower) in self.subscribed.iter_mut().filter(|(_, follower)| follower.is_to_be_told(head)) {
             follower.busy = true;
-            Action::Tell { region: *region, after: follower.position }
-        };
-        behind.map(tell).collect()
+            match news.iter_mut().find(|(after, _)| *after == follower.position) {
+                Some((_, regions)) => regions.push(*region),
+                None => news.push((follower.position, vec![*region])),
+            }
+        }
+        news.into_iter().map(|(after, regions)| Action::Tell { regions, after }).collect()
     }
 }
 

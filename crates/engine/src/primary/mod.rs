@@ -79,11 +79,11 @@ pub enum Action<R> {
     Run(Vec<R>),
     /// Say [`Event::Synced`] when everything written so far is durable.
     Sync,
-    /// Send the commits after `after` to the replica object of a region, then say [`Event::Told`].
+    /// Send the commits after `after` to the replica objects of these regions, then say [`Event::Told`] for each.
     Tell {
         /// Which.
-        region: Region,
-        /// Where it is.
+        regions: Vec<Region>,
+        /// Where they are.
         after: Position,
     },
     /// Say [`Event::Woken`] in so many milliseconds.

@@ -37,7 +37,7 @@ fn requests_that_wait_for_a_write_run_together_in_order() {
 fn a_follower_is_told_from_where_it_is_one_message_at_a_time() {
     let mut primary = primary();
     let region = Region::Weur;
-    let tell = |after| Action::Tell { region, after: at(after) };
+    let tell = |after| Action::Tell { regions: vec![region], after: at(after) };
     assert_eq!(primary.on(wrote(1), 1_000), [Action::Sync], "nobody is there");
     primary.on(Event::Asked { region, reaches: None }, 1_000);
     assert_eq!(primary.on(wrote(2), 1_000), [Action::Sync], "where it is nobody knows");
@@ -54,13 +54,43 @@ fn a_follower_is_told_from_where_it_is_one_message_at_a_time() {
 }
 
 #[test]
+fn news_goes_out_under_steady_writes_for_which_no_wake_up_comes() {
+    let mut primary = primary();
+    let regions = [Region::Weur, Region::Enam];
+    for region in regions {
+        primary.on(Event::Asked { region, reaches: Some(at(0)) }, 0);
+    }
+    let mut told = Vec::new();
+    for txid in 1..=1_000 {
+        for action in primary.on(wrote(txid), txid) {
+            let Action::Tell { regions, .. } = action else { continue };
+            told.push(txid);
+            for region in regions {
+                primary.on(Event::Told { region, position: Some(at(txid)) }, txid);
+            }
+        }
+    }
+    assert_eq!(told, [vec![1], (51..=1_000).step_by(50).collect()].concat());
+}
+
+#[test]
+fn followers_at_one_position_share_their_news() {
+    let mut primary = primary();
+    for (region, txid) in [(Region::Weur, 1), (Region::Enam, 1), (Region::Oc, 2)] {
+        primary.on(Event::Asked { region, reaches: Some(at(txid)) }, 0);
+    }
+    let tell = |regions: &[Region], after| Action::Tell { regions: regions.to_vec(), after: at(after) };
+    assert_eq!(primary.on(wrote(3), 0), [Action::Sync, tell(&[Region::Enam, Region::Weur], 1), tell(&[Region::Oc], 2)]);
+}
+
+#[test]
 fn a_lease_ends_unless_the_follower_asks_again() {
     let mut primary = primary();
     let (old, new) = (Region::Weur, Region::Enam);
     primary.on(Event::Asked { region: old, reaches: Some(at(1)) }, 0);
     primary.on(Event::Asked { region: new, reaches: Some(at(1)) }, 0);
     primary.on(Event::Asked { region: new, reaches: None }, 20_000);
-    assert_eq!(primary.on(wrote(2), 40_000), [Action::Sync, Action::Tell { region: new, after: at(1) }]);
+    assert_eq!(primary.on(wrote(2), 40_000), [Action::Sync, Action::Tell { regions: vec![new], after: at(1) }]);
 }
 
 #[test]

@@ -223,33 +223,33 @@ impl World {
     pub(super) fn at_primary(&mut self, event: Event<Ask>) -> Check {
         let mut actions = VecDeque::from(self.primary.policy.on(event, self.now_ms));
         while let Some(action) = actions.pop_front() {
-            let next = match action {
-                Action::Run(requests) => Some(self.run_at_primary(requests)),
+            let events = match action {
+                Action::Run(requests) => vec![self.run_at_primary(requests)],
                 Action::Sync => {
                     self.primary_says(self.weather.sync_ms, Event::Synced);
-                    None
+                    Vec::new()
                 }
-                Action::Tell { region, after } => self.tell(region, after),
+                Action::Tell { regions, after } => regions.into_iter().filter_map(|region| self.tell(region, after)).collect(),
                 Action::Wake { in_ms } => {
                     self.primary_says(in_ms, Event::Woken);
-                    None
+                    Vec::new()
                 }
                 Action::LookForAlarm => {
                     self.primary_says(1, Event::AlarmIs(None));
-                    None
+                    Vec::new()
                 }
                 Action::SetAlarm { at_ms } => {
                     self.primary_says(at_ms.saturating_sub(self.now_ms), Event::Alarm);
-                    None
+                    Vec::new()
                 }
                 Action::Maintain { .. } => {
                     self.primary.forget(&mut self.rng);
                     let due_ms = (self.rng.u32(0..4) > 0).then(|| self.now_ms + self.rng.u64(0..100));
                     self.primary_says(1, Event::Maintained { due_ms });
-                    None
+                    Vec::new()
                 }
             };
-            actions.extend(next.into_iter().flat_map(|event| self.primary.policy.on(event, self.now_ms)));
+            actions.extend(events.into_iter().flat_map(|event| self.primary.policy.on(event, self.now_ms)));
             self.let_out();
         }
         Ok(())
