@@ -2,8 +2,6 @@
 //!
 //! **Not here:** how a request goes (`route`).
 
-#![cfg_attr(not(feature = "server"), allow(dead_code, reason = "the Littoral Worker's entry points use the rest"))]
-
 use super::{Budget, Edge, Replica};
 use crate::runtime::link::Waiting;
 use crate::runtime::variable::variable;
@@ -47,6 +45,7 @@ pub(crate) struct KeptReplica {
 }
 
 /// The edge of this isolate: what its replicas share.
+#[cfg(feature = "server")]
 pub(crate) fn edge() -> Edge {
     ISOLATE.with(|isolate| isolate.edge.clone())
 }

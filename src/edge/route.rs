@@ -6,13 +6,11 @@
 //!
 //! **Not here:** who may ask for which database (`worker`).
 
-#![cfg_attr(not(feature = "server"), allow(dead_code, reason = "the Littoral Worker's entry points use the rest"))]
-
 use super::Outcome;
 use super::isolate::{KeptReplica, kept, locate, settings};
 use crate::client::{D1Result, StatementNow};
 use crate::runtime::link::{MissBudget, StubLink};
-use crate::runtime::request::{Routed, to_js, write};
+use crate::runtime::request::{to_js, write};
 use crate::runtime::stubs::{Namespace, ObjectStub, replica_name};
 use crate::runtime::time::now_ms;
 use crate::runtime::work::keep_alive;
@@ -102,7 +100,8 @@ impl Route {
     }
 
     /// Whether no replica needs to look at a request.
-    pub(crate) fn is_for_primary(&self, routed: &Routed) -> bool {
+    #[cfg(feature = "server")]
+    pub(crate) fn is_for_primary(&self, routed: &crate::runtime::request::Routed) -> bool {
         routed.is_for_primary(self.replication.max_staleness_ms)
     }
 

@@ -2,6 +2,8 @@
 //!
 //! **Not here:** Durable Object classes and entry points (`worker`), deciding anything.
 
+#[cfg(feature = "server")]
+mod incoming;
 pub(crate) mod js;
 #[cfg(feature = "edge")]
 pub(crate) mod jspi;

@@ -1,7 +1,5 @@
 //! Work that goes on after the request was answered that began it.
 
-#![cfg_attr(not(feature = "server"), allow(dead_code, reason = "the Littoral Worker's entry points use the rest"))]
-
 use js_sys::{Promise, futures::future_to_promise};
 use wasm_bindgen::prelude::*;
 
@@ -21,6 +19,7 @@ pub(crate) fn keep_alive(work: impl Future<Output = ()> + 'static) {
 }
 
 /// A promise of what work brings, which goes on even if its caller has gone.
+#[cfg(feature = "server")]
 pub(crate) fn promise(work: impl Future<Output = JsValue> + 'static) -> Promise {
     let promise = future_to_promise(async move { Ok(work.await) });
     wait_until(&promise);

@@ -1,0 +1,77 @@
+//! Requests as they arrive at an entry point or an object: what anybody may have handed in.
+//!
+//! **Invariant:** nothing that arrives is an error here. What is of a wrong type is kept as something that will be refused.
+
+use super::request::Routed;
+use js_sys::{JsString, Uint8Array};
+use littoral_engine::answer::{Form, Request};
+use littoral_protocol::d1::{BlobFormat, PointBody};
+use wasm_bindgen::prelude::*;
+
+/// Longer requests are no reads worth looking at twice.
+const LONGEST_READ: usize = 64 << 10;
+
+/// The latest time of JavaScript's `Date`, in milliseconds since 1970.
+const MOST_MS: f64 = 8.64e15;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(method, getter)]
+    fn protocol(this: &Routed) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Routed) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn session(this: &Routed) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn at(this: &Routed) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn format(this: &Routed) -> JsValue;
+}
+
+impl Routed {
+    /// Whether only the primary can answer, as far as can be seen without a copy of the body: outside sessions, unless the database allows a
+    /// staleness, and where it is too long for a read.
+    pub(crate) fn is_for_primary(&self, max_staleness_ms: Option<u64>) -> bool {
+        let is_routed = text(self.session()).is_some() || point(&self.at()).is_some();
+        let length = match self.body().dyn_into::<Uint8Array>() {
+            Ok(utf8) => utf8.length(),
+            // In UTF-8 it is no shorter.
+            Err(body) => body.dyn_ref::<JsString>().map_or(0, JsString::length),
+        };
+        length as usize > LONGEST_READ || !is_routed && max_staleness_ms.is_none()
+    }
+
+    /// The request. What is no UTF-8 becomes U+FFFD; a session or a point of a wrong type is kept as one that will be refused.
+    pub(crate) fn read(&self) -> Request {
+        let body = match self.body().dyn_into::<Uint8Array>() {
+            Ok(utf8) => String::from_utf8(utf8.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            Err(body) => body.as_string().unwrap_or_default(),
+        };
+        let format = self.format().as_string();
+        let form = if self.protocol().as_string().as_deref() == Some("d1") {
+            Form::D1 { objects: format.as_deref() != Some("ROWS_AND_COLUMNS") }
+        } else {
+            Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } }
+        };
+        Request::new(form, body, text(self.session()), point(&self.at()))
+    }
+}
+
+/// A text, if there is anything.
+fn text(value: JsValue) -> Option<String> {
+    let is_there = !value.is_undefined() && !value.is_null();
+    is_there.then(|| value.as_string().unwrap_or_default())
+}
+
+/// A point of the past, if there is anything: a number is a time.
+fn point(value: &JsValue) -> Option<PointBody> {
+    match value.as_f64() {
+        Some(time_ms) if (0.0..=MOST_MS).contains(&time_ms) => Some(PointBody::TimeMs(time_ms as u64)),
+        Some(other) => Some(PointBody::Bookmark(other.to_string())),
+        None => text(value.clone()).map(PointBody::Bookmark),
+    }
+}
