@@ -45,19 +45,22 @@ describe("an instance that is lost", () => {
       assert.deepEqual((await lab.read(LONDON, point(1_000), bookmark)).rows, [{ id: 1_000 }]);
     }));
 
-  test("writes that were answered together with it are made, once each", { timeout: 60_000 }, () =>
-    inLab(async (lab) => {
-      const primary = { object: { namespace: "DATABASES", name: lab.primary }, token: "first-primary" };
-      for (let round = 1; round <= 5; round++) {
-        // The first makes the others wait while it is made durable.
-        const ids = Array.from({ length: 40 }, (_, index) => round * 1_000 + index);
-        const asked = ids.map((id) => ({ ...primary, sql: "INSERT INTO t VALUES (?, 'innocent')", params: [id] }));
-        asked.splice(20, 0, { ...primary, sql: DEEP, params: [] });
-        const answers = await lab.askAll(asked);
-        assert.match(answers[20].error, /LITTORAL_OUTCOME_UNKNOWN/);
-        assert.deepEqual(answers.toSpliced(20, 1).map(({ error }) => error).filter(Boolean), []);
-        const { rows } = await lab.ask({ ...primary, sql: `SELECT count(*) AS n FROM t WHERE id >= ${round * 1_000} AND b = 'innocent'`, params: [] });
-        assert.deepEqual(rows, [{ n: ids.length }]);
-      }
-    }));
+  for (const [whose, other] of [["", ""], ["of another database ", " other"]]) {
+    test(`writes ${whose}that were answered or waited meanwhile are made, once each`, { timeout: 60_000 }, () =>
+      inLab(async (lab) => {
+        const of = (name) => ({ object: { namespace: "DATABASES", name }, token: "first-primary" });
+        const primary = of(lab.primary);
+        for (let round = 1; round <= 5; round++) {
+          // The first makes the others wait while it is made durable.
+          const ids = Array.from({ length: 40 }, (_, index) => round * 1_000 + index);
+          const asked = ids.map((id) => ({ ...primary, sql: "INSERT INTO t VALUES (?, 'innocent')", params: [id] }));
+          asked.splice(20, 0, { ...of(lab.primary + other), sql: DEEP, params: [] });
+          const answers = await lab.askAll(asked);
+          assert.match(answers[20].error, /LITTORAL_OUTCOME_UNKNOWN/);
+          assert.deepEqual(answers.toSpliced(20, 1).map(({ error }) => error).filter(Boolean), []);
+          const { rows } = await lab.ask({ ...primary, sql: `SELECT count(*) AS n FROM t WHERE id >= ${round * 1_000} AND b = 'innocent'`, params: [] });
+          assert.deepEqual(rows, [{ n: ids.length }]);
+        }
+      }));
+  }
 });
