@@ -20,6 +20,7 @@ const CRATES: [(&str, &Layers); 3] = [
         "crates/protocol/src",
         &[
             ("page", &[]),
+            ("page_set", &[]),
             ("txid", &[]),
             ("checksum", &[]),
             ("bookmark", &[]),

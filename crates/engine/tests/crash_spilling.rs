@@ -1,4 +1,5 @@
-//! Crashes while SQLite's cache spills: it writes pages before it commits, and reads them again (`common::crashing`).
+//! Crashes while SQLite's cache spills: it writes pages before it commits, and reads them again (`common::crashing`). What is more than a
+//! budget goes on into the store, staged.
 //!
 //! A test program of its own: all connections of a process share one pool of pages, and others would lend theirs to the tiny cache.
 //!
@@ -6,7 +7,7 @@
 
 mod common;
 
-use common::crashing::{Setting, Step, crash_everywhere, fails, sql};
+use common::crashing::{Setting, Step, count, crash_everywhere, fails, sql};
 use littoral_protocol::sql::Statement;
 
 const STEPS: [(&str, Step); 3] = [
@@ -27,4 +28,15 @@ const STEPS: [(&str, Step); 3] = [
 #[test]
 fn after_a_failure_with_a_cache_of_two_pages_exactly_the_acknowledged_commits_are_found() {
     crash_everywhere(&STEPS, &Setting { cache_bytes: 8 << 10, ..Setting::default() }, |_, _| {});
+}
+
+#[test]
+fn after_a_failure_of_a_transaction_that_is_staged_exactly_the_acknowledged_commits_are_found() {
+    let setting = Setting { cache_bytes: 8 << 10, uncommitted_bytes: 30_000, ..Setting::default() };
+    crash_everywhere(&STEPS, &setting, |name, storage| {
+        let last = "SELECT frames IS NULL FROM commits ORDER BY txid DESC LIMIT 1";
+        if name == "a spilled commit" {
+            assert_eq!(count(storage, last), 1, "the step stages");
+        }
+    });
 }

@@ -16,7 +16,7 @@ use littoral_engine::engine::Limits;
 use littoral_engine::store::durable::{HostSql, Sql};
 use littoral_engine::store::{DurableStore, Fault, FaultyStore, MemoryStore, PageStore, StoreError, suite};
 use littoral_protocol::sql::Value;
-use littoral_protocol::{Checksum, Commit, Frame, PageSize, Pgno, State, Txid};
+use littoral_protocol::{Pgno, State, Txid};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -29,10 +29,19 @@ fn assert_holds(open: &mut suite::Open<'_>) {
     }
 }
 
+/// Stores in memory, by name. What is opened again is the same one, without what was staged.
+fn in_memory<S: PageStore + 'static>(new: fn() -> S) -> impl FnMut(&str) -> Result<Rc<dyn PageStore>, StoreError> {
+    let mut stores: HashMap<String, Rc<dyn PageStore>> = HashMap::new();
+    move |name| {
+        let store = stores.entry(name.into()).or_insert_with(|| Rc::new(new()));
+        store.discard_staged();
+        Ok(store.clone())
+    }
+}
+
 #[test]
 fn the_memory_store_keeps_the_contract() {
-    let mut stores: HashMap<String, Rc<dyn PageStore>> = HashMap::new();
-    assert_holds(&mut |name| Ok(stores.entry(name.into()).or_insert_with(|| Rc::new(MemoryStore::new())).clone()));
+    assert_holds(&mut in_memory(MemoryStore::new));
 }
 
 #[test]
@@ -52,9 +61,7 @@ fn the_durable_store_keeps_the_contract_in_a_file() {
 
 #[test]
 fn a_faulty_store_without_a_fault_keeps_the_contract() {
-    let mut stores: HashMap<String, Rc<dyn PageStore>> = HashMap::new();
-    let new = || -> Rc<dyn PageStore> { Rc::new(FaultyStore::new(MemoryStore::new(), Fault::default())) };
-    assert_holds(&mut |name| Ok(stores.entry(name.into()).or_insert_with(new).clone()));
+    assert_holds(&mut in_memory(|| FaultyStore::new(MemoryStore::new(), Fault::default())));
 }
 
 fn assert_refused_untouched(setup: &str, words: &[&str]) {
@@ -82,56 +89,10 @@ fn a_newer_schema_is_refused_and_untouched() {
 }
 
 #[test]
-fn storage_of_schema_1_is_brought_forward() {
-    for pruned in [false, true] {
-        let damaged = Damaged::new();
-        let mut db = damaged.open();
-        let head = db.database.state();
-        if pruned {
-            common::prune(&**db.database.store(), head.txid);
-        }
-        run(&mut db, "INSERT INTO b VALUES (6, 'later')", vec![]);
-        let (head, oldest) = (db.database.state(), db.database.store().oldest());
-        let dump = db.database.dump().unwrap();
-        let log = db.database.store().log_after(oldest, 1_000).unwrap();
-        let back = "CREATE TABLE folds_1 (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL); \
-                    INSERT INTO folds_1 SELECT number, txid, bytes FROM folds WHERE number > 0; DROP TABLE folds; \
-                    ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; ALTER TABLE pages DROP COLUMN delta; DELETE FROM littoral WHERE key <> 'schema'; \
-                    UPDATE littoral SET value = 1 WHERE key = 'schema'";
-        damaged.sql.connection().execute_batch(back).unwrap();
-        let mut db = damaged.open();
-        assert_eq!((db.database.state(), db.database.store().oldest()), (head, oldest));
-        assert_eq!(db.database.store().exact_from(), oldest);
-        assert_eq!(db.database.dump().unwrap(), dump);
-        assert!(db.database.store().log_after(oldest, 1_000).unwrap() == log);
-        run(&mut db, "INSERT INTO b VALUES (7, 'newer')", vec![]);
-        let head = db.database.state().txid;
-        assert_eq!(common::prune(&**db.database.store(), head), head);
-        common::assert_sound(&db.database);
-        assert_eq!(damaged.count("SELECT count(*) FROM pages"), i64::from(db.database.state().page_count));
-    }
-}
-
-#[test]
 fn tables_of_the_runtime_are_not_somebody_elses() {
     let sql = HostSql::in_memory().unwrap();
     sql.connection().execute_batch("CREATE TABLE _cf_KV (key, value)").unwrap();
     assert_eq!(DurableStore::open(sql).unwrap().head(), State::EMPTY);
-}
-
-#[test]
-fn a_commit_of_more_pages_than_one_list_holds_is_refused() {
-    let store = DurableStore::open(HostSql::in_memory().unwrap()).unwrap();
-    let image: Box<[u8]> = vec![0; 512].into();
-    let commit = |pages: u32| {
-        let frames = (1..=pages).map(|pgno| Frame { pgno: Pgno(pgno), image: image.clone(), checksum: Checksum::EMPTY }).collect();
-        let state = State { txid: Txid(1), page_size: PageSize::new(512).unwrap(), page_count: pages, ..State::EMPTY };
-        Commit { state, frames }
-    };
-    let Err(StoreError::TooLarge { pages, limit }) = store.append(&commit(130_000)) else { panic!("not refused") };
-    assert_eq!(pages, 130_000);
-    assert_eq!(store.head(), State::EMPTY);
-    store.append(&commit(limit as u32)).unwrap();
 }
 
 /// A durable store with a wide commit (pages in the table) and small ones (pages in the log).

@@ -42,6 +42,16 @@ impl PageSize {
         if bytes.is_power_of_two() && bytes >= 512 && bytes <= 65_536 { Some(PageSize(bytes)) } else { None }
     }
 
+    /// The page size and the number of pages that the header of a database file tells
+    /// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+    pub fn from_header(first_page: &[u8]) -> Option<(PageSize, u32)> {
+        let page_size = match u16::from_be_bytes(*first_page.get(16..)?.first_chunk()?) {
+            1 => 65_536,
+            bytes => u32::from(bytes),
+        };
+        Some((PageSize::new(page_size)?, u32::from_be_bytes(*first_page.get(28..)?.first_chunk()?)))
+    }
+
     /// The size in bytes.
     pub const fn bytes(self) -> usize {
         self.0 as usize
@@ -67,6 +77,18 @@ impl PageSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_tells_the_page_size_and_the_pages() {
+        let mut header = [0; 32];
+        header[31] = 9;
+        assert_eq!(PageSize::from_header(&header), None);
+        header[16..18].copy_from_slice(&[0x10, 0]);
+        assert_eq!(PageSize::from_header(&header), Some((PageSize::DEFAULT, 9)));
+        header[16..18].copy_from_slice(&[0, 1]);
+        assert_eq!(PageSize::from_header(&header), PageSize::new(65_536).map(|size| (size, 9)));
+        assert_eq!(PageSize::from_header(&header[..31]), None);
+    }
 
     #[test]
     fn page_sizes_are_the_powers_of_two_that_sqlite_allows() {

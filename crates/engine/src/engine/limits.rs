@@ -39,8 +39,8 @@ pub struct Limits {
     pub run_kiloinstructions: u64,
     /// Bytes of the results of one request, as JSON. A Durable Object answers at most 32 MiB. `the result is larger than`.
     pub result_bytes: usize,
-    /// Bytes of pages that one transaction may change.
-    pub transaction_bytes: usize,
+    /// Bytes of changed pages that a transaction keeps in memory. What is more is stored ahead of its commit.
+    pub uncommitted_bytes: usize,
     /// Bytes of SQLite's page cache for this database.
     pub cache_bytes: usize,
     /// Bytes of SQLite's heap, of all databases in the isolate together. `out of memory`.
@@ -73,7 +73,7 @@ impl Default for Limits {
             program_instructions: 1_000_000,
             run_kiloinstructions: 1_000_000,
             result_bytes: 30 << 20,
-            transaction_bytes: 96 << 20,
+            uncommitted_bytes: 16 << 20,
             cache_bytes: 16 << 20,
             heap_bytes: 96 << 20,
             cached_statements: 100,

@@ -207,7 +207,7 @@ impl Database {
         if let Some(writer) = &*self.held.writer.borrow() {
             return Ok(writer.clone());
         }
-        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.setup.limits.transaction_bytes);
+        let file = DatabaseFile::writer(self.store.clone(), self.clock.clone(), self.setup.limits.uncommitted_bytes);
         let writer = Rc::new(Connection::open(file, Access::Write, &self.setup)?);
         Ok(self.held.writer.borrow_mut().insert(writer).clone())
     }

@@ -8,7 +8,7 @@
 use super::durable::{Param, Sql, SqlError, StoredValue};
 use super::{PageStore, StoreError};
 use crate::commit_log::LoggedCommit;
-use littoral_protocol::{Checksum, Commit, DatabaseId, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSet, Pgno, State, Txid};
 use std::cell::Cell as Counter;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -181,6 +181,30 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.append(commit))
     }
 
+    fn stage(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
+        self.fault.run(|| self.store.stage(frames))
+    }
+
+    fn read_staged(&self, pgno: Pgno, image: &mut [u8]) -> Result<bool, StoreError> {
+        self.fault.run(|| self.store.read_staged(pgno, image))
+    }
+
+    fn cut_staged(&self, last: u32) -> Result<Checksum, StoreError> {
+        self.fault.run(|| self.store.cut_staged(last))
+    }
+
+    fn staged(&self) -> PageSet {
+        self.store.staged()
+    }
+
+    fn append_staged(&self, state: &State) -> Result<(), StoreError> {
+        self.fault.run(|| self.store.append_staged(state))
+    }
+
+    fn discard_staged(&self) {
+        self.store.discard_staged();
+    }
+
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         self.fault.run(|| self.store.log_after(after, max_frames))
     }
@@ -189,7 +213,7 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.logged_after(after, max_frames, image_bytes))
     }
 
-    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+    fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.fault.run(|| self.store.written_between(after, until))
     }
 

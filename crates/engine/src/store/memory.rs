@@ -4,7 +4,7 @@
 
 use super::{PageStore, StoreError, check_kept, check_whole, same_step};
 use crate::commit_log::LoggedCommit;
-use littoral_protocol::{Checksum, Commit, DatabaseId, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +21,7 @@ struct Inner {
     /// The commits of the kept states.
     log: BTreeMap<Txid, Commit>,
     versions: BTreeMap<Pgno, BTreeMap<Txid, Version>>,
+    staged: BTreeMap<Pgno, Frame>,
 }
 
 #[derive(Clone)]
@@ -36,6 +37,12 @@ impl Default for MemoryStore {
 }
 
 impl Inner {
+    fn staged_checksum(&self) -> Checksum {
+        let mut sum = Checksum::EMPTY;
+        self.staged.values().for_each(|frame| sum ^= frame.checksum);
+        sum
+    }
+
     /// Drops the versions that no kept state needs.
     fn drop_versions(&mut self) {
         for versions in self.versions.values_mut() {
@@ -132,6 +139,7 @@ impl PageStore for MemoryStore {
 
     fn append(&self, commit: &Commit) -> Result<(), StoreError> {
         commit.validate(self.head().txid)?;
+        self.discard_staged();
         let mut inner = self.0.borrow_mut();
         let txid = commit.state.txid;
         for frame in &commit.frames {
@@ -140,6 +148,44 @@ impl PageStore for MemoryStore {
         }
         inner.log.insert(txid, commit.clone());
         Ok(())
+    }
+
+    fn stage(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
+        let mut inner = self.0.borrow_mut();
+        let known = inner.staged.values().next().or(frames.first()).map_or(0, |frame| frame.image.len());
+        if let Some(Frame { pgno, image, .. }) = frames.iter().find(|frame| frame.image.len() != known) {
+            return Err(InvalidCommit::ImageLength { pgno: *pgno, got: image.len(), expected: known }.into());
+        }
+        inner.staged.extend(frames.iter().map(|frame| (frame.pgno, frame.clone())));
+        Ok(inner.staged_checksum())
+    }
+
+    fn read_staged(&self, pgno: Pgno, image: &mut [u8]) -> Result<bool, StoreError> {
+        let inner = self.0.borrow();
+        let staged = inner.staged.get(&pgno);
+        if let Some(frame) = staged {
+            image.copy_from_slice(&frame.image);
+        }
+        Ok(staged.is_some())
+    }
+
+    fn cut_staged(&self, last: u32) -> Result<Checksum, StoreError> {
+        let mut inner = self.0.borrow_mut();
+        inner.staged.retain(|pgno, _| pgno.0 <= last);
+        Ok(inner.staged_checksum())
+    }
+
+    fn staged(&self) -> PageSet {
+        self.0.borrow().staged.keys().copied().collect()
+    }
+
+    fn append_staged(&self, state: &State) -> Result<(), StoreError> {
+        let commit = Commit { state: *state, frames: self.0.borrow().staged.values().cloned().collect() };
+        self.append(&commit)
+    }
+
+    fn discard_staged(&self) {
+        self.0.borrow_mut().staged.clear();
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
@@ -158,7 +204,7 @@ impl PageStore for MemoryStore {
         Ok(self.log_after(after, max_frames)?.into_iter().map(pack).collect())
     }
 
-    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+    fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.state(after)?;
         self.state(until)?;
         let inner = self.0.borrow();

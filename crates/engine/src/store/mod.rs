@@ -10,6 +10,7 @@ mod codec;
 pub mod durable;
 #[cfg(feature = "testing")]
 mod faulty;
+mod load;
 mod memory;
 mod reader;
 #[cfg(feature = "testing")]
@@ -20,11 +21,12 @@ pub use durable::DurableStore;
 pub use durable::HostSql;
 #[cfg(feature = "testing")]
 pub use faulty::{Fault, FaultySql, FaultyStore, INJECTED};
+pub use load::Load;
 pub use memory::MemoryStore;
 pub use reader::PageReader;
 
 use crate::commit_log::LoggedCommit;
-use littoral_protocol::{Checksum, Commit, DatabaseId, InvalidCommit, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
 use std::collections::BTreeSet;
 
 /// Versions of pages, by transaction. All calls are synchronous; a store is used from one thread.
@@ -35,6 +37,7 @@ use std::collections::BTreeSet;
 /// 3. The oldest state, some of those after it, and every one from `exact_from` to the head are *kept*: they can be read, unchanged for as
 ///    long as they are kept. Only `prune` and `thin` end that.
 /// 4. A failed call leaves the store as it was.
+/// 5. What is *staged* is part of no state, and gone when the store is opened again, until `append_staged` makes all of it a commit.
 pub trait PageStore {
     /// Which database this is: drawn at random when it was created.
     fn id(&self) -> DatabaseId;
@@ -77,8 +80,27 @@ pub trait PageStore {
     /// The checksum of the page `pgno` as of `at`; [`Checksum::EMPTY`] for the lock page.
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError>;
 
-    /// Stores a commit in one atomic step. It must follow the head.
+    /// Stores a commit in one atomic step. It must follow the head. What is staged is discarded.
     fn append(&self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Stores pages of the commit to come, where no state has them: it may be larger than memory. A page that was staged before is replaced.
+    /// Returns the checksum of all that is staged now.
+    fn stage(&self, frames: &[Frame]) -> Result<Checksum, StoreError>;
+
+    /// Reads a staged page. `false`: it is not staged, and `image` is as it was.
+    fn read_staged(&self, pgno: Pgno, image: &mut [u8]) -> Result<bool, StoreError>;
+
+    /// Takes the pages after `last` out of what is staged, and returns the checksum of the rest.
+    fn cut_staged(&self, last: u32) -> Result<Checksum, StoreError>;
+
+    /// The pages that are staged.
+    fn staged(&self) -> PageSet;
+
+    /// Makes all that is staged the commit that made `state`, in one atomic step that moves no image.
+    fn append_staged(&self, state: &State) -> Result<(), StoreError>;
+
+    /// Discards all that is staged. The room that it takes is given back by `prune` and `thin`.
+    fn discard_staged(&self);
 
     /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).
     /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
@@ -89,16 +111,18 @@ pub trait PageStore {
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError>;
 
     /// The pages of which a commit after `after`, up to `until`, wrote a version that is kept; both are kept states.
-    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError>;
+    fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError>;
 
-    /// The pages of the state `to` that may be other than in the state `from`, ascending: all that are, and of those that are not only such
-    /// as were written in between. Either may be the older one; both are kept.
-    fn changed_between(&self, from: Txid, to: Txid) -> Result<Vec<Pgno>, StoreError> {
+    /// The pages of the state `to` that may be other than in the state `from`: all that are, and of those that are not only such as were
+    /// written in between. Either may be the older one; both are kept.
+    fn changed_between(&self, from: Txid, to: Txid) -> Result<PageSet, StoreError> {
         let (from, to) = (self.state(from)?, self.state(to)?);
         let mut pages = self.written_between(from.txid.min(to.txid), from.txid.max(to.txid))?;
         let known = if from.page_size == to.page_size { from.page_count } else { 0 };
-        pages.extend((known + 1..=to.page_count).map(Pgno));
-        Ok(pages.into_iter().filter(|pgno| pgno.0 <= to.page_count && *pgno != to.page_size.lock_page()).collect())
+        pages.insert_range(known + 1..=to.page_count);
+        pages.split_after(to.page_count);
+        pages.remove(to.page_size.lock_page());
+        Ok(pages)
     }
 
     /// A step of dropping the states before `before`, from the oldest on. A store may keep more than it must. Returns whether it found
@@ -146,14 +170,6 @@ pub enum StoreError {
     /// The commit breaks an invariant of commits.
     #[error("the commit was refused: {0}")]
     InvalidCommit(#[from] InvalidCommit),
-    /// The commit does not fit the storage's limits.
-    #[error("the transaction is too large: {pages} pages changed, at most {limit} can be stored at once")]
-    TooLarge {
-        /// Pages in the commit.
-        pages: usize,
-        /// The most that one commit may have.
-        limit: usize,
-    },
     /// Stored bytes are not what was written.
     #[error("stored data is damaged: {what}")]
     Corrupt {
@@ -166,6 +182,9 @@ pub enum StoreError {
     /// The storage holds something else than this version can read.
     #[error("the storage cannot be used: {0}")]
     Schema(String),
+    /// What was loaded is no database file.
+    #[error("the file is no SQLite database that can be loaded: {0}")]
+    NotADatabase(String),
     /// No space is left.
     #[error("the storage is full: {0}")]
     Full(String),

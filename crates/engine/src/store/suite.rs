@@ -11,6 +11,7 @@
 //! **Not here:** damage and crashes: they need a hand on the storage (`tests/store_contract.rs`, `tests/crash.rs`).
 
 mod history;
+mod staging;
 mod thinning;
 
 use super::{PageStore, StoreError};
@@ -28,7 +29,7 @@ pub type Outcome = Result<(), String>;
 type Reopen<'a> = dyn FnMut() -> Result<Rc<dyn PageStore>, StoreError> + 'a;
 type Case = fn(&mut Reopen<'_>) -> Result<(), Failed>;
 
-const CASES: [(&str, Case); 21] = [
+const CASES: [(&str, Case); 23] = [
     ("an empty store has the empty state and nothing else", an_empty_store_has_the_empty_state),
     ("txids are dense", txids_are_dense),
     ("commits that break an invariant are refused", invalid_commits_are_refused),
@@ -43,6 +44,8 @@ const CASES: [(&str, Case); 21] = [
     ("the lock page is never written and reads as zeros", the_lock_page_reads_as_zeros),
     ("many small commits", many_small_commits),
     ("a commit without frames", a_commit_without_frames),
+    ("a commit is staged piece by piece", staging::a_commit_is_staged),
+    ("what is staged is part of no state until it is committed", staging::what_is_staged_is_part_of_no_state),
     ("the pages that changed between two states are named", changed_pages_are_named),
     ("a state is found by its time", states_are_found_by_time),
     ("what only the past needs is measured", the_past_is_measured),

@@ -1,14 +1,14 @@
 //! What SQLite's file calls do to a page store.
 //!
-//! A writer gathers the pages that SQLite writes, whether at the end of a transaction or earlier because the cache spilled. They
-//! become a commit when SQLite sends `SQLITE_FCNTL_COMMIT_PHASETWO`: it does so in every commit (`VACUUM`'s too), after the last
+//! A writer gathers the pages that SQLite writes, whether at the end of a transaction or earlier because the cache spilled
+//! (`uncommitted`). They become a commit when SQLite sends `SQLITE_FCNTL_COMMIT_PHASETWO`: it does so in every commit (`VACUUM`'s too), after the last
 //! write and truncation, and never in a rollback. A failure there reaches the caller of `COMMIT` as an I/O error.
 //!
 //! **Invariants**
-//! 1. Nothing uncommitted reaches the store.
-//! 2. The file reads as the base state, with the pages in `written` over it, cut or extended to `page_count`. Base bytes from
+//! 1. Nothing uncommitted is part of a state.
+//! 2. The file reads as the base state, with the uncommitted pages over it, cut or extended to `page_count`. Base bytes from
 //!    `kept_bytes` on were truncated away: they read as zeros until written again.
-//! 3. After a commit, or after uncommitted pages are discarded, `written` is empty and the file reads as the base state.
+//! 3. After a commit, or after uncommitted pages are discarded, the file reads as the base state.
 //! 4. A reader's base never changes.
 //! 5. A page of the base is changed only if SQLite had it as it was stored: see `journal`.
 //!
@@ -16,10 +16,10 @@
 
 use super::journal::Journal;
 use super::read_ahead::ReadAhead;
+use super::uncommitted::Uncommitted;
 use crate::sqlite::file::{File, FileFailure};
 use crate::store::{PageReader, PageStore, StoreError};
-use littoral_protocol::{Checksum, Commit, Frame, PageSize, Pgno, State, Txid};
-use std::collections::BTreeMap;
+use littoral_protocol::{Checksum, PageSize, Pgno, State, Txid};
 use std::rc::Rc;
 
 /// Tells the time, in milliseconds since 1970.
@@ -34,12 +34,9 @@ pub(crate) struct DbFile {
     page_size: PageSize,
     page_count: u32,
     kept_bytes: u64,
-    written: BTreeMap<Pgno, Box<[u8]>>,
     /// Page 1 of the base state: SQLite looks at its header often.
     first_page: Option<Box<[u8]>>,
     journal: Journal,
-    /// Checksums in the base state of the pages that the journal has.
-    originals: BTreeMap<Pgno, Checksum>,
     /// Pages read before SQLite asked for them.
     ahead: ReadAhead,
     error: Option<StoreError>,
@@ -48,15 +45,15 @@ pub(crate) struct DbFile {
 }
 
 struct Writer {
-    store: Rc<dyn PageStore>,
     clock: Clock,
-    max_uncommitted_bytes: usize,
+    uncommitted: Uncommitted,
 }
 
 impl DbFile {
-    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DbFile {
+    /// Keeps uncommitted pages of so many bytes in memory.
+    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, uncommitted_bytes: usize) -> DbFile {
         let head = store.head();
-        DbFile::at(Rc::new(store.clone()), head, Some(Writer { store, clock, max_uncommitted_bytes }))
+        DbFile::at(Rc::new(store.clone()), head, Some(Writer { clock, uncommitted: Uncommitted::new(store, uncommitted_bytes) }))
     }
 
     pub(crate) fn reader(pages: Rc<dyn PageReader>, state: State) -> DbFile {
@@ -71,10 +68,8 @@ impl DbFile {
             page_size: base.page_size,
             page_count: base.page_count,
             kept_bytes: base.size_bytes(),
-            written: BTreeMap::new(),
             first_page: None,
             journal: Journal::default(),
-            originals: BTreeMap::new(),
             ahead: ReadAhead::default(),
             error: None,
             errors: 0,
@@ -123,77 +118,56 @@ impl DbFile {
     }
 
     pub(super) fn discard_uncommitted(&mut self) {
-        self.written.clear();
-        self.originals.clear();
+        if let Some(writer) = &mut self.writer {
+            writer.uncommitted.discard();
+        }
         self.page_size = self.base.page_size;
         self.page_count = self.base.page_count;
         self.kept_bytes = self.base.size_bytes();
     }
 
-    fn append(&mut self, store: &dyn PageStore, commit: &Commit) -> Result<(), StoreError> {
-        store.append(commit)?;
-        self.base = commit.state;
-        if let Some(first) = commit.frames.first().filter(|frame| frame.pgno == Pgno::FIRST) {
-            self.first_page = Some(first.image.clone());
+    /// Makes what was written the next commit: with it the pages that a truncation or a new page size changed.
+    fn append(&mut self, time_ms: u64) -> Result<(), StoreError> {
+        self.follow_page_size()?;
+        self.complete()?;
+        let Some(Writer { uncommitted, .. }) = &mut self.writer else { return Ok(()) };
+        let (page_size, page_count) = (self.page_size, self.page_count);
+        let mut state = State { txid: self.base.txid.next(), page_size, page_count, time_ms, checksum: Checksum::EMPTY };
+        let writes_first = uncommitted.contains(Pgno::FIRST);
+        let first = uncommitted.commit(&self.base, &mut state)?;
+        if writes_first {
+            self.first_page = first;
         }
+        self.base = state;
         self.ahead.clear();
         self.discard_uncommitted();
         Ok(())
     }
 
-    /// The next commit: the written pages, and those that a truncation or a new page size changed.
-    fn gather(&mut self, store: &dyn PageStore, time_ms: u64) -> Result<Commit, StoreError> {
-        self.follow_page_size()?;
+    /// Adds the pages of the base that a truncation changed.
+    fn complete(&mut self) -> Result<(), StoreError> {
         let lock_page = self.page_size.lock_page();
-        self.written.remove(&lock_page);
-        let untouched = self.kept_bytes / self.page_size.bytes() as u64;
-        for pgno in (untouched as u32 + 1..=self.page_count).map(Pgno) {
-            if pgno != lock_page && !self.written.contains_key(&pgno) {
-                let mut image = vec![0; self.page_size.bytes()].into_boxed_slice();
-                self.read_base(pgno, &mut image)?;
-                self.written.insert(pgno, image);
-            }
+        let untouched = (self.kept_bytes / self.page_size.bytes() as u64) as u32;
+        let Some(Writer { uncommitted, .. }) = &mut self.writer else { return Ok(()) };
+        uncommitted.forget(lock_page);
+        if untouched >= self.page_count {
+            return Ok(());
         }
-        let frames: Vec<Frame> = std::mem::take(&mut self.written).into_iter().map(|(pgno, image)| Frame::new(pgno, image)).collect();
-        let state = State {
-            txid: self.base.txid.next(),
-            page_size: self.page_size,
-            page_count: self.page_count,
-            time_ms,
-            checksum: self.checksum_after(store, &frames)?,
-        };
-        Ok(Commit { state, frames })
-    }
-
-    /// The database's checksum: the base's, with changed and truncated pages taken out and new images put in.
-    fn checksum_after(&self, store: &dyn PageStore, frames: &[Frame]) -> Result<Checksum, StoreError> {
-        let mut sum = self.base.checksum;
-        let mut take_out = |pgno: Pgno| {
-            sum ^= self.originals.get(&pgno).map_or_else(|| store.page_checksum(pgno, self.base.txid), |known| Ok(*known))?;
-            Ok::<(), StoreError>(())
-        };
-        if self.page_size == self.base.page_size {
-            for frame in frames.iter().filter(|frame| frame.pgno.0 <= self.base.page_count) {
-                take_out(frame.pgno)?;
-            }
-            for pgno in self.page_count + 1..=self.base.page_count {
-                take_out(Pgno(pgno))?;
-            }
-        } else {
-            sum = Checksum::EMPTY;
+        let written = uncommitted.pages();
+        for pgno in (untouched + 1..=self.page_count).map(Pgno).filter(|pgno| *pgno != lock_page && !written.contains(*pgno)) {
+            let mut image = vec![0; self.page_size.bytes()].into_boxed_slice();
+            self.read_base(pgno, &mut image)?;
+            let Some(Writer { uncommitted, .. }) = &mut self.writer else { continue };
+            uncommitted.write(pgno, image);
+            uncommitted.spill(&self.base)?;
         }
-        for frame in frames {
-            sum ^= frame.checksum;
-        }
-        Ok(sum)
+        Ok(())
     }
 
     fn read_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), FileFailure> {
-        if let Some(written) = self.written.get(&pgno) {
-            image.copy_from_slice(written);
-            return Ok(());
-        }
-        self.read_base(pgno, image).map_err(|error| self.fail(error))
+        let written = self.writer.as_ref().map_or(Ok(false), |writer| writer.uncommitted.read(pgno, image));
+        let read = written.and_then(|written| if written { Ok(()) } else { self.read_base(pgno, image) });
+        read.map_err(|error| self.fail(error))
     }
 
     /// Reads a page of the base state; zeros where the base has been cut.
@@ -226,27 +200,26 @@ impl DbFile {
 
     /// The first write to an empty database is one page long: that is its page size.
     fn take_first_page_size(&mut self, length: usize) {
-        let empty = self.base.page_count == 0 && self.written.is_empty();
+        let empty = self.base.page_count == 0 && self.writer.as_ref().is_none_or(|writer| writer.uncommitted.is_empty());
         if let Some(size) = u32::try_from(length).ok().and_then(PageSize::new).filter(|_| empty) {
             self.page_size = size;
         }
     }
 
     /// Cuts the file anew when `VACUUM` has changed the page size: it writes the new file in pages of the old size (and a piece here
-    /// and there), and only the header in page 1 says so.
+    /// and there), and only the header in page 1 says so. It writes every page, so none of the base is needed.
     fn follow_page_size(&mut self) -> Result<(), StoreError> {
-        let header = self.written.get(&Pgno::FIRST).and_then(|page| header_sizes(page));
-        let Some((page_size, page_count)) = header.filter(|(page_size, _)| *page_size != self.page_size) else {
-            return Ok(());
-        };
-        let mut written = BTreeMap::new();
+        let (old_size, old_bytes) = (self.page_size, self.page_size.bytes() as u64);
+        let Some(Writer { uncommitted, .. }) = &mut self.writer else { return Ok(()) };
+        let mut first = vec![0; old_size.bytes()];
+        let header = if uncommitted.read(Pgno::FIRST, &mut first)? { PageSize::from_header(&first) } else { None };
+        let Some((page_size, page_count)) = header.filter(|(page_size, _)| *page_size != old_size) else { return Ok(()) };
+        let old = uncommitted.take_all().ok_or_else(|| StoreError::Full("a database this large keeps its page size".into()))?;
+        let byte = |at: u64| old.get(&old_size.page_at(at)).map_or(0, |page| page[(at % old_bytes) as usize]);
         for pgno in (1..=page_count).map(Pgno) {
-            let mut image = vec![0; page_size.bytes()].into_boxed_slice();
-            let read = self.read(u64::from(pgno.0 - 1) * image.len() as u64, &mut image);
-            read.map_err(|_| self.take_error().unwrap_or_else(|| StoreError::Io(format!("page {pgno} could not be read"))))?;
-            written.insert(pgno, image);
+            let begin = u64::from(pgno.0 - 1) * page_size.bytes() as u64;
+            uncommitted.write(pgno, (begin..begin + page_size.bytes() as u64).map(byte).collect());
         }
-        self.written = written;
         self.page_size = page_size;
         self.page_count = page_count;
         self.kept_bytes = 0;
@@ -276,11 +249,12 @@ impl DbFile {
         self.errors += 1;
         let failure = match &error {
             StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::MemoryDamaged(_) => FileFailure::Corrupt,
-            StoreError::Full(_) | StoreError::TooLarge { .. } => FileFailure::Full,
+            StoreError::Full(_) => FileFailure::Full,
             StoreError::Pruned { .. }
             | StoreError::Thinned { .. }
             | StoreError::Future { .. }
             | StoreError::InvalidCommit(_)
+            | StoreError::NotADatabase(_)
             | StoreError::Missing(_)
             | StoreError::Io(_) => FileFailure::Store,
         };
@@ -318,51 +292,42 @@ impl File for DbFile {
         Ok(available)
     }
 
-    /// Writes `data` at `offset`, in memory until the next commit.
+    /// Writes `data` at `offset`: no state has it until the next commit.
     fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
-        let limit = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.max_uncommitted_bytes;
         self.take_first_page_size(data.len());
         let page_bytes = self.page_size.bytes();
-        // A page written before needs no more room: a rollback writes those again.
-        let fits = (self.written.len() + 1) * page_bytes <= limit || self.written.contains_key(&self.page_size.page_at(offset));
-        if !fits {
-            let error = StoreError::TooLarge { pages: self.written.len() + 1, limit: limit / page_bytes };
-            return Err(self.fail(error));
-        }
         self.for_each_page(offset, data.len(), |file, pgno, from, range| {
             let piece = &data[range];
-            if piece.len() == page_bytes {
-                file.written.insert(pgno, piece.into());
+            let image = if piece.len() == page_bytes {
+                piece.into()
             } else {
                 let mut image = vec![0; page_bytes].into_boxed_slice();
                 file.read_page(pgno, &mut image)?;
                 image[from..from + piece.len()].copy_from_slice(piece);
-                file.written.insert(pgno, image);
-            }
+                image
+            };
+            let Writer { uncommitted, .. } = file.writer.as_mut().ok_or(FileFailure::ReadOnly)?;
+            uncommitted.write(pgno, image);
             file.page_count = file.page_count.max(pgno.0);
-            Ok(())
+            uncommitted.spill(&file.base).map_err(|error| file.fail(error))
         })
     }
 
     /// Cuts the file to `size` bytes.
     fn truncate(&mut self, size: u64) -> Result<(), FileFailure> {
-        if self.writer.is_none() {
-            return Err(FileFailure::ReadOnly);
-        }
+        let Writer { uncommitted, .. } = self.writer.as_mut().ok_or(FileFailure::ReadOnly)?;
         self.page_count = size.div_ceil(self.page_size.bytes() as u64) as u32;
-        self.written.split_off(&Pgno(self.page_count + 1));
         self.kept_bytes = self.kept_bytes.min(size);
-        Ok(())
+        uncommitted.cut(self.page_count).map_err(|error| self.fail(error))
     }
 
     /// Makes what was written the next commit. Nothing written: no commit.
     fn commit(&mut self) -> Result<(), FileFailure> {
-        let unchanged = self.written.is_empty() && self.page_count == self.base.page_count;
-        let Some(writer) = self.writer.as_ref().filter(|_| !unchanged) else { return Ok(()) };
-        let time_ms = (writer.clock)().max(self.base.time_ms);
-        let store = writer.store.clone();
-        let appended = self.gather(&*store, time_ms).and_then(|commit| self.append(&*store, &commit));
-        appended.map_err(|error| {
+        let has_other_length = self.page_count != self.base.page_count;
+        let writer = self.writer.as_ref().filter(|writer| has_other_length || !writer.uncommitted.is_empty());
+        let Some(Writer { clock, .. }) = writer else { return Ok(()) };
+        let time_ms = clock().max(self.base.time_ms);
+        self.append(time_ms).map_err(|error| {
             self.discard_uncommitted();
             self.fail(error)
         })
@@ -383,7 +348,7 @@ impl File for DbFile {
 
     /// Writes to the rollback journal: SQLite is about to change a page for the first time.
     fn write_journal(&mut self, offset: u64, data: &[u8]) -> Result<(), FileFailure> {
-        let store = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.store.clone();
+        let store = self.writer.as_ref().ok_or(FileFailure::ReadOnly)?.uncommitted.store().clone();
         let Some(pgno) = self.journal.page_of(offset, data, self.base.page_size.bytes()) else {
             let error = || StoreError::Io(format!("the journal was written at {offset}, which is not its end"));
             return if self.journal.write(offset, data) { Ok(()) } else { Err(self.fail(error())) };
@@ -393,7 +358,9 @@ impl File for DbFile {
             return Err(self.fail(StoreError::MemoryDamaged(pgno)));
         }
         self.journal.push_image(pgno, data.len());
-        self.originals.insert(pgno, stored);
+        if let Some(writer) = &mut self.writer {
+            writer.uncommitted.note_original(pgno, stored);
+        }
         Ok(())
     }
 
@@ -412,13 +379,4 @@ fn show_version(first_page: &mut [u8], txid: Txid) {
             field.copy_from_slice(&counter);
         }
     }
-}
-
-/// The page size and the number of pages, as the database header says (<https://www.sqlite.org/fileformat2.html#the_database_header>).
-fn header_sizes(first_page: &[u8]) -> Option<(PageSize, u32)> {
-    let page_size = match u16::from_be_bytes(*first_page.get(16..)?.first_chunk()?) {
-        1 => 65_536,
-        bytes => u32::from(bytes),
-    };
-    Some((PageSize::new(page_size)?, u32::from_be_bytes(*first_page.get(28..)?.first_chunk()?)))
 }

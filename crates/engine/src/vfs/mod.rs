@@ -18,6 +18,7 @@ mod journal;
 mod read_ahead;
 #[cfg(test)]
 mod tests;
+mod uncommitted;
 
 pub(crate) use db_file::{Clock, DbFile};
 
@@ -38,8 +39,8 @@ pub(crate) struct DatabaseFile {
 
 impl DatabaseFile {
     /// The store's head, for writing.
-    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, max_uncommitted_bytes: usize) -> DatabaseFile {
-        DatabaseFile::register(DbFile::writer(store, clock, max_uncommitted_bytes))
+    pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, uncommitted_bytes: usize) -> DatabaseFile {
+        DatabaseFile::register(DbFile::writer(store, clock, uncommitted_bytes))
     }
 
     /// One state at a time, for reading.

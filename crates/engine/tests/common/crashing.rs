@@ -57,13 +57,15 @@ pub fn storage() -> Rc<HostSql> {
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     pub cache_bytes: usize,
+    pub uncommitted_bytes: usize,
     /// How far apart the commits of the steps are.
     pub ms_per_commit: u64,
 }
 
 impl Default for Setting {
     fn default() -> Setting {
-        Setting { cache_bytes: Limits::default().cache_bytes, ms_per_commit: 0 }
+        let Limits { cache_bytes, uncommitted_bytes, .. } = Limits::default();
+        Setting { cache_bytes, uncommitted_bytes, ms_per_commit: 0 }
     }
 }
 
@@ -74,7 +76,8 @@ pub fn open(storage: &Rc<HostSql>, fault: &Fault) -> Result<Fixture, String> {
 pub fn open_with(storage: &Rc<HostSql>, fault: &Fault, setting: &Setting) -> Result<Fixture, String> {
     let store = DurableStore::open(FaultySql::new(storage.clone(), fault.clone())).map_err(|error| error.to_string())?;
     let (store, ms_per_commit): (Rc<dyn PageStore>, u64) = (Rc::new(store), setting.ms_per_commit);
-    let limits = Limits { cache_bytes: setting.cache_bytes, ..Limits::default() };
+    let Setting { cache_bytes, uncommitted_bytes, .. } = *setting;
+    let limits = Limits { cache_bytes, uncommitted_bytes, ..Limits::default() };
     let of_commits = store.clone();
     let clock = Rc::new(move || 1_700_000_000_000 + of_commits.head().txid.0 * ms_per_commit);
     Ok(Fixture { database: Database::open(store, limits, clock) })

@@ -16,7 +16,6 @@ use super::row::{RowReader, number_of_id, page_id, page_of_id, read_checksum};
 use super::{DurableStore, FOLD_BITS, Param, Sql};
 use crate::store::{PageStore, StoreError, codec};
 use littoral_protocol::{Pgno, State, Txid};
-use std::ops::Bound;
 
 /// Fold numbers whose versions may hang on each other.
 const GROUP: u64 = 128;
@@ -43,8 +42,8 @@ impl<Q: Sql> DurableStore<Q> {
             return Ok(false);
         }
         let done = if known == shrunk { done } else { Pgno(0) };
-        let (state, list) = self.read_list(fold)?;
-        let pages: Vec<Pgno> = list.range((Bound::Excluded(done), Bound::Unbounded)).map(|(pgno, _)| *pgno).take(STEP_PAGES).collect();
+        let (state, list) = self.read_settled(fold)?;
+        let pages: Vec<Pgno> = list.iter().skip_while(|pgno| *pgno <= done).take(STEP_PAGES).collect();
         let replaced = self.state(before.txid)?;
         let mut deltas = Vec::new();
         for pgno in pages.iter().copied().filter(|pgno| pgno.0 <= replaced.page_count && replaced.page_size == state.page_size) {

@@ -1,26 +1,27 @@
 //! Which pages a commit changed, as stored in the `pages` column of the log, and the same in memory.
 //!
-//! The stored list has 16 bytes a frame, little-endian, ascending by page number:
+//! Where `frames` has the images, the stored list has 16 bytes for each, in the same order, little-endian, ascending by page number:
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 4 | page number |
-//! | 4 | length of the stored image (0 in lists of wide commits that schema 1 wrote) |
+//! | 4 | length of the stored image |
 //! | 8 | checksum of the image |
 //!
-//! The images are in `frames`, in the same order; where `frames` is NULL they are in the table `pages`.
+//! Where `frames` is NULL the images are in the table `pages`, and the list is a set of page numbers (`PageSet`): of millions, too.
 //!
-//! After the last entry stand 8 bytes more, the *seal*: XXH64 of the entries, seeded by XXH64 of the commit's state. A page number
+//! After both stand 8 bytes more, the *seal*: XXH64 of the bytes before, seeded by XXH64 of the commit's state. A page number
 //! that storage damaged would otherwise hide the newest version of a page behind an older one, which nothing else notices.
 //!
 //! **Invariants**
 //! 1. The offset of an image in `frames` is the sum of the lengths before it.
-//! 2. Entries are used only after their seal was checked.
+//! 2. Lists are used only after their seal was checked.
 //!
 //! **Not here:** the images.
 
+use super::MAX_VALUE_BYTES;
 use crate::store::StoreError;
-use littoral_protocol::{Checksum, Pgno, State, Txid};
+use littoral_protocol::{Checksum, PageSet, Pgno, State, Txid};
 use std::collections::HashMap;
 use xxhash_rust::xxh64::xxh64;
 
@@ -34,6 +35,24 @@ pub(super) struct Slot {
     pub(super) offset: u32,
     pub(super) length: u32,
     pub(super) checksum: Checksum,
+}
+
+/// What a stored list names.
+pub(super) enum Listed {
+    /// Frames in the log.
+    Log(Vec<(Pgno, Slot)>),
+    /// Pages whose images are in the table.
+    Table(PageSet),
+}
+
+impl Listed {
+    /// The pages.
+    pub(super) fn into_pages(self) -> PageSet {
+        match self {
+            Listed::Log(entries) => entries.into_iter().map(|(pgno, _)| pgno).collect(),
+            Listed::Table(pages) => pages,
+        }
+    }
 }
 
 /// Appends an entry to a stored list.
@@ -55,13 +74,22 @@ fn seal_of(entries: &[u8], state: &State) -> [u8; SEAL_BYTES] {
     xxh64(entries, xxh64(state.as_flattened(), 0)).to_le_bytes()
 }
 
-/// Reads the list that is stored with `state`.
+/// The list without its seal, which is checked.
+fn unseal<'a>(state: &State, list: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let sealed = list.split_last_chunk::<SEAL_BYTES>().filter(|(entries, seal)| seal_of(entries, state) == **seal);
+    sealed.map(|(entries, _)| entries).ok_or_else(|| not_as_written(state.txid))
+}
+
+fn not_as_written(txid: Txid) -> StoreError {
+    StoreError::Corrupt { what: format!("the log row of commit {txid} is not what was written") }
+}
+
+/// Reads the list of frames that is stored with `state`.
 pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Slot)>, StoreError> {
     let txid = state.txid;
-    let sealed = list.split_last_chunk::<SEAL_BYTES>().filter(|(entries, seal)| seal_of(entries, state) == **seal);
-    let (entries, rest) = sealed.map_or((&[][..], list), |(entries, _)| entries.as_chunks::<ENTRY_BYTES>());
-    if !rest.is_empty() || sealed.is_none() {
-        return Err(StoreError::Corrupt { what: format!("the log row of commit {txid} is not what was written") });
+    let (entries, rest) = unseal(state, list)?.as_chunks::<ENTRY_BYTES>();
+    if !rest.is_empty() {
+        return Err(not_as_written(txid));
     }
     let mut offset = 0u32;
     let decode = |entry: &[u8; ENTRY_BYTES]| {
@@ -75,14 +103,19 @@ pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Sl
     Ok(entries.iter().map(decode).collect())
 }
 
-/// The list of these frames, stored with `state`.
-pub(super) fn encode_list(state: &State, frames: impl Iterator<Item = (Pgno, Slot)>) -> Vec<u8> {
-    let mut list = Vec::new();
-    for (pgno, slot) in frames {
-        encode_entry(&mut list, pgno, slot.length as usize, slot.checksum);
-    }
+/// Reads the set of pages that is stored with `state`.
+pub(super) fn decode_pages(state: &State, list: &[u8]) -> Result<PageSet, StoreError> {
+    PageSet::from_bytes(unseal(state, list)?).ok_or_else(|| not_as_written(state.txid))
+}
+
+/// The list of these pages, stored with `state`.
+pub(super) fn encode_pages(state: &State, pages: &PageSet) -> Result<Vec<u8>, StoreError> {
+    let mut list = pages.to_bytes();
     seal(&mut list, state);
-    list
+    if list.len() > MAX_VALUE_BYTES {
+        return Err(StoreError::Full(format!("a list of {} pages does not fit one value", pages.len())));
+    }
+    Ok(list)
 }
 
 /// The frames of a run of commits, by page; for each page in ascending order of txid.

@@ -1,7 +1,7 @@
 //! What the durable store knows without asking storage: rebuilt when it is opened.
 
 use super::index::Index;
-use littoral_protocol::{Pgno, State, Txid};
+use littoral_protocol::{Checksum, PageSet, Pgno, State, Txid};
 
 pub(super) struct Kept {
     pub(super) head: State,
@@ -20,6 +20,22 @@ pub(super) struct Kept {
     pub(super) last_asked: Option<State>,
     /// Bytes that only states before the newest fold need; `None` until somebody asks.
     pub(super) history_bytes: Option<u64>,
+    /// The commit to come, as far as it is stored.
+    pub(super) stage: Option<Stage>,
+    /// Numbers under which there are pages that are part of no state, until they are swept.
+    pub(super) discarded: Vec<u64>,
+}
+
+/// What is stored of a commit to come: pages under a number that is no fold's yet.
+#[derive(Clone)]
+pub(super) struct Stage {
+    pub(super) number: u64,
+    pub(super) page_bytes: usize,
+    pub(super) pages: PageSet,
+    /// The checksum of all of them.
+    pub(super) checksum: Checksum,
+    /// Bytes of the versions that they replace.
+    pub(super) replaced: u64,
 }
 
 /// A state as of which the table `pages` is complete.
@@ -54,16 +70,20 @@ impl Kept {
             past: None,
             last_asked: None,
             history_bytes: None,
+            stage: None,
+            discarded: Vec::new(),
         }
     }
 
-    pub(super) fn next_fold(&self) -> u64 {
-        self.newest.number + 1
+    /// The number of the next fold: beyond all under which anything is stored.
+    pub(super) fn next_number(&self) -> u64 {
+        let staged = self.stage.as_ref().map(|stage| stage.number);
+        self.discarded.iter().copied().chain(staged).max().unwrap_or(0).max(self.newest.number) + 1
     }
 
     /// The newest fold is now at `head`; `bytes` are needed by states before it only.
-    pub(super) fn become_folded(&mut self, head: State, bytes: u64) {
-        self.newest = Fold { txid: head.txid, number: self.next_fold() };
+    pub(super) fn become_folded(&mut self, head: State, number: u64, bytes: u64) {
+        self.newest = Fold { txid: head.txid, number };
         self.head = head;
         self.recent = Index::default();
         self.history_bytes = self.history_bytes.map(|history| history + bytes);

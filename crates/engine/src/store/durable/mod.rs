@@ -8,13 +8,16 @@
 //! changed and whose images are those in `pages`, like a wide commit. Of settled states any may be dropped: its list joins that of the
 //! next one, and the versions that nobody else needs become garbage, which is *swept* a thousand at a time. What stays becomes small (`delta`).
 //!
+//! A commit that is larger than memory is *staged*: its pages go to `pages` under the number of a fold to come, and are garbage until the
+//! commit makes that number a fold and strikes them off (`stage`). What a crash leaves is swept like any other garbage.
+//!
 //! | table | columns |
 //! |---|---|
-//! | `littoral` | `key`, `value`: `schema` = 2; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
+//! | `littoral` | `key`, `value`: `schema` = 3; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
-//! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that wrote it; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
+//! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that it is part of; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
 //! | `folds` | `txid`: the state as of which `pages` is complete; `number`; `bytes`: what only states from the fold before on need: their log, and the versions that were replaced |
-//! | `garbage` | `number`; `pages`: a JSON list of page numbers; of each the newest version from the fold `first` to the fold `last` is needed by nobody |
+//! | `garbage` | `number`; `pages`: a JSON list of page numbers; of each the newest version from the fold `first` to the fold `last` is needed by nobody; `stage`: it was staged under this number, else NULL |
 //!
 //! `id` makes the versions of a page neighbours in a table whose inner nodes hold integers only, so that a page among millions is a few
 //! steps away. (In a `WITHOUT ROWID` table inner nodes hold whole rows: point reads of 1 GB took 3.6 times those of 1 MB.)
@@ -27,10 +30,12 @@
 //!    and of each exactly one such version is there that is no garbage. Of the oldest state every page has exactly one version.
 //! 5. The last state of each step of time is a fold, unless the head lies in the same step.
 //! 6. A commit, and a step of pruning or thinning, is one SQL statement or one SQL transaction: never half there.
+//! 7. No fold has a number under which something is staged or was discarded, and no read looks at such versions.
 //!
 //! **Not here:** when to prune and thin (`engine`), and the storage's own SQL (`sql`).
 
 mod delta;
+mod garbage;
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
 mod index;
@@ -39,6 +44,7 @@ mod read;
 mod row;
 mod schema;
 mod sql;
+mod stage;
 mod thin;
 mod write;
 
@@ -48,11 +54,11 @@ pub use sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 
 use super::{PageStore, StoreError, check_kept, check_whole, codec, same_step};
 use crate::commit_log::LoggedCommit;
-use index::{ENTRY_BYTES, Index, SEAL_BYTES};
+use index::{Index, Listed};
 use kept::{Fold, Kept};
-use littoral_protocol::{Checksum, Commit, DatabaseId, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSet, Pgno, State, Txid};
 use read::{Location, expand_commit};
-use row::{RowReader, read_entries, read_state};
+use row::{LIST_COLUMNS, RowReader, read_list, read_state};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -62,10 +68,6 @@ const INLINE_FRAMES: usize = 64;
 const INLINE_BYTES: usize = 1_000_000;
 /// Frames in the log beyond the newest fold that make the next commit fold first.
 const FOLD_FRAMES: usize = 1_024;
-/// Pages that one list may name: it has to fit one value.
-const MAX_LISTED: usize = (MAX_VALUE_BYTES - SEAL_BYTES) / ENTRY_BYTES;
-/// Pages that one commit may change: its list has to hold those of the log before it, too.
-const MAX_FRAMES: usize = MAX_LISTED - FOLD_FRAMES - INLINE_FRAMES;
 /// Bytes that a version of a page takes beside its image: its row, and its entry in a list.
 const VERSION_BYTES: u64 = 64;
 /// Milliseconds of a step of time, if nobody says otherwise.
@@ -105,8 +107,8 @@ impl<Q: Sql> DurableStore<Q> {
 
     /// Reads the state and the index from the tables: a few rows, and one for each commit not yet folded.
     fn load(&self) -> Result<(), StoreError> {
-        let newest = self.one(&format!("SELECT {STATE_COLUMNS}, pages FROM commits ORDER BY txid DESC LIMIT 1"), &[])?;
-        let head = newest.map_or(Ok(State::EMPTY), |row| read_entries(&mut RowReader::new(row)).map(|(state, _)| state))?;
+        let newest = self.one(&format!("SELECT {LIST_COLUMNS} FROM commits ORDER BY txid DESC LIMIT 1"), &[])?;
+        let head = newest.map_or(Ok(State::EMPTY), |row| read_list(&mut RowReader::new(row)).map(|(state, _)| state))?;
         let newest = self.fold_before(head.txid.next())?.unwrap_or(Fold::EMPTY);
         let mark = |key: &str| {
             let value = self.one("SELECT value FROM littoral WHERE key = ?1", &[Param::Text(key)])?;
@@ -114,18 +116,40 @@ impl<Q: Sql> DurableStore<Q> {
         };
         let (oldest, exact_from, shrunk) = (mark("oldest")?, mark("exact_from")?, (mark("shrunk")?, Pgno(0)));
         let recent = self.read_index(newest.txid, head.txid)?;
-        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, ..Kept::empty() };
+        let discarded = self.staged_numbers()?;
+        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, discarded, ..Kept::empty() };
         Ok(())
     }
 
     fn read_index(&self, after: Txid, until: Txid) -> Result<Index, StoreError> {
         let mut index = Index::default();
         let range = [Param::Int(after.0), Param::Int(until.0)];
-        let sql = format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid");
+        let sql = format!("SELECT {LIST_COLUMNS} FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid");
         for row in self.sql.rows(&sql, &range)? {
-            index.add(read_entries(&mut RowReader::new(row))?.1);
+            match read_list(&mut RowReader::new(row))? {
+                (_, Listed::Log(entries)) => index.add(entries),
+                (state, Listed::Table(_)) => {
+                    return Err(StoreError::Corrupt { what: format!("the images of commit {} are in no fold", state.txid) });
+                }
+            }
         }
         Ok(index)
+    }
+
+    /// The pages that the commits after `after`, up to `until`, have in their lists.
+    fn listed_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
+        let sql = format!("SELECT {LIST_COLUMNS} FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid LIMIT {LISTS_AT_ONCE}");
+        let (mut pages, mut last) = (PageSet::new(), after);
+        while last < until {
+            let rows = self.sql.rows(&sql, &[Param::Int(last.0), Param::Int(until.0)])?;
+            last = if rows.is_empty() { until } else { last };
+            for row in rows {
+                let (state, listed) = read_list(&mut RowReader::new(row))?;
+                pages.add(&listed.into_pages());
+                last = state.txid;
+            }
+        }
+        Ok(pages)
     }
 
     fn one(&self, sql: &str, params: &[Param<'_>]) -> Result<Option<Vec<StoredValue>>, StoreError> {
@@ -245,12 +269,8 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
 
     fn append(&self, commit: &Commit) -> Result<(), StoreError> {
         commit.validate(self.head().txid)?;
-        if commit.frames.len() > MAX_FRAMES {
-            return Err(StoreError::TooLarge { pages: commit.frames.len(), limit: MAX_FRAMES });
-        }
-        if commit.state.page_count >= MAX_PAGES {
-            return Err(StoreError::Full(format!("a database has at most {MAX_PAGES} pages")));
-        }
+        check_size(commit.state.page_count)?;
+        self.discard_staged();
         let head = self.head();
         let step_ends = head.txid > self.kept.borrow().newest.txid && !same_step(&head, &commit.state, self.step_ms);
         if step_ends || self.kept.borrow().recent.frames() >= FOLD_FRAMES {
@@ -262,6 +282,32 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         self.append_wide(commit)
     }
 
+    fn stage(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
+        self.stage_frames(frames)
+    }
+
+    fn read_staged(&self, pgno: Pgno, image: &mut [u8]) -> Result<bool, StoreError> {
+        self.read_stage(pgno, image)
+    }
+
+    fn cut_staged(&self, last: u32) -> Result<Checksum, StoreError> {
+        self.cut_stage(last)
+    }
+
+    fn staged(&self) -> PageSet {
+        self.kept.borrow().stage.as_ref().map(|stage| stage.pages.clone()).unwrap_or_default()
+    }
+
+    fn append_staged(&self, state: &State) -> Result<(), StoreError> {
+        self.append_stage(state)
+    }
+
+    fn discard_staged(&self) {
+        let mut kept = self.kept.borrow_mut();
+        let number = kept.stage.take().map(|stage| stage.number);
+        kept.discarded.extend(number);
+    }
+
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         let logged = self.logged_after(after, max_frames, usize::MAX)?;
         logged.iter().map(expand_commit).collect()
@@ -270,7 +316,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
         check_whole(after, self.exact_from(), self.head().txid)?;
         let frames_column = if image_bytes > 0 { "frames" } else { "NULL" };
-        let sql = format!("SELECT {STATE_COLUMNS}, pages, {frames_column} FROM commits WHERE txid = ?1");
+        let sql = format!("SELECT {LIST_COLUMNS}, {frames_column} FROM commits WHERE txid = ?1");
         let (mut commits, mut frames) = (Vec::new(), 0);
         for txid in after.0 + 1.. {
             let Some(row) = self.one(&sql, &[Param::Int(txid)])? else { break };
@@ -284,22 +330,11 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         Ok(commits)
     }
 
-    fn written_between(&self, after: Txid, until: Txid) -> Result<BTreeSet<Pgno>, StoreError> {
+    fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.state(after)?;
         self.state(until)?;
         // The list of a kept state has the pages that were written after the kept state before it.
-        let sql = format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid > ?1 AND txid <= ?2 ORDER BY txid LIMIT {LISTS_AT_ONCE}");
-        let (mut written, mut last) = (BTreeSet::new(), after);
-        while last < until {
-            let rows = self.sql.rows(&sql, &[Param::Int(last.0), Param::Int(until.0)])?;
-            last = if rows.is_empty() { until } else { last };
-            for row in rows {
-                let (state, entries) = read_entries(&mut RowReader::new(row))?;
-                written.extend(entries.into_iter().map(|(pgno, _)| pgno));
-                last = state.txid;
-            }
-        }
-        Ok(written)
+        self.listed_between(after, until)
     }
 
     fn prune(&self, before: Txid) -> Result<bool, StoreError> {
@@ -309,4 +344,8 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     fn thin(&self, before: Txid, step_ms: u64, pinned: &BTreeSet<Txid>) -> Result<bool, StoreError> {
         self.thin_step(before.min(self.head().txid), step_ms, pinned)
     }
+}
+
+fn check_size(page_count: u32) -> Result<(), StoreError> {
+    if page_count >= MAX_PAGES { Err(StoreError::Full(format!("a database has at most {MAX_PAGES} pages"))) } else { Ok(()) }
 }

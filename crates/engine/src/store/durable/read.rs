@@ -1,12 +1,12 @@
 //! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
 
-use super::index::{Index, Slot};
+use super::index::{Index, Listed, Slot};
 use super::kept::{Fold, Past};
-use super::row::{RowReader, cut_frame, page_id, page_of_id, read_checksum, read_entries};
+use super::row::{RowReader, cut_frame, number_of_id, page_id, page_of_id, read_checksum, read_list};
 use super::{DurableStore, FOLD_BITS, Param, Sql, StoredValue};
 use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::store::{PageStore, StoreError, codec};
-use littoral_protocol::{Checksum, Commit, Frame, Pgno, Txid};
+use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
 
 /// Where a version of a page is.
 pub(super) enum Location {
@@ -69,20 +69,35 @@ impl<Q: Sql> DurableStore<Q> {
 
     /// The newest version in the table `pages` that `fold` or an older one wrote: its checksum and its stored image, or the image itself.
     pub(super) fn table_version(&self, pgno: Pgno, fold: Fold, page_bytes: usize) -> Result<(Checksum, Vec<u8>), StoreError> {
-        let mut row = self.newest_row("checksum, image, id, delta IS NULL", pgno, fold)?;
-        let (checksum, stored, id, is_whole) = (read_checksum(&row.blob()?)?, row.blob()?, row.int()?, row.int()? == 1);
+        let (id, mut row) = self.newest_row("checksum, image, delta IS NULL", pgno, fold)?;
+        let (checksum, stored, is_whole) = (read_checksum(&row.blob()?)?, row.blob()?, row.int()? == 1);
         Ok((checksum, if is_whole { stored } else { self.expand_delta(pgno, id, page_bytes)? }))
     }
 
     /// The checksum of that version.
     pub(super) fn table_checksum(&self, pgno: Pgno, fold: Fold) -> Result<Checksum, StoreError> {
-        read_checksum(&self.newest_row("checksum", pgno, fold)?.blob()?)
+        read_checksum(&self.newest_row("checksum", pgno, fold)?.1.blob()?)
     }
 
-    fn newest_row(&self, columns: &str, pgno: Pgno, fold: Fold) -> Result<RowReader, StoreError> {
-        let sql = format!("SELECT {columns} FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1");
-        let row = self.one(&sql, &[page_id(pgno, 0), page_id(pgno, fold.number)])?;
-        row.map(RowReader::new).ok_or_else(|| StoreError::damaged_page(pgno, fold.txid, "missing"))
+    /// The newest version that is part of a state: its `id`, and the columns.
+    fn newest_row(&self, columns: &str, pgno: Pgno, fold: Fold) -> Result<(u64, RowReader), StoreError> {
+        let sql = format!("SELECT id, {columns} FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id DESC LIMIT 1");
+        let mut last = Some(fold.number);
+        while let Some(number) = last {
+            let Some(row) = self.one(&sql, &[page_id(pgno, 0), page_id(pgno, number)])? else { break };
+            let mut row = RowReader::new(row);
+            let id = row.int()?;
+            if !self.is_discarded(id) {
+                return Ok((id, row));
+            }
+            last = number_of_id(id).checked_sub(1);
+        }
+        Err(StoreError::damaged_page(pgno, fold.txid, "missing"))
+    }
+
+    /// Whether this version was staged and never became part of a state.
+    fn is_discarded(&self, id: u64) -> bool {
+        self.kept.borrow().discarded.contains(&number_of_id(id))
     }
 
     pub(super) fn log_image(&self, pgno: Pgno, slot: Slot) -> Result<Vec<u8>, StoreError> {
@@ -91,30 +106,48 @@ impl<Q: Sql> DurableStore<Q> {
         row.map_or_else(|| Err(StoreError::damaged_page(pgno, slot.txid, "its commit is missing")), |row| RowReader::new(row).blob())
     }
 
-    /// A commit from its row, whose last column is `frames`.
+    /// A commit from its row: the columns of a list, then `frames`.
     pub(super) fn read_logged(&self, row: Vec<StoredValue>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let mut row = RowReader::new(row);
-        let (state, entries) = read_entries(&mut row)?;
+        let (state, listed) = read_list(&mut row)?;
+        let frames = match &listed {
+            Listed::Log(entries) => Self::log_frames(&state, entries, &row.optional_blob()?.unwrap_or_default(), image_bytes)?,
+            Listed::Table(pages) => self.table_frames(&state, pages, image_bytes)?,
+        };
+        let pages = frames.map_or_else(|| Changed::Numbers(listed.into_pages().iter().collect()), Changed::Images);
+        Ok(LoggedCommit { state, pages })
+    }
+
+    /// The frames of a commit whose images are in its row, checked; `None`: they have more bytes.
+    fn log_frames(state: &State, entries: &[(Pgno, Slot)], images: &[u8], most: usize) -> Result<Option<Vec<StoredFrame>>, StoreError> {
         let bytes: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
-        if image_bytes == 0 || bytes > image_bytes as u64 {
-            return Ok(LoggedCommit { state, pages: Changed::Numbers(entries.into_iter().map(|(pgno, _)| pgno).collect()) });
+        if most == 0 || bytes > most as u64 {
+            return Ok(None);
         }
-        let inline = row.optional_blob()?;
-        let mut frames = Vec::with_capacity(entries.len());
         let mut image = vec![0; state.page_size.bytes()];
-        for (pgno, slot) in entries {
-            let stored: Box<[u8]> = match &inline {
-                Some(inline) => cut_frame(inline, pgno, slot)?.into(),
-                None => {
-                    let fold = self.with_index(state.txid, |fold, _| fold)?;
-                    self.table_version(pgno, fold, state.page_size.bytes())?.1.into()
-                }
-            };
-            codec::expand(&stored, &mut image, pgno, state.txid, slot.checksum)?;
-            frames.push(StoredFrame { pgno, checksum: slot.checksum, stored });
+        let read = |(pgno, slot): &(Pgno, Slot)| {
+            let stored = cut_frame(images, *pgno, *slot)?;
+            codec::expand(stored, &mut image, *pgno, state.txid, slot.checksum)?;
+            Ok(StoredFrame { pgno: *pgno, checksum: slot.checksum, stored: stored.into() })
+        };
+        entries.iter().map(read).collect::<Result<Vec<_>, StoreError>>().map(Some)
+    }
+
+    /// The frames of a commit whose images are in the table, checked; `None`: they have more bytes.
+    fn table_frames(&self, state: &State, pages: &PageSet, most: usize) -> Result<Option<Vec<StoredFrame>>, StoreError> {
+        let fold = self.with_index(state.txid, |fold, _| fold)?;
+        let mut image = vec![0; state.page_size.bytes()];
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        for pgno in pages.iter() {
+            if bytes >= most {
+                return Ok(None);
+            }
+            let (checksum, stored) = self.table_version(pgno, fold, image.len())?;
+            codec::expand(&stored, &mut image, pgno, state.txid, checksum)?;
+            bytes += stored.len();
+            frames.push(StoredFrame { pgno, checksum, stored: stored.into() });
         }
-        // Lists that schema 1 wrote do not tell the lengths.
-        Ok(LoggedCommit { state, pages: Changed::Images(frames) }.within(image_bytes))
+        Ok((bytes <= most).then_some(frames))
     }
 
     /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere, or a delta. Returns how many.
@@ -147,7 +180,11 @@ impl<Q: Sql> DurableStore<Q> {
         let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
         for row in self.sql.rows(&sql, &[from, to, Param::Int(number)])? {
             let mut row = RowReader::new(row);
-            let pgno = page_of_id(row.int()?);
+            let id = row.int()?;
+            let pgno = page_of_id(id);
+            if self.is_discarded(id) {
+                continue;
+            }
             if let Some(place) = newest.get_mut((pgno.0 - first.0) as usize) {
                 *place = Some(row);
             }
@@ -155,7 +192,7 @@ impl<Q: Sql> DurableStore<Q> {
         let mut read = 0;
         for (image, row) in images.zip(newest) {
             let pgno = Pgno(first.0 + read as u32);
-            // It may be a delta; if it is missing, reading it alone will tell.
+            // It may be a delta, or hidden by what was discarded; if it is missing, reading it alone will tell.
             let Some(mut row) = row else { break };
             let (checksum, stored) = (read_checksum(&row.blob()?)?, row.blob()?);
             codec::expand(&stored, image, pgno, at, checksum)?;

@@ -1,6 +1,6 @@
 //! Rows of the durable store's tables, read and checked.
 
-use super::index::{Slot, decode_entries};
+use super::index::{Listed, Slot, decode_entries, decode_pages};
 use super::{FOLD_BITS, Param, StoredValue};
 use crate::store::StoreError;
 use littoral_protocol::{Checksum, PageSize, Pgno, State, Txid};
@@ -17,6 +17,13 @@ impl RowReader {
         match self.0.next() {
             Some(StoredValue::Int(value)) => Ok(value),
             other => Err(unexpected("an integer", other.as_ref())),
+        }
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, StoreError> {
+        match self.0.next() {
+            Some(StoredValue::Text(value)) => Ok(value),
+            other => Err(unexpected("text", other.as_ref())),
         }
     }
 
@@ -69,11 +76,18 @@ pub(super) fn read_checksum(bytes: &[u8]) -> Result<Checksum, StoreError> {
     Ok(Checksum(u64::from_le_bytes(bytes)))
 }
 
+/// The columns of a log row that `read_list` reads.
+pub(super) const LIST_COLUMNS: &str = "txid, page_size, page_count, time_ms, checksum, pages, frames IS NULL";
+
 /// The state and the page list of a log row, checked against each other.
-pub(super) fn read_entries(row: &mut RowReader) -> Result<(State, Vec<(Pgno, Slot)>), StoreError> {
+pub(super) fn read_list(row: &mut RowReader) -> Result<(State, Listed), StoreError> {
     let state = read_state(row)?;
-    let entries = decode_entries(&state, &row.blob()?)?;
-    Ok((state, entries))
+    let list = row.blob()?;
+    let listed = match row.int()? {
+        0 => Listed::Log(decode_entries(&state, &list)?),
+        _ => Listed::Table(decode_pages(&state, &list)?),
+    };
+    Ok((state, listed))
 }
 
 pub(super) fn read_state(row: &mut RowReader) -> Result<State, StoreError> {

@@ -1,29 +1,20 @@
-//! Dropping states in small steps: settling folds, dropping settled states, sweeping the versions that nobody needs any more.
+//! Dropping states in small steps: settling folds, dropping settled states.
 //!
-//! A step is one SQL transaction. It touches the rows of one stretch of the log, or one row of garbage and its pages; what it leaves is
-//! found by the next one, after a restart too.
+//! A step is one SQL transaction. It touches the rows of one stretch of the log; what it leaves is found by the next one, after a restart too.
 //!
-//! **Invariant:** a state is dropped only when there is no garbage, so `first` and `last` of a row of garbage always mean what they meant.
+//! **Invariant:** a state is dropped, and a version made a delta, only when there is no garbage but of a commit that is being staged: so
+//! `first` and `last` of a row of garbage always mean what they meant.
 //!
-//! **Not here:** which states are too old, or pinned (`engine`); making deltas of what stays (`delta`).
+//! **Not here:** which states are too old, or pinned (`engine`); making deltas of what stays (`delta`); deleting what nobody needs (`garbage`).
 
-use super::index::{Slot, encode_list};
+use super::garbage::Garbage;
+use super::index::encode_pages;
 use super::kept::Fold;
-use super::row::{RowReader, read_entries};
-use super::{DurableStore, FOLD_BITS, MAX_LISTED, Param, STATE_COLUMNS, Sql, VERSION_BYTES};
+use super::row::{LIST_COLUMNS, RowReader, read_list};
+use super::{DurableStore, Param, Sql};
 use crate::store::{PageStore, StoreError, same_step};
-use littoral_protocol::{Pgno, State, Txid};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Pages of a row of garbage: about as many rows as a step deletes.
-const GARBAGE_PAGES: usize = 1_000;
-
-/// Of each page, the versions from the fold `first` to the fold `last`.
-struct Garbage {
-    first: u64,
-    last: u64,
-    pages: Vec<u32>,
-}
+use littoral_protocol::{PageSet, State, Txid};
+use std::collections::BTreeSet;
 
 impl<Q: Sql> DurableStore<Q> {
     /// Drops the oldest state, if the one that follows is not newer than `before`.
@@ -51,9 +42,8 @@ impl<Q: Sql> DurableStore<Q> {
             && last.txid > self.oldest()
             && !pinned.contains(&last.txid)
             && same_step(&self.state(last.txid)?, &self.state(next.txid)?, step_ms)
-            && self.drop_between(last, next)?
         {
-            return Ok(true);
+            return self.drop_between(last, next).map(|()| true);
         }
         self.settle_next(before, pinned)
     }
@@ -73,10 +63,9 @@ impl<Q: Sql> DurableStore<Q> {
     fn settle(&self, next: Fold) -> Result<(), StoreError> {
         let exact_from = self.exact_from();
         let state = self.state(next.txid)?;
-        let mut frames = self.read_index(exact_from, next.txid)?.newest_of_all();
-        frames.retain(|(pgno, _)| pgno.0 <= state.page_count);
-        frames.sort_unstable_by_key(|(pgno, _)| *pgno);
-        let list = encode_list(&state, frames.into_iter());
+        let mut pages = self.listed_between(exact_from, next.txid)?;
+        pages.split_after(state.page_count);
+        let list = encode_pages(&state, &pages)?;
         let (from, to) = (Param::Int(exact_from.0), Param::Int(next.txid.0));
         let log_bytes = "SELECT coalesce(sum(length(pages) + length(frames)), 0) FROM commits WHERE txid > ?1 AND txid <= ?2";
         let log_bytes = Param::Int(self.int(log_bytes, &[from, to])?);
@@ -95,10 +84,10 @@ impl<Q: Sql> DurableStore<Q> {
     /// Drops the oldest state: of the pages that `next` has anew, or has no more, their only older versions.
     fn drop_oldest(&self, dropped: Fold, next: Fold) -> Result<(), StoreError> {
         let before = self.state(dropped.txid)?.page_count;
-        let (state, frames) = self.read_list(next)?;
-        let anew = frames.keys().map(|pgno| pgno.0).filter(|pgno| *pgno <= before);
-        let pages = anew.chain(state.page_count + 1..=before).collect();
-        let garbage = Garbage { first: 0, last: dropped.number, pages };
+        let (state, mut pages) = self.read_settled(next)?;
+        pages.insert_range(state.page_count + 1..=before);
+        pages.split_after(before);
+        let garbage = Garbage { first: 0, last: dropped.number, stage: None, pages };
         self.sql.transaction(&mut || {
             self.drop_row(dropped, &garbage)?;
             self.mark("oldest", next.txid)
@@ -110,24 +99,18 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     /// Drops a settled state between others. The versions that it has anew go, if `next` has newer ones or no such page, or become its.
-    /// Returns whether that could be done: the list of `next` may become too long.
-    fn drop_between(&self, dropped: Fold, next: Fold) -> Result<bool, StoreError> {
+    fn drop_between(&self, dropped: Fold, next: Fold) -> Result<(), StoreError> {
         let first = self.fold_before(dropped.txid)?.map_or(0, |before| before.number + 1);
-        let (state, mut frames) = self.read_list(next)?;
-        let (mut pages, mut freed) = (Vec::new(), 0);
-        for (pgno, slot) in self.read_list(dropped)?.1 {
-            if frames.contains_key(&pgno) || pgno.0 > state.page_count {
-                pages.push(pgno.0);
-                freed += u64::from(slot.length) + VERSION_BYTES;
-            } else {
-                frames.insert(pgno, slot);
+        let (state, mut anew) = self.read_settled(next)?;
+        let mut replaced = PageSet::new();
+        for pgno in self.read_settled(dropped)?.1.iter() {
+            if pgno.0 > state.page_count || !anew.insert(pgno) {
+                replaced.insert(pgno);
             }
         }
-        if frames.len() > MAX_LISTED {
-            return Ok(false);
-        }
-        let list = encode_list(&state, frames.into_iter());
-        let garbage = Garbage { first, last: dropped.number, pages };
+        let list = encode_pages(&state, &anew)?;
+        let garbage = Garbage { first, last: dropped.number, stage: None, pages: replaced };
+        let freed = self.garbage_bytes(&garbage)?;
         let (at, to) = (Param::Int(dropped.txid.0), Param::Int(next.txid.0));
         self.sql.transaction(&mut || {
             self.sql.rows("UPDATE commits SET pages = ?2 WHERE txid = ?1", &[to, Param::Blob(&list)])?;
@@ -136,43 +119,21 @@ impl<Q: Sql> DurableStore<Q> {
             self.drop_row(dropped, &garbage)
         })?;
         self.kept.borrow_mut().forget_past();
-        Ok(true)
+        Ok(())
     }
 
     fn drop_row(&self, dropped: Fold, garbage: &Garbage) -> Result<(), StoreError> {
-        for pages in garbage.pages.chunks(GARBAGE_PAGES) {
-            let list = format!("[{}]", pages.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
-            let params = [Param::Int(garbage.first), Param::Int(garbage.last), Param::Text(&list)];
-            self.sql.rows("INSERT INTO garbage (first, last, pages) VALUES (?1, ?2, ?3)", &params)?;
-        }
+        self.note(garbage)?;
         self.sql.rows("DELETE FROM commits WHERE txid = ?1", &[Param::Int(dropped.txid.0)])?;
         self.sql.rows("DELETE FROM folds WHERE txid = ?1", &[Param::Int(dropped.txid.0)])?;
         Ok(())
     }
 
-    /// Deletes what a row of garbage names. Returns whether there was one.
-    fn sweep(&self) -> Result<bool, StoreError> {
-        let Some(row) = self.one("SELECT number FROM garbage ORDER BY number LIMIT 1", &[])? else { return Ok(false) };
-        let number = Param::Int(RowReader::new(row).int()?);
-        let sql = format!(
-            "DELETE FROM pages WHERE id IN (SELECT \
-             (SELECT max(id) FROM pages WHERE id >= page.value * {0} + first AND id <= page.value * {0} + last) \
-             FROM garbage, json_each(garbage.pages) AS page WHERE number = ?1)",
-            1u64 << FOLD_BITS
-        );
-        self.sql.transaction(&mut || {
-            self.sql.rows(&sql, &[number])?;
-            self.sql.rows("DELETE FROM garbage WHERE number = ?1", &[number])?;
-            Ok(())
-        })?;
-        Ok(true)
-    }
-
-    /// A settled state and its list.
-    pub(super) fn read_list(&self, fold: Fold) -> Result<(State, BTreeMap<Pgno, Slot>), StoreError> {
-        let row = self.one(&format!("SELECT {STATE_COLUMNS}, pages FROM commits WHERE txid = ?1"), &[Param::Int(fold.txid.0)])?;
-        let (state, entries) = read_entries(&mut RowReader::new(row.unwrap_or_default()))?;
-        Ok((state, entries.into_iter().collect()))
+    /// A settled state, and the pages that it has anew.
+    pub(super) fn read_settled(&self, fold: Fold) -> Result<(State, PageSet), StoreError> {
+        let row = self.one(&format!("SELECT {LIST_COLUMNS} FROM commits WHERE txid = ?1"), &[Param::Int(fold.txid.0)])?;
+        let (state, listed) = read_list(&mut RowReader::new(row.unwrap_or_default()))?;
+        Ok((state, listed.into_pages()))
     }
 
     pub(super) fn mark(&self, key: &str, txid: Txid) -> Result<(), StoreError> {

@@ -2,18 +2,26 @@
 //!
 //! **Not here:** dropping states (`thin`).
 
-use super::index::{ENTRY_BYTES, SEAL_BYTES, Slot, decode_entries, encode_entry, seal};
+use super::index::{ENTRY_BYTES, Slot, decode_entries, encode_entry, encode_pages, seal};
 use super::row::{RowReader, cut_frame, page_id};
 use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql, VERSION_BYTES};
 use crate::store::{PageStore, StoreError, codec};
-use littoral_protocol::{Checksum, Commit, Frame, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
+
+/// A page as it is stored.
+#[derive(Clone, Copy)]
+pub(super) struct StoredPage<'a> {
+    pub(super) pgno: Pgno,
+    pub(super) checksum: Checksum,
+    pub(super) stored: &'a [u8],
+}
 
 impl<Q: Sql> DurableStore<Q> {
     /// Writes the newest image of every page in the log beyond the newest fold to `pages`, for a fold at `state`. Returns how many bytes
     /// only older states need from now on. To be called inside a transaction; `skip` are pages about to be written anyway.
-    fn write_fold(&self, state: &State, skip: &[Frame]) -> Result<u64, StoreError> {
+    fn write_fold(&self, state: &State, number: u64, skip: &PageSet) -> Result<u64, StoreError> {
         let newest = self.kept.borrow().recent.newest_of_all();
-        let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.binary_search_by_key(pgno, |frame| frame.pgno).is_ok();
+        let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.contains(*pgno);
         let mut row: Option<(Txid, Vec<u8>)> = None;
         let mut replaced = 0;
         for (pgno, slot) in newest.into_iter().filter(|(pgno, _)| !skipped(pgno)) {
@@ -23,28 +31,40 @@ impl<Q: Sql> DurableStore<Q> {
                 row = Some((slot.txid, self.log_image(pgno, whole)?));
             }
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
-            replaced += self.write_page(pgno, slot.txid, slot.checksum, cut_frame(frames, pgno, slot)?)?;
+            let page = StoredPage { pgno, checksum: slot.checksum, stored: cut_frame(frames, pgno, slot)? };
+            replaced += self.write_page(number, slot.txid, &page)?;
         }
-        let folded = self.kept.borrow().newest.txid;
-        let before = self.state(folded)?;
-        let cut = u64::from(before.page_count.saturating_sub(state.page_count)) * before.page_size.bytes() as u64;
+        let cut = self.cut_bytes(state)?;
         Ok(self.kept.borrow().recent.bytes() + replaced + cut)
     }
 
+    /// Bytes of the pages that the newest fold has and `state` has no more.
+    pub(super) fn cut_bytes(&self, state: &State) -> Result<u64, StoreError> {
+        let folded = self.kept.borrow().newest.txid;
+        let before = self.state(folded)?;
+        Ok(u64::from(before.page_count.saturating_sub(state.page_count)) * before.page_size.bytes() as u64)
+    }
+
     /// Makes `folded` a fold. Only states before it need `bytes`.
-    fn write_fold_row(&self, folded: Txid, bytes: u64) -> Result<(), StoreError> {
-        let number = self.kept.borrow().next_fold();
-        if number >= 1 << FOLD_BITS {
-            return Err(StoreError::Full("the table of pages has no number left for another fold".into()));
-        }
+    pub(super) fn write_fold_row(&self, folded: Txid, number: u64, bytes: u64) -> Result<(), StoreError> {
         let params = [Param::Int(folded.0), Param::Int(number), Param::Int(bytes)];
         self.sql.rows("INSERT INTO folds (txid, number, bytes) VALUES (?1, ?2, ?3)", &params)?;
         Ok(())
     }
 
-    /// Writes a page as a part of the next fold. Returns the bytes of the version that it replaces.
-    fn write_page(&self, pgno: Pgno, txid: Txid, checksum: Checksum, stored: &[u8]) -> Result<u64, StoreError> {
-        let id = page_id(pgno, self.kept.borrow().next_fold());
+    /// The number of the next fold, if there is one left.
+    pub(super) fn next_number(&self) -> Result<u64, StoreError> {
+        let number = self.kept.borrow().next_number();
+        if number >= 1 << FOLD_BITS {
+            return Err(StoreError::Full("the table of pages has no number left for another fold".into()));
+        }
+        Ok(number)
+    }
+
+    /// Writes a page as a part of the fold of this number. Returns the bytes of the version that it replaces.
+    pub(super) fn write_page(&self, number: u64, txid: Txid, page: &StoredPage<'_>) -> Result<u64, StoreError> {
+        let StoredPage { pgno, checksum, stored } = *page;
+        let id = page_id(pgno, number);
         let checksum = checksum.0.to_le_bytes();
         let (first, pgno) = (page_id(pgno, 0), Param::Int(u64::from(pgno.0)));
         let params = [id, pgno, Param::Int(txid.0), Param::Blob(&checksum), Param::Blob(stored), first, Param::Int(VERSION_BYTES)];
@@ -53,7 +73,14 @@ impl<Q: Sql> DurableStore<Q> {
         RowReader::new(self.one(sql, &params)?.unwrap_or_default()).int()
     }
 
-    fn write_commit(&self, state: &State, pages: &[u8], frames: Option<&[u8]>) -> Result<(), StoreError> {
+    /// Writes a page anew that the fold of this number has already.
+    pub(super) fn write_page_again(&self, number: u64, page: &StoredPage<'_>) -> Result<(), StoreError> {
+        let params = [page_id(page.pgno, number), Param::Blob(&page.checksum.0.to_le_bytes()), Param::Blob(page.stored)];
+        self.sql.rows("UPDATE pages SET checksum = ?2, image = ?3 WHERE id = ?1", &params)?;
+        Ok(())
+    }
+
+    pub(super) fn write_commit(&self, state: &State, pages: &[u8], frames: Option<&[u8]>) -> Result<(), StoreError> {
         let checksum = state.checksum.0.to_le_bytes();
         let mut params = vec![
             Param::Int(state.txid.0),
@@ -95,31 +122,31 @@ impl<Q: Sql> DurableStore<Q> {
 
     pub(super) fn append_wide(&self, commit: &Commit) -> Result<(), StoreError> {
         let state = &commit.state;
+        let pages: PageSet = commit.frames.iter().map(|frame| frame.pgno).collect();
+        let list = encode_pages(state, &pages)?;
+        let number = self.next_number()?;
         let mut bytes = 0;
         self.sql.transaction(&mut || {
-            bytes = self.write_fold(state, &commit.frames)?;
-            let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES + SEAL_BYTES);
+            bytes = self.write_fold(state, number, &pages)?;
             for Frame { pgno, image, checksum } in &commit.frames {
-                let stored = codec::compress(image);
-                encode_entry(&mut pages, *pgno, stored.len(), *checksum);
-                bytes += self.write_page(*pgno, state.txid, *checksum, &stored)?;
+                let page = StoredPage { pgno: *pgno, checksum: *checksum, stored: &codec::compress(image) };
+                bytes += self.write_page(number, state.txid, &page)?;
             }
-            seal(&mut pages, state);
-            self.write_fold_row(state.txid, bytes)?;
-            self.write_commit(state, &pages, None)
+            self.write_fold_row(state.txid, number, bytes)?;
+            self.write_commit(state, &list, None)
         })?;
-        self.kept.borrow_mut().become_folded(*state, bytes);
+        self.kept.borrow_mut().become_folded(*state, number, bytes);
         Ok(())
     }
 
     pub(super) fn fold(&self) -> Result<(), StoreError> {
-        let head = self.head();
+        let (head, number) = (self.head(), self.next_number()?);
         let mut bytes = 0;
         self.sql.transaction(&mut || {
-            bytes = self.write_fold(&head, &[])?;
-            self.write_fold_row(head.txid, bytes)
+            bytes = self.write_fold(&head, number, &PageSet::new())?;
+            self.write_fold_row(head.txid, number, bytes)
         })?;
-        self.kept.borrow_mut().become_folded(head, bytes);
+        self.kept.borrow_mut().become_folded(head, number, bytes);
         Ok(())
     }
 }

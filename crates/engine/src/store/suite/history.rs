@@ -125,6 +125,15 @@ impl History {
         Ok(())
     }
 
+    /// Commits what is staged.
+    pub(super) fn append_staged(&mut self, commit: Commit) -> Result<(), Failed> {
+        self.store.append_staged(&commit.state)?;
+        equal("the head after a staged commit", &self.store.head(), &commit.state)?;
+        let pages = pages_after(self.newest(), &commit.state, &commit.frames);
+        self.versions.push(Version { state: commit.state, pages });
+        Ok(())
+    }
+
     /// Checks states before `oldest` no longer.
     pub(super) fn forget_before(&mut self, oldest: Txid) {
         self.versions.retain(|version| version.state.txid >= oldest);

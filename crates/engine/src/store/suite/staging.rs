@@ -1,0 +1,85 @@
+//! Commits that are stored ahead, piece by piece.
+
+use super::history::{Failed, History, Image, ensure, equal, verify};
+use super::{Reopen, StoreError, page_size};
+use littoral_protocol::{Checksum, Commit, InvalidCommit, PageSize, Pgno, State, Txid};
+
+/// Stages a commit in pieces, the last first.
+fn stage(history: &History, commit: &Commit, piece: usize) -> Result<(), Failed> {
+    let (mut sum, mut staged) = (Checksum::EMPTY, Checksum::EMPTY);
+    for frames in commit.frames.chunks(piece).rev() {
+        frames.iter().for_each(|frame| sum ^= frame.checksum);
+        staged = history.store.stage(frames)?;
+    }
+    equal("the checksum of what is staged", &staged, &sum)
+}
+
+pub(super) fn a_commit_is_staged(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let mut history = History::new(open()?, page_size(512));
+    history.commit(3, &[(1, Image::Text(1)), (2, Image::Text(2)), (3, Image::Zeros)])?;
+    for (round, count) in [(1, 5_000), (2, 40), (3, 2_500), (4, 3)] {
+        // Something small before it, which is in the log.
+        history.commit(history.page_count(), &[(2, Image::Text(round))])?;
+        let changes: Vec<_> = (1..=count).filter(|pgno| pgno % 3 != 2 || *pgno > history.page_count()).collect();
+        let changes: Vec<_> = changes.into_iter().map(|pgno| (pgno, Image::of(round * 10_000 + u64::from(pgno)))).collect();
+        let commit = history.next(count, &changes);
+        // Pages of another content, and some that are cut off.
+        let other = history.next(count + 50, &[(1, Image::Text(99)), (count + 20, Image::Zeros)]);
+        history.store.stage(&other.frames)?;
+        history.store.cut_staged(count)?;
+        stage(&history, &commit, 700)?;
+        let pages = commit.frames.iter().map(|frame| frame.pgno).collect();
+        equal("what is staged", &history.store.staged(), &pages)?;
+        for frame in &commit.frames {
+            let mut image = vec![0; 512];
+            ensure("a staged page is read", history.store.read_staged(frame.pgno, &mut image)? && image[..] == frame.image[..])?;
+        }
+        history.append_staged(commit)?;
+        ensure("nothing is staged any more", history.store.staged().is_empty())?;
+    }
+    history.check_and_reopen(open)
+}
+
+pub(super) fn what_is_staged_is_part_of_no_state(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let mut history = History::new(open()?, PageSize::DEFAULT);
+    history.commit(3, &[(1, Image::Text(1)), (2, Image::Text(2)), (3, Image::Zeros)])?;
+    let big: Vec<_> = (1..=100).map(|pgno| (pgno, Image::Text(u64::from(pgno)))).collect();
+    for round in 0..4 {
+        let commit = history.next(100, &big);
+        stage(&history, &commit, 30)?;
+        verify(&*history.store, &history.versions)?;
+        refuse(&history, &commit.state)?;
+        match round {
+            0 => history.store.discard_staged(),
+            1 => history.check_and_reopen(open)?,
+            // Another commit takes its place.
+            2 => drop(history.commit(4, &[(1, Image::Noise(7)), (4, Image::Text(8))])?),
+            _ => history.append_staged(commit)?,
+        }
+        ensure("nothing is staged any more", history.store.staged().is_empty())?;
+        ensure("a page is not staged", !history.store.read_staged(Pgno(1), &mut [0; 4096])?)?;
+        // What was discarded is deleted in steps, with commits in between.
+        history.store.prune(Txid::EMPTY)?;
+        history.commit(history.page_count(), &[(2, Image::Text(50 + round))])?;
+        verify(&*history.store, &history.versions)?;
+    }
+    while history.store.prune(Txid::EMPTY)? {}
+    history.check_and_reopen(open)
+}
+
+/// What does not fit is refused, and nothing that is staged is lost by it.
+fn refuse(history: &History, state: &State) -> Result<(), Failed> {
+    let store = &history.store;
+    let head = store.head().txid;
+    let gap = State { txid: Txid(head.0 + 2), ..*state };
+    let refused: StoreError = InvalidCommit::Gap { head, got: gap.txid }.into();
+    equal("a staged commit that does not follow", &store.append_staged(&gap), &Err(refused))?;
+    let cut = State { page_count: 99, ..*state };
+    let refused: StoreError = InvalidCommit::Frame { pgno: Pgno(100), page_count: 99 }.into();
+    equal("a staged commit with a page beyond its last", &store.append_staged(&cut), &Err(refused))?;
+    let other = State { page_size: page_size(8_192), ..*state };
+    ensure("a staged commit of another page size", matches!(store.append_staged(&other), Err(StoreError::InvalidCommit(_))))?;
+    let short = littoral_protocol::Frame::new(Pgno(1), vec![0; 512].into());
+    ensure("a staged page of another size", matches!(store.stage(&[short]), Err(StoreError::InvalidCommit(_))))?;
+    equal("what is staged after that", &store.staged().len(), &100)
+}
