@@ -1,12 +1,13 @@
 //! SQLite on the VFS without the engine: what the engine does not let callers do, and what no caller should notice.
 //!
-//! Every test runs the same SQL on a database file of the VFS and on plain SQLite in memory, with a page cache of a few pages, so that
-//! SQLite spills. The engine denies `VACUUM`, page sizes, auto-vacuum and savepoints; here they are all used.
+//! Every test runs the same SQL on two database files of the VFS and on plain SQLite in memory, with a page cache of a few pages, so that
+//! SQLite spills. One file keeps all of a transaction in memory; the other little, so that it stages what is more. The engine denies `VACUUM`, page sizes, auto-vacuum and savepoints; here they are all used.
 //!
 //! **Invariants**
 //! 1. The pages of the newest state form a file that plain SQLite finds sound and equal to its own database.
 //! 2. The state's page size and page count are those of the header in page 1, and its checksum is that of its pages.
 //! 3. Rolled-back transactions leave no commit.
+//! 4. Both files have the same states.
 //!
 //! **Not here:** limits and D1's behaviour (`engine`), faults of the storage (`tests/crash.rs`).
 
@@ -19,13 +20,31 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use std::rc::Rc;
 
-/// The same SQL on the VFS and on plain SQLite.
-struct Pair {
+/// A database file of the VFS.
+struct Ours {
     sqlite: Connection,
     file: DatabaseFile,
     store: Rc<dyn PageStore>,
+}
+
+/// The same SQL on the VFS and on plain SQLite.
+struct Pair {
+    roomy: Ours,
+    tight: Ours,
     plain: Connection,
 }
+
+impl std::ops::Deref for Pair {
+    type Target = Ours;
+
+    fn deref(&self) -> &Ours {
+        &self.roomy
+    }
+}
+
+/// Bytes of uncommitted pages that stay in memory.
+const ROOM: usize = 1 << 30;
+const LITTLE: usize = 20_000;
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_CREATE);
 const PRAGMAS: &str = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = 10";
@@ -38,21 +57,25 @@ impl Pair {
 
     /// `first` are PRAGMAs that an empty database takes.
     fn with(first: &str) -> Pair {
-        let store: Rc<dyn PageStore> = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
-        let file = DatabaseFile::writer(store.clone(), Rc::new(|| 1), 1 << 30);
-        let sqlite = Connection::open_with_flags_and_vfs(file.name(), FLAGS, VFS_NAME).unwrap();
-        sqlite.execute_batch(PRAGMAS).unwrap();
-        let pair = Pair { sqlite, file, store, plain: Connection::open_in_memory().unwrap() };
+        Pair::with_budgets(first, [ROOM, LITTLE])
+    }
+
+    fn with_budgets(first: &str, budgets: [usize; 2]) -> Pair {
+        let [roomy, tight] = budgets.map(Ours::new);
+        let pair = Pair { roomy, tight, plain: Connection::open_in_memory().unwrap() };
         pair.both(first);
         pair
     }
 
-    /// Runs a script on both; both succeed or fail alike.
+    /// Runs a script on all; they succeed or fail alike.
     fn both(&self, sql: &str) {
-        let (ours, plain) = (self.sqlite.execute_batch(sql), self.plain.execute_batch(sql));
-        assert_eq!(ours.as_ref().map_err(ToString::to_string), plain.as_ref().map_err(ToString::to_string), "{sql}");
-        if self.sqlite.is_autocommit() {
-            self.file.discard_uncommitted();
+        let plain = self.plain.execute_batch(sql);
+        for Ours { sqlite, file, .. } in [&self.roomy, &self.tight] {
+            let ours = sqlite.execute_batch(sql);
+            assert_eq!(ours.as_ref().map_err(ToString::to_string), plain.as_ref().map_err(ToString::to_string), "{sql}");
+            if sqlite.is_autocommit() {
+                file.discard_uncommitted();
+            }
         }
     }
 
@@ -69,9 +92,33 @@ impl Pair {
         self.sqlite.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).unwrap()
     }
 
+    /// Both connections see what plain SQLite does, in a transaction too.
+    fn assert_seen(&self) {
+        for ours in [&self.roomy, &self.tight] {
+            assert_eq!(rows(&ours.sqlite), rows(&self.plain));
+        }
+    }
+
     /// Checks the invariants; returns the txid.
     fn assert_sound(&self) -> u64 {
-        assert_eq!(rows(&self.sqlite), rows(&self.plain), "as this connection sees it");
+        assert_eq!(self.tight.store.head(), self.roomy.store.head());
+        self.tight.assert_sound(&self.plain);
+        self.roomy.assert_sound(&self.plain)
+    }
+}
+
+impl Ours {
+    /// Uncommitted pages of so many bytes stay in memory.
+    fn new(budget: usize) -> Ours {
+        let store: Rc<dyn PageStore> = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
+        let file = DatabaseFile::writer(store.clone(), Rc::new(|| 1), budget);
+        let sqlite = Connection::open_with_flags_and_vfs(file.name(), FLAGS, VFS_NAME).unwrap();
+        sqlite.execute_batch(PRAGMAS).unwrap();
+        Ours { sqlite, file, store }
+    }
+
+    fn assert_sound(&self, plain: &Connection) -> u64 {
+        assert_eq!(rows(&self.sqlite), rows(plain), "as this connection sees it");
         let state = self.store.head();
         let mut file = vec![0; state.size_bytes() as usize];
         let mut sum = Checksum::EMPTY;
@@ -90,11 +137,11 @@ impl Pair {
         }
         let reader = DatabaseFile::reader(Rc::new(self.store.clone()), state);
         let stored = Connection::open_with_flags_and_vfs(reader.name(), OpenFlags::SQLITE_OPEN_READ_ONLY, VFS_NAME).unwrap();
-        assert_eq!(rows(&stored), rows(&self.plain), "as a new connection sees it");
+        assert_eq!(rows(&stored), rows(plain), "as a new connection sees it");
         let check: String = stored.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok");
         let opened = plain_sqlite(&file);
-        assert_eq!(rows(&opened), rows(&self.plain), "as plain SQLite sees it");
+        assert_eq!(rows(&opened), rows(plain), "as plain SQLite sees it");
         state.txid.0
     }
 }
@@ -144,7 +191,7 @@ fn vacuum_leaves_fewer_pages_and_the_same_rows() {
 fn vacuum_changes_the_page_size() {
     for (from, to) in [(4096, 512), (512, 4096), (1024, 65_536), (65_536, 1024), (4096, 8192), (8192, 512)] {
         println!("{from} -> {to}");
-        let pair = Pair::with(&format!("PRAGMA page_size = {from}"));
+        let pair = Pair::with_budgets(&format!("PRAGMA page_size = {from}"), [ROOM, ROOM]);
         pair.fill(333);
         pair.both(&format!("PRAGMA page_size = {to}; VACUUM"));
         pair.assert_sound();
@@ -162,7 +209,9 @@ fn a_failed_vacuum_changes_nothing() {
     pair.fill(500);
     let before = pair.assert_sound();
     pair.both("BEGIN");
-    assert!(pair.sqlite.execute_batch("VACUUM").is_err());
+    for ours in [&pair.roomy, &pair.tight] {
+        assert!(ours.sqlite.execute_batch("VACUUM").is_err());
+    }
     pair.both("ROLLBACK");
     assert_eq!(pair.assert_sound(), before);
 }
@@ -176,7 +225,7 @@ fn auto_vacuum_cuts_the_file_at_each_commit() {
         pair.both("DELETE FROM t WHERE id > 200");
         pair.assert_sound();
         // One page a step.
-        for connection in [&pair.sqlite, &pair.plain] {
+        for connection in [&pair.sqlite, &pair.tight.sqlite, &pair.plain] {
             let mut vacuum = connection.prepare("PRAGMA incremental_vacuum").unwrap();
             let mut steps = vacuum.raw_query();
             while steps.next().unwrap().is_some() {}
@@ -212,9 +261,9 @@ fn savepoints_roll_back_after_a_spill() {
     let before = pair.assert_sound();
     pair.both("BEGIN; UPDATE t SET v = 'outer' || id; SAVEPOINT a; UPDATE t SET v = 'inner' || v; DELETE FROM t WHERE id % 2");
     pair.both("SAVEPOINT b; INSERT INTO t (v, w) SELECT v, w || 'b' FROM t");
-    assert_eq!(rows(&pair.sqlite), rows(&pair.plain));
+    pair.assert_seen();
     pair.both("ROLLBACK TO b");
-    assert_eq!(rows(&pair.sqlite), rows(&pair.plain));
+    pair.assert_seen();
     pair.both("ROLLBACK TO a; INSERT INTO t (v) VALUES ('after a'); RELEASE a");
     pair.both("COMMIT");
     assert_eq!(pair.assert_sound(), before + 1);
@@ -231,7 +280,7 @@ fn a_statement_that_fails_after_a_spill_is_undone_alone() {
     let fails = "UPDATE t SET v = 'undone' || v, w = CASE WHEN id = 800 THEN (SELECT w FROM t WHERE id = 1) ELSE w || 'u' END";
     pair.both("BEGIN; UPDATE t SET v = 'kept' || v WHERE id % 3 = 0");
     pair.both(fails);
-    assert_eq!(rows(&pair.sqlite), rows(&pair.plain));
+    pair.assert_seen();
     pair.both("COMMIT");
     assert_eq!(pair.assert_sound(), before + 1);
     pair.both(fails);
@@ -240,7 +289,7 @@ fn a_statement_that_fails_after_a_spill_is_undone_alone() {
 
 #[test]
 fn readers_keep_their_state_while_the_writer_spills_and_commits() {
-    let pair = Pair::new();
+    let pair = Pair::with_budgets("", [LITTLE, ROOM]);
     pair.fill(500);
     let reader = DatabaseFile::reader(Rc::new(pair.store.clone()), pair.store.head());
     let connection = Connection::open_with_flags_and_vfs(reader.name(), OpenFlags::SQLITE_OPEN_READ_ONLY, VFS_NAME).unwrap();
@@ -264,4 +313,17 @@ fn two_writers_of_two_stores_do_not_meet() {
     one.assert_sound();
     two.assert_sound();
     assert_eq!(one.pragma("page_size"), Value::Integer(4096));
+}
+
+#[test]
+fn a_database_that_was_staged_keeps_its_page_size() {
+    let ours = Ours::new(LITTLE);
+    ours.sqlite.execute_batch("CREATE TABLE t (v, w); INSERT INTO t VALUES (zeroblob(100000), 1)").unwrap();
+    let before = ours.store.head();
+    assert!(ours.sqlite.execute_batch("PRAGMA page_size = 1024; VACUUM").is_err());
+    ours.file.discard_uncommitted();
+    let error = ours.file.take_error().unwrap().to_string();
+    assert!(error.contains("keeps its page size"), "{error}");
+    assert_eq!(ours.store.head(), before);
+    assert!(ours.store.staged().is_empty());
 }
