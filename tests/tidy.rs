@@ -34,7 +34,8 @@ const CRATES: [(&str, &Layers); 3] = [
         &[
             ("commit_log", &["commit_log"]),
             ("store", &["store", "commit_log"]),
-            ("replica", &["replica", "session", "store", "commit_log"]),
+            ("fetch", &["fetch", "store", "commit_log"]),
+            ("replica", &["replica", "fetch", "session", "store", "commit_log"]),
             ("session", &[]),
             ("settings", &[]),
             ("primary", &["primary", "settings"]),

@@ -5,7 +5,8 @@
 //! **Invariant:** a future goes on only while its node is the process that began it.
 
 use crate::commit_log::Message;
-use crate::replica::{Fetcher, Later, Link, LinkError};
+use crate::fetch::Fetcher;
+use crate::replica::{Later, Link, LinkError};
 use crate::store::StoreError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

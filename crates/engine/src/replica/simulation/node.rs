@@ -4,7 +4,8 @@
 
 use super::event::{OBJECTS, PRIMARY};
 use super::truth::{Check, Mark};
-use crate::replica::{Driver, Follower, HeldPages, PageCache, ReplicaReader, Sizes};
+use crate::fetch::FetchingReader;
+use crate::replica::{Driver, Follower, HeldPages, PageCache, Sizes};
 use crate::store::{Fault, FaultySql, HostSql};
 use fastrand::Rng;
 use std::cell::RefCell;
@@ -38,7 +39,7 @@ pub(super) struct Disk {
 pub(super) struct Node {
     pub(super) driver: Driver,
     sizes: Sizes,
-    pub(super) readers: Vec<Rc<ReplicaReader>>,
+    pub(super) readers: Vec<Rc<FetchingReader>>,
     pub(super) host: usize,
     pub(super) boot: u64,
     pub(super) up: bool,
@@ -94,7 +95,7 @@ impl Node {
         };
         self.driver = drive(follower);
         (self.reached, self.passed_on) = ((0, 0), None);
-        self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.driver.follower().clone()))).collect();
+        self.readers = (0..3).map(|_| Rc::new(FetchingReader::new(self.driver.follower().clone()))).collect();
         Ok(())
     }
 }

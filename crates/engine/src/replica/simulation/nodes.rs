@@ -9,7 +9,7 @@ use super::node::{Host, Node};
 use super::planted::{Bug, HeldBefore};
 use super::truth::Check;
 use crate::commit_log::{Body, Message};
-use crate::replica::reader::AskedPages;
+use crate::fetch::AskedPages;
 use crate::replica::{Driver, LinkError, Pinned};
 use crate::store::INJECTED;
 use littoral_protocol::Txid;

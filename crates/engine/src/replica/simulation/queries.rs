@@ -7,7 +7,8 @@ use super::network::Network;
 use super::nodes::{Came, Nodes, Then};
 use super::truth::{Mark, Truth};
 use crate::commit_log::{Body, Message};
-use crate::replica::{Pin, Pinned, ReplicaReader};
+use crate::fetch::FetchingReader;
+use crate::replica::{Pin, Pinned};
 use crate::store::{PageReader, StoreError};
 use littoral_protocol::{DatabaseId, Pgno, State, Txid};
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +17,7 @@ use std::rc::Rc;
 struct Query {
     node: usize,
     who: Who,
-    reader: Rc<ReplicaReader>,
+    reader: Rc<FetchingReader>,
     database: DatabaseId,
     pin: Pin,
     pages: VecDeque<Pgno>,
@@ -50,7 +51,7 @@ impl Queries {
         // A connection answers one query at a time.
         let node_there = nodes.node(node);
         let free = node_there.readers.iter().find(|reader| self.0.values().all(|query| !Rc::ptr_eq(&query.reader, reader)));
-        let reader = free.cloned().unwrap_or_else(|| Rc::new(ReplicaReader::new(node_there.driver.follower().clone())));
+        let reader = free.cloned().unwrap_or_else(|| Rc::new(FetchingReader::new(node_there.driver.follower().clone())));
         reader.begin(database, pin.state(), None);
         let query = net.number();
         self.0.insert(query, Query { node, who, reader, database, pin, pages, tries: 0 });
