@@ -1,7 +1,8 @@
 //! Reads the sources and holds them to the design: layers, unsafe code, panics, sizes.
 //!
 //! **Invariants**
-//! 1. A module names only modules below it (`CRATES`), and only the edges name the runtime, JavaScript or SQLite's Rust API.
+//! 1. A module names only modules below it (`CRATES`), and so does a part of the simulator. Only the edges name the runtime, JavaScript or
+//!    SQLite's Rust API.
 //! 2. Unsafe code is in `sqlite` of the engine only. Nothing outside tests can panic on purpose.
 //! 3. Every file opens with `//!`, no file has more than 500 lines and no function more than 70. So does JavaScript, with a comment.
 //!
@@ -35,7 +36,8 @@ const CRATES: [(&str, &Layers); 3] = [
         &[
             ("commit_log", &["commit_log"]),
             ("store", &["store", "commit_log"]),
-            ("replica", &["replica", "session", "store", "commit_log"]),
+            ("fetch", &["fetch", "store", "commit_log"]),
+            ("replica", &["replica", "fetch", "session", "store", "commit_log"]),
             ("session", &[]),
             ("settings", &[]),
             ("primary", &["primary", "settings"]),
@@ -56,6 +58,10 @@ const CRATES: [(&str, &Layers); 3] = [
         ],
     ),
 ];
+
+/// The parts of the simulator, from the bottom up: each may name those before it.
+const SIMULATOR: [&str; 14] =
+    ["truth", "event", "planted", "link", "network", "node", "nodes", "primary", "queries", "past", "clients", "check", "chaos", "world"];
 
 /// The only folder with unsafe code.
 const UNSAFE: &str = "crates/engine/src/sqlite";
@@ -246,6 +252,22 @@ fn modules_name_only_what_is_below_them() {
         }
     }
     assert_none(findings, "a module names only modules below it");
+}
+
+#[test]
+fn the_simulators_parts_name_only_those_below_them() {
+    let mut findings = Vec::new();
+    for source in sources("crates/engine/src/replica/simulation").iter().filter(|source| !source.path.ends_with("/mod.rs")) {
+        let part = source.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let below = SIMULATOR.iter().position(|known| *known == part).map_or(&[][..], |at| &SIMULATOR[..at]);
+        for (at, _) in source.text.match_indices("super::") {
+            let name: String = source.text[at + 7..].chars().take_while(|one| one.is_alphanumeric() || *one == '_').collect();
+            if SIMULATOR.contains(&&*name) && !below.contains(&&*name) {
+                findings.push(format!("{part} names {name}"));
+            }
+        }
+    }
+    assert_none(findings, "a part of the simulator names only those below it");
 }
 
 #[test]

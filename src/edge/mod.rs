@@ -86,7 +86,7 @@ impl Edge {
         self.with_follower(Follower::with_shelf(self.cache.clone(), shelf), prefetch_pages, poll_ms, half)
     }
 
-    fn with_follower(&self, mut follower: Follower, prefetch_pages: usize, poll_ms: u64, relayed_age_ms: Option<u64>) -> Replica {
+    fn with_follower(&self, follower: Follower, prefetch_pages: usize, poll_ms: u64, relayed_age_ms: Option<u64>) -> Replica {
         follower.prefetch_at_most(prefetch_pages);
         Replica::new(Driver::new(Rc::new(RefCell::new(follower)), poll_ms, relayed_age_ms), self.pool.clone())
     }

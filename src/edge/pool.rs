@@ -8,7 +8,8 @@
 
 use super::Budget;
 use littoral_engine::engine::{Error, Limits, Reader, Setup};
-use littoral_engine::replica::{Fetcher, ReplicaReader, SharedFollower};
+use littoral_engine::fetch::{Fetcher, FetchingReader};
+use littoral_engine::replica::SharedFollower;
 use littoral_protocol::{DatabaseId, State};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use std::rc::Rc;
 /// A connection and the pages that it reads.
 pub(super) struct ReplicaConnection {
     pub(super) reader: Reader,
-    pub(super) pages: Rc<ReplicaReader>,
+    pub(super) pages: Rc<FetchingReader>,
     follower: SharedFollower,
     /// The follower's, when it was opened.
     epoch: u64,
@@ -54,7 +55,7 @@ impl ReplicaConnection {
                 Some(Ok(connection))
             }
             Taken::Right(setup) => {
-                let pages = Rc::new(ReplicaReader::new(follower.clone()));
+                let pages = Rc::new(FetchingReader::new(follower.clone()));
                 let epoch = follower.borrow().epoch();
                 pages.begin(database, state, fetcher);
                 let reader = Reader::open_replica(pages.clone(), state, &setup);

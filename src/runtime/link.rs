@@ -13,7 +13,7 @@ use super::stubs::ObjectStub;
 use super::time::now_ms;
 use js_sys::{Function, Promise, Uint8Array};
 use littoral_engine::commit_log::Message;
-use littoral_engine::replica::Fetcher;
+use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Later, Link, LinkError};
 use littoral_engine::store::StoreError;
 use std::cell::{Cell, RefCell};

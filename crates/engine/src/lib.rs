@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`commit_log`] | what followers and sources say to each other, as bytes | who they are |
 //! | [`store`] | versions of pages and the commit log | SQLite's meaning of pages |
+//! | [`fetch`] | pages of a state that somebody else has, fetched when they are missing | whose they are |
 //! | [`replica`] | followers of a commit log that keep some pages | SQL, sessions, the network |
 //! | `sqlite` | all unsafe code: what SQLite calls and what is called in C | what a file does |
 //! | `vfs` | SQLite's file calls turned into page reads and commits | what SQL means |
@@ -18,6 +19,7 @@
 pub mod answer;
 pub mod commit_log;
 pub mod engine;
+pub mod fetch;
 pub mod primary;
 pub mod replica;
 pub mod session;

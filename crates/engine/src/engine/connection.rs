@@ -19,7 +19,7 @@ use super::rows_written::RowsWritten;
 use super::setup::Setup;
 use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::to_sqlite;
-use crate::sqlite::counters::Counters;
+use crate::sqlite::changes::{Watcher, Watchers};
 use crate::sqlite::file::VFS_NAME;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
@@ -30,6 +30,7 @@ use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
 use rusqlite::{CachedStatement, OpenFlags, ffi};
 use std::cell::{Cell, RefCell};
+use std::iter;
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 
@@ -73,12 +74,12 @@ pub(super) struct Connection {
     shared: Rc<Shared>,
     /// Statements of callers, compiled, by their texts. One that runs is not among them.
     statements: RefCell<LruCache<Box<str>, Statement>>,
-    counters: Counters,
     /// Rows that the statements of the running text visited.
     rows_read: Cell<u64>,
     file: DatabaseFile,
     authorizer: Authorizer,
-    rows_written: RowsWritten,
+    rows_written: Rc<RowsWritten>,
+    watchers: Watchers,
     budget: InstructionBudget,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
@@ -124,14 +125,16 @@ impl Connection {
             open.retain(|connection| connection.strong_count() > 0);
             open.push(Rc::downgrade(&shared));
         });
+        let rows_written: Rc<RowsWritten> = Rc::default();
+        let watchers = Watchers::new(iter::once(rows_written.clone() as Rc<dyn Watcher>).chain(setup.watchers()));
         Ok(Connection {
             shared,
             statements: RefCell::new(LruCache::new(NonZeroUsize::new(limits.cached_statements).unwrap_or(NonZeroUsize::MIN))),
-            counters: Counters::default(),
             rows_read: Cell::new(0),
             file,
             authorizer,
-            rows_written: RowsWritten::default(),
+            rows_written,
+            watchers,
             budget,
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
@@ -204,7 +207,7 @@ impl Connection {
         let Text { sql, .. } = text;
         self.statement_offset.set(0);
         let before = self.snapshot()?;
-        self.counters.reset();
+        self.rows_written.reset();
         self.rows_read.set(0);
         self.authorizer.take_analyzed();
         take_too_deep();
@@ -281,7 +284,7 @@ impl Connection {
             if common_table_expressions(&sql[begin..]) > self.limits.common_table_expressions {
                 return Err(Error::too_many_common_table_expressions(self.limits.common_table_expressions));
             }
-            let compiled = source.compile(&self.shared.sqlite, begin);
+            let compiled = self.watchers.compiling(&self.shared.sqlite, || source.compile(&self.shared.sqlite, begin));
             let (statement, end) = compiled.map_err(|error| {
                 // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
                 let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };
@@ -361,8 +364,7 @@ impl Connection {
 
     /// Runs a statement while its rows read and written are counted, and ends it.
     fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
-        let result =
-            if statement.is_read_only() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
+        let result = if statement.is_read_only() { run(statement) } else { self.watchers.running(&self.shared.sqlite, || run(statement)) };
         self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
         statement.reset();
         result
@@ -405,8 +407,7 @@ impl Connection {
         let rows_written = if read_only {
             0
         } else {
-            let tables = self.counters.tables();
-            let count = || self.rows_written.count(&self.shared.sqlite, sql, changes, &tables);
+            let count = || self.rows_written.count(&self.shared.sqlite, sql, changes);
             self.authorizer.trusted(count).map_err(|error| self.describe(&error))?
         };
         // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the

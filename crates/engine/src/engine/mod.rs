@@ -32,6 +32,7 @@ mod setup;
 mod text;
 mod value;
 
+pub use crate::sqlite::changes::{Operation, RowChange, Watcher};
 pub use describe::Description;
 pub use error::{Error, Failure};
 pub use export::ExportOptions;

@@ -2,11 +2,11 @@
 //!
 //! **Not here:** how a connection is set (`configuration`).
 
-use super::Limits;
+use super::{Limits, Watcher};
 use std::fmt;
 use std::rc::Rc;
 
-/// Functions, collations or virtual tables that SQLite does not have by itself.
+/// Functions, collations or virtual tables that SQLite does not have by itself, or somebody who is told of what changes.
 ///
 /// ```
 /// use littoral_engine::engine::{Extension, Limits, Setup};
@@ -33,6 +33,11 @@ pub trait Extension {
 
     /// Adds it to a connection that has just been opened: the primary's, and those of readers and replicas, which have to answer alike.
     fn install(&self, sqlite: &rusqlite::Connection) -> rusqlite::Result<()>;
+
+    /// Who is to be told of the rows that callers' statements change on a connection. Only the primary's changes any.
+    fn watcher(&self) -> Option<Rc<dyn Watcher>> {
+        None
+    }
 }
 
 /// What a database is opened with. Cheap to clone.
@@ -60,6 +65,11 @@ impl Setup {
             let named = |error| rusqlite::Error::UserFunctionError(format!("the extension {}: {error}", extension.name()).into());
             extension.install(sqlite).map_err(named)
         })
+    }
+
+    /// Who is to be told of changes, in the order of the extensions.
+    pub(super) fn watchers(&self) -> impl Iterator<Item = Rc<dyn Watcher>> {
+        self.extensions.iter().filter_map(|extension| extension.watcher())
     }
 }
 

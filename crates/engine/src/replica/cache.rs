@@ -8,7 +8,7 @@
 //! 2. Versions of a page do not overlap.
 //! 3. What is evicted can be fetched again: eviction is never an error.
 //!
-//! **Not here:** where pages come from (`follower`, `reader`).
+//! **Not here:** where pages come from (`follower`, `fetch`).
 
 use littoral_protocol::{Checksum, Pgno, Txid};
 use lru::LruCache;

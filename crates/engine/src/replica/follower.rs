@@ -19,10 +19,11 @@ use super::pin::{Pin, Pins};
 use super::recent::Recent;
 use super::{ReplicaError, Sizes};
 use crate::commit_log::{Body, Message, Pages, Pull, Restart, RestartReason, Segment, StoredFrame};
+use crate::fetch::{Claims, Holder};
 use crate::store::StoreError;
 use littoral_protocol::{Bookmark, Checksum, DatabaseId, Pgno, State, Txid};
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A follower that queries share.
@@ -39,12 +40,9 @@ pub struct Follower {
     floor: Txid,
     changes: VecDeque<Change>,
     pins: Pins,
-    /// Pages that a query is fetching for all.
-    fetching: HashSet<(Pgno, Txid)>,
+    claims: Claims,
     /// For followers behind this one.
     recent: Option<Recent>,
-    /// Pages that one question may name.
-    pub(super) most_asked: usize,
     pub(super) sizes: Sizes,
     events: Vec<String>,
 }
@@ -104,9 +102,8 @@ impl Follower {
             floor: Txid::EMPTY,
             changes: VecDeque::new(),
             pins: Pins::default(),
-            fetching: HashSet::new(),
+            claims: Claims::default(),
             recent: None,
-            most_asked: usize::MAX,
             sizes: Sizes::default(),
             events: Vec::new(),
         }
@@ -129,8 +126,8 @@ impl Follower {
     }
 
     /// From now on no more than so many pages are fetched with a missing one, that one among them.
-    pub fn prefetch_at_most(&mut self, pages: usize) {
-        self.most_asked = pages.max(1);
+    pub fn prefetch_at_most(&self, pages: usize) {
+        self.claims.at_most(pages);
     }
 
     /// The database and the position; `None` before the first answer.
@@ -377,24 +374,34 @@ impl Follower {
         self.changes.iter().rev().find(|change| change.touches(pgno)).map(|change| change.txid)
     }
 
-    /// Claims the fetching of a page: `false` if somebody else is at it.
-    pub(super) fn claim(&mut self, pgno: Pgno, at: Txid) -> bool {
-        self.fetching.insert((pgno, at))
-    }
-
-    pub(super) fn release(&mut self, pgnos: &[Pgno], at: Txid) {
-        for pgno in pgnos {
-            self.fetching.remove(&(*pgno, at));
-        }
-    }
-
-    pub(super) fn is_claimed(&self, pgno: Pgno, at: Txid) -> bool {
-        self.fetching.contains(&(pgno, at))
-    }
-
     /// Writes what the shelf has gathered.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.flush())
+    }
+}
+
+impl Holder for RefCell<Follower> {
+    fn epoch(&self, database: DatabaseId) -> Option<u64> {
+        let follower = self.borrow();
+        (follower.database() == database).then_some(follower.epoch)
+    }
+
+    fn read(&self, pgno: Pgno, at: Txid) -> Result<Option<Rc<[u8]>>, StoreError> {
+        self.borrow_mut().read(pgno, at)
+    }
+
+    fn holds(&self, pgno: Pgno, at: Txid) -> bool {
+        self.borrow().holds(pgno, at)
+    }
+
+    fn keep(&self, pages: &Pages) -> Result<(), StoreError> {
+        let mut follower = self.borrow_mut();
+        let database = follower.database();
+        follower.fetched(database, pages).map_err(|error| StoreError::Io(error.to_string()))
+    }
+
+    fn claims(&self) -> Claims {
+        self.borrow().claims.clone()
     }
 }
 
@@ -434,7 +441,7 @@ impl Follower {
     }
 
     pub(super) fn is_fetching(&self) -> bool {
-        !self.fetching.is_empty()
+        !self.claims.are_none()
     }
 
     pub(super) fn on_shelf(&self, pgno: Pgno) -> Option<StoredFrame> {

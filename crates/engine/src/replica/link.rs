@@ -2,7 +2,7 @@
 //!
 //! **Not here:** what is asked (`follower`).
 
-use super::Fetcher;
+use crate::fetch::Fetcher;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;

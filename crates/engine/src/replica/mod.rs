@@ -7,24 +7,20 @@
 //! |---|---|
 //! | [`Source`] | answers followers from a page store: the primary |
 //! | [`Follower::relay`] | answers followers from a follower: a replica object, for the isolates behind it |
-//! | [`Follower`] | position, versions of pages, pins; applies what comes |
+//! | [`Follower`] | position, versions of pages, pins; applies what comes; holds pages for readers (`fetch`) |
 //! | [`Driver`] | what moves a follower: pulls, waits, answers those behind it, finds the state that a read is answered from |
-//! | [`ReplicaReader`] | pages for SQLite; fetches what is missing, with what is likely to be next |
 //! | [`Link`] | what a replica needs of the runtime |
 //! | [`PageCache`] | versions of pages in memory, of all followers together |
 //! | [`HeldPages`] | pages in SQL storage |
 //!
 //! **Not here:** SQL (`engine`), who may answer (`session`), the network.
 
-pub mod btree;
 mod cache;
 mod driver;
 mod follower;
 mod held;
 mod link;
 mod pin;
-mod prefetch;
-mod reader;
 mod recent;
 mod relay;
 #[cfg(test)]
@@ -40,7 +36,6 @@ pub use follower::{Applied, Asked, Follower, SharedFollower};
 pub use held::{HeldPages, PageShelf};
 pub use link::{Later, Link, LinkError};
 pub use pin::Pin;
-pub use reader::{Fetcher, ReplicaReader};
 pub use relay::Relayed;
 pub use sizes::Sizes;
 pub use source::Source;

@@ -6,11 +6,11 @@
 //!
 //! **Not here:** carrying questions to the primary (`worker`).
 
-use super::btree;
 use super::follower::Follower;
 use super::recent::size;
 use super::source::{ASKED_PAGES, FEW_CHILDREN};
 use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame};
+use crate::fetch::btree;
 use crate::store::StoreError;
 use littoral_protocol::{DatabaseId, Frame, Pgno, State, Txid};
 

@@ -7,10 +7,11 @@
 //!
 //! **Not here:** the network (`worker`).
 
-use super::{Sizes, btree};
+use super::Sizes;
 use crate::commit_log::{
     Body, Fetch, LoggedCommit, Message, Pages, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, Sought, StoredFrame,
 };
+use crate::fetch::btree;
 use crate::store::{PageStore, StoreError};
 use littoral_protocol::{DatabaseId, Frame, Pgno, Position, State, Txid};
 

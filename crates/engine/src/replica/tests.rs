@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::commit_log::{Body, Changed, LoggedCommit, Message, Segment, StoredFrame};
+use crate::fetch::{Fetcher, FetchingReader};
 use crate::store::durable::Sql;
 use crate::store::{Fault, FaultySql, HostSql, MemoryStore, PageReader, PageStore};
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSize, Pgno, State, Txid};
@@ -73,7 +74,7 @@ fn with_shelf(sql: impl Sql + 'static) -> SharedFollower {
 /// Reads pages through a follower, fetching what it lacks, and compares each with the store.
 fn read_all(follower: &SharedFollower, store: &Rc<MemoryStore>) -> u32 {
     let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
-    let reader = ReplicaReader::new(follower.clone());
+    let reader = FetchingReader::new(follower.clone());
     let pin = follower.borrow().pin().unwrap();
     reader.begin(ID, pin.state(), Some(direct.clone()));
     let at = pin.state().txid;
@@ -218,7 +219,7 @@ fn a_query_whose_database_was_replaced_gets_an_error_and_no_page_of_the_new_one(
     let follower = follower();
     pull(&follower, &store, true).unwrap();
     let direct = Rc::new(Direct { store: store.clone(), fetches: Cell::new(0) });
-    let reader = ReplicaReader::new(follower.clone());
+    let reader = FetchingReader::new(follower.clone());
     let pin = follower.borrow().pin().unwrap();
     reader.begin(ID, pin.state(), Some(direct));
     let other = MemoryStore::new();

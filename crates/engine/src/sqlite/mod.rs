@@ -1,5 +1,5 @@
-//! The C side: the VFS and file methods that SQLite calls, prepared statements, the counters that SQLite feeds, its memory, and functions in the
-//! place of its own. The only unsafe code of the crate.
+//! The C side: the VFS and file methods that SQLite calls, prepared statements, rows as they change, its memory, and functions in the place of
+//! its own. The only unsafe code of the crate.
 //!
 //! **Invariants**
 //! 1. No callback panics or unwinds into C: each turns every outcome into a result code.
@@ -11,7 +11,7 @@
 #![allow(unsafe_code)]
 
 mod callbacks;
-pub(crate) mod counters;
+pub(crate) mod changes;
 pub(crate) mod file;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]

@@ -3,6 +3,7 @@
 //!
 //! **Not here:** that SQLite calls them so (`vfs::tests`, and the step `memory`).
 
+use super::changes::{Operation, RowChange, Watcher, Watchers, on_row_change};
 use super::file::{Named, VFS_NAME};
 use super::{callbacks, memcmp};
 use crate::store::{MemoryStore, PageStore};
@@ -254,4 +255,32 @@ fn memory_is_compared_in_the_order_of_its_bytes() {
             }
         }
     }
+}
+
+/// What happened to a row, in which table, and its rowid before and after.
+type Line = (Operation, String, Option<i64>, Option<i64>);
+
+struct Told(RefCell<Vec<Line>>);
+
+impl Watcher for Told {
+    fn row_changes(&self, change: &RowChange<'_>) {
+        self.0.borrow_mut().push((change.operation(), change.table().into(), change.old_rowid(), change.new_rowid()));
+    }
+}
+
+#[test]
+fn every_watcher_is_told_of_a_change() {
+    let told = [(); 2].map(|()| Rc::new(Told(RefCell::default())));
+    let watchers = Watchers::new(told.iter().map(|told| told.clone() as Rc<dyn Watcher>));
+    for operation in [ffi::SQLITE_INSERT, ffi::SQLITE_UPDATE, ffi::SQLITE_DELETE] {
+        let (context, nobody) = (ptr::from_ref(&watchers).cast_mut().cast(), ptr::null_mut());
+        // SAFETY: the context is the watchers, which live; names end with a zero byte; no watcher asks for values.
+        unsafe { on_row_change(context, nobody, operation, c"main".as_ptr(), c"t".as_ptr(), 4, 5) };
+    }
+    let expected = [
+        (Operation::Insert, "t".into(), None, Some(5)),
+        (Operation::Update, "t".into(), Some(4), Some(5)),
+        (Operation::Delete, "t".into(), Some(4), None),
+    ];
+    assert!(told.iter().all(|told| *told.0.borrow() == expected));
 }

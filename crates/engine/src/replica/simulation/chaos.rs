@@ -1,89 +1,91 @@
 //! What goes wrong in the simulated world.
 //!
-//! **Not here:** messages (`World::send`).
+//! **Not here:** messages (`network`).
 
+use super::event::{Event, OBJECTS};
+use super::network::Network;
+use super::nodes::Nodes;
+use super::primary::Primary;
+use super::queries::Queries;
 use super::truth::Check;
-use super::world::{Event, OBJECTS, World};
 use crate::store::{HostSql, INJECTED};
 use std::rc::Rc;
 
-impl World {
-    pub(super) fn chaos(&mut self) -> Check {
-        if self.healed {
-            return Ok(());
-        }
-        self.after(2 * self.weather.chaos_ms, Event::Chaos);
-        let (object, node) = (self.rng.usize(1..=OBJECTS), self.rng.usize(1..=self.nodes.len()));
-        match self.rng.u32(0..22) {
-            0..3 => {
-                let other = self.rng.usize(0..node);
-                self.apart.insert((other, node));
-            }
-            3..7 => drop(self.apart.pop_first()),
-            7..9 => {
-                let down_ms = *self.rng.choice(&[0, 5, 60]).unwrap();
-                self.crash(node, down_ms);
-            }
-            9 => {
-                self.crash(object, 3);
-                if let Some(disk) = &mut self.node(object).disk {
-                    disk.sql = Rc::new(HostSql::in_memory().map_err(|error| error.to_string())?);
-                }
-            }
-            10..14 => self.flush(object)?,
-            14..16 => {
-                self.note(|_| "the primary forgets some of the past".into());
-                self.primary.forget(&mut self.rng);
-            }
-            16 => {
-                self.note(|_| "the primary starts again".into());
-                self.primary.restart();
-            }
-            17 if self.weather.replaced => {
-                self.note(|_| "another database has the name".into());
-                self.primary.replace(&mut self.rng, self.now_ms);
-            }
-            18 if self.weather.storage_fails => {
-                let operation = self.rng.u64(1..6);
-                self.note(|_| format!("the storage of {object} will fail"));
-                if let Some(disk) = &self.node(object).disk {
-                    disk.fault.fail_at(operation);
-                }
-            }
-            19 if self.weather.storage_fails => self.damage(object)?,
-            _ if node > OBJECTS => self.node(node).upstream = object % (OBJECTS + 1),
-            _ => {}
-        }
-        Ok(())
+/// Something goes wrong, and again later.
+pub(super) fn chaos(net: &mut Network, primary: &mut Primary, nodes: &mut Nodes, queries: &mut Queries) -> Check {
+    if net.is_healed() {
+        return Ok(());
     }
+    net.after(2 * net.weather.chaos_ms, Event::Chaos);
+    let (object, node) = (net.rng.usize(1..=OBJECTS), net.rng.usize(nodes.numbers()));
+    match net.rng.u32(0..22) {
+        0..3 => {
+            let other = net.rng.usize(0..node);
+            net.apart.insert((other, node));
+        }
+        3..7 => drop(net.apart.pop_first()),
+        7..9 => {
+            let down_ms = *net.rng.choice(&[0, 5, 60]).unwrap();
+            queries.forget(&nodes.crash(net, node, down_ms));
+        }
+        9 => {
+            queries.forget(&nodes.crash(net, object, 3));
+            if let Some(disk) = &mut nodes.node_mut(object).disk {
+                disk.sql = Rc::new(HostSql::in_memory().map_err(|error| error.to_string())?);
+            }
+        }
+        10..14 => flush(net, nodes, object)?,
+        14..16 => {
+            net.note(|| "the primary forgets some of the past".into());
+            primary.forget(&mut net.rng);
+        }
+        16 => {
+            net.note(|| "the primary starts again".into());
+            primary.restart();
+        }
+        17 if net.weather.replaced => {
+            net.note(|| "another database has the name".into());
+            let now_ms = net.now_ms();
+            primary.replace(&mut net.rng, now_ms);
+        }
+        18 if net.weather.storage_fails => {
+            let operation = net.rng.u64(1..6);
+            net.note(|| format!("the storage of {object} will fail"));
+            if let Some(disk) = &nodes.node(object).disk {
+                disk.fault.fail_at(operation);
+            }
+        }
+        19 if net.weather.storage_fails => damage(net, nodes, object),
+        _ if node > OBJECTS => nodes.node_mut(node).upstream = object % (OBJECTS + 1),
+        _ => {}
+    }
+    Ok(())
+}
 
-    /// Something that is stored becomes something else.
-    fn damage(&mut self, object: usize) -> Check {
-        self.note(|_| format!("the storage of {object} is damaged"));
-        let sql = match self.rng.u32(0..4) {
-            0 => "UPDATE replica SET value = 'nonsense'",
-            1 => "UPDATE held SET checksum = zeroblob(7)",
-            _ => "UPDATE held SET image = zeroblob(length(image)) WHERE pgno % 3 = 1",
-        };
-        let disk = self.node(object).disk.as_ref().map(|disk| disk.sql.clone());
-        // While it is down there may be no tables yet.
-        let _ = disk.map(|sql_of| sql_of.connection().execute(sql, ()));
-        Ok(())
-    }
+/// Something that is stored becomes something else.
+fn damage(net: &mut Network, nodes: &Nodes, object: usize) {
+    net.note(|| format!("the storage of {object} is damaged"));
+    let sql = match net.rng.u32(0..4) {
+        0 => "UPDATE replica SET value = 'nonsense'",
+        1 => "UPDATE held SET checksum = zeroblob(7)",
+        _ => "UPDATE held SET image = zeroblob(length(image)) WHERE pgno % 3 = 1",
+    };
+    // While it is down there may be no tables yet.
+    let _ = nodes.node(object).disk.as_ref().map(|disk| disk.sql.connection().execute(sql, ()));
+}
 
-    fn flush(&mut self, object: usize) -> Check {
-        if !self.node(object).up {
-            return Ok(());
-        }
-        self.touched.insert(object);
-        self.note(|_| format!("node {object} writes its shelf"));
-        let flushed = self.node(object).driver.follower().borrow().flush();
-        if let Err(error) = flushed {
-            return if error.to_string().contains(INJECTED) { Ok(()) } else { Err(error.to_string()) };
-        }
-        let Some(disk) = &self.node(object).disk else { return Ok(()) };
-        let bytes = disk.sql.connection().query_row("SELECT coalesce(sum(length(image)), 0) FROM held", (), |row| row.get::<_, i64>(0));
-        let bytes = bytes.map_err(|error| error.to_string())?;
-        if bytes as usize > disk.budget { Err(format!("{bytes} bytes on a shelf for {}", disk.budget)) } else { Ok(()) }
+fn flush(net: &mut Network, nodes: &mut Nodes, object: usize) -> Check {
+    if !nodes.node(object).up {
+        return Ok(());
     }
+    nodes.touch(object);
+    net.note(|| format!("node {object} writes its shelf"));
+    let node = nodes.node(object);
+    if let Err(error) = node.driver.follower().borrow().flush() {
+        return if error.to_string().contains(INJECTED) { Ok(()) } else { Err(error.to_string()) };
+    }
+    let Some(disk) = &node.disk else { return Ok(()) };
+    let bytes = disk.sql.connection().query_row("SELECT coalesce(sum(length(image)), 0) FROM held", (), |row| row.get::<_, i64>(0));
+    let bytes = bytes.map_err(|error| error.to_string())?;
+    if bytes as usize > disk.budget { Err(format!("{bytes} bytes on a shelf for {}", disk.budget)) } else { Ok(()) }
 }

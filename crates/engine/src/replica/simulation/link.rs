@@ -1,11 +1,12 @@
 //! What the runtime is in the simulated world: a node's way to its source, the clock, and futures that are polled when something happens.
 //!
-//! A future that asks puts its question into the outbox, and the world sends it; the answer, or that there is none, comes into its slot.
+//! A future that asks puts its question into the outbox, from which it is sent (`nodes`); the answer, or that there is none, comes into its slot.
 //!
 //! **Invariant:** a future goes on only while its node is the process that began it.
 
 use crate::commit_log::Message;
-use crate::replica::{Fetcher, Later, Link, LinkError};
+use crate::fetch::Fetcher;
+use crate::replica::{Later, Link, LinkError};
 use crate::store::StoreError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ const OTHERS_MS: u64 = 80;
 /// Where an answer comes: what was answered, or that nothing was.
 pub(super) type Slot = Rc<RefCell<Option<Result<Vec<u8>, LinkError>>>>;
 
-/// What a future wants of the world.
+/// What a future wants.
 pub(super) enum Wanted {
     Answer {
         question: Vec<u8>,
@@ -31,14 +32,20 @@ pub(super) enum Wanted {
     },
 }
 
-/// What all nodes and the world share.
-#[derive(Default)]
+/// What the futures of all nodes share.
 pub(super) struct Shared {
-    pub(super) now_ms: Cell<u64>,
+    now_ms: Rc<Cell<u64>>,
     pub(super) outbox: RefCell<Vec<(usize, Wanted)>>,
     /// Those that wait for another's question, by node.
     waiting: RefCell<BTreeMap<usize, Vec<Rc<Cell<bool>>>>>,
     pub(super) log: RefCell<Vec<(usize, String)>>,
+}
+
+impl Shared {
+    /// Beside a clock.
+    pub(super) fn new(now_ms: Rc<Cell<u64>>) -> Rc<Shared> {
+        Rc::new(Shared { now_ms, outbox: RefCell::default(), waiting: RefCell::default(), log: RefCell::default() })
+    }
 }
 
 pub(super) struct NodeLink {
@@ -62,7 +69,7 @@ impl Link for NodeLink {
     }
 
     fn run_waiting(&self, _job: Box<dyn FnOnce()>) -> Later<Result<(), LinkError>> {
-        Box::pin(std::future::ready(Err(LinkError("queries are stepped by the world".into()))))
+        Box::pin(std::future::ready(Err(LinkError("queries are stepped page by page".into()))))
     }
 
     fn fetcher(&self) -> Rc<dyn Fetcher> {
@@ -96,10 +103,10 @@ impl Link for NodeLink {
     }
 }
 
-/// No pages are fetched through a link here: the world steps each query, and sends its questions.
+/// No pages are fetched through a link here: queries are stepped, and their questions sent, from outside (`queries`).
 impl Fetcher for Option<()> {
     fn fetch(&self, _question: &Message) -> Result<Message, StoreError> {
-        Err(StoreError::Io("queries are stepped by the world".into()))
+        Err(StoreError::Io("queries are stepped page by page".into()))
     }
 
     fn wait(&self) -> Result<bool, StoreError> {

@@ -1,10 +1,11 @@
 //! Whoever has a follower: a replica object, or one of those that share the memory of an isolate.
 //!
-//! **Not here:** what they ask and answer (`calls`).
+//! **Not here:** what they ask and answer (`nodes`).
 
+use super::event::{OBJECTS, PRIMARY};
 use super::truth::{Check, Mark};
-use super::world::{Event, OBJECTS, PRIMARY, World};
-use crate::replica::{Driver, Follower, HeldPages, PageCache, ReplicaReader, Sizes};
+use crate::fetch::FetchingReader;
+use crate::replica::{Driver, Follower, HeldPages, PageCache, Sizes};
 use crate::store::{Fault, FaultySql, HostSql};
 use fastrand::Rng;
 use std::cell::RefCell;
@@ -21,6 +22,11 @@ impl Host {
         let budget = *rng.choice(&[2_000, 6_000, 20_000, 1 << 20]).unwrap();
         Host { cache: Rc::new(RefCell::new(PageCache::new(budget))), budget }
     }
+
+    /// Its memory is lost.
+    pub(super) fn forget(&mut self) {
+        self.cache = Rc::new(RefCell::new(PageCache::new(self.budget)));
+    }
 }
 
 /// Storage that outlives the process.
@@ -33,7 +39,7 @@ pub(super) struct Disk {
 pub(super) struct Node {
     pub(super) driver: Driver,
     sizes: Sizes,
-    pub(super) readers: Vec<Rc<ReplicaReader>>,
+    pub(super) readers: Vec<Rc<FetchingReader>>,
     pub(super) host: usize,
     pub(super) boot: u64,
     pub(super) up: bool,
@@ -89,7 +95,7 @@ impl Node {
         };
         self.driver = drive(follower);
         (self.reached, self.passed_on) = ((0, 0), None);
-        self.readers = (0..3).map(|_| Rc::new(ReplicaReader::new(self.driver.follower().clone()))).collect();
+        self.readers = (0..3).map(|_| Rc::new(FetchingReader::new(self.driver.follower().clone()))).collect();
         Ok(())
     }
 }
@@ -97,34 +103,4 @@ impl Node {
 /// One that pulls at every read, and does not tell of an age over 100 ms without asking.
 fn drive(follower: Follower) -> Driver {
     Driver::new(Rc::new(RefCell::new(follower)), 0, Some(100))
-}
-
-impl World {
-    /// The process ends, and all that is in its memory.
-    pub(super) fn crash(&mut self, number: usize, down_ms: u64) {
-        self.note(|_| format!("node {number} is gone for {down_ms} ms"));
-        let is_object = number <= OBJECTS;
-        let host = self.node(number).host;
-        if is_object || self.rng.bool() {
-            self.hosts[host].cache = Rc::new(RefCell::new(PageCache::new(self.hosts[host].budget)));
-        }
-        for node in (1..=self.nodes.len()).filter(|node| *node == number || self.nodes[node - 1].host == host).collect::<Vec<_>>() {
-            self.queries.retain(|_, query| query.node != node);
-            let boot = self.number();
-            self.node(node).boot = boot;
-            self.node(node).up = false;
-            self.at_last(down_ms, Event::Up { node, boot });
-        }
-    }
-
-    pub(super) fn start(&mut self, number: usize, boot: u64) -> Check {
-        let node = &mut self.nodes[number - 1];
-        if node.boot != boot {
-            return Ok(());
-        }
-        node.up = true;
-        node.begin(&self.hosts[node.host])?;
-        self.note(|world| format!("node {number} is back at {}", world.nodes[number - 1].driver.follower().borrow().txid().0));
-        self.check_shelf(number)
-    }
 }

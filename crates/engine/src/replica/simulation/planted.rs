@@ -1,8 +1,7 @@
 //! Bugs planted by hand, which the simulator has to find. They come from outside: what a node holds is changed after it has gone on, or a client
 //! hands in an older bookmark than it has.
 
-use super::world::World;
-use crate::replica::Version;
+use crate::replica::{Follower, Version};
 use littoral_protocol::{Pgno, Txid};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,33 +16,31 @@ pub(super) enum Bug {
 
 /// What a node held.
 pub(super) struct HeldBefore {
+    bug: Bug,
     at: Txid,
     versions: Vec<(Pgno, Version)>,
 }
 
-impl World {
+impl HeldBefore {
     /// What a node holds before something happens to it, if that is to be changed.
-    pub(super) fn before_bug(&self, node: usize) -> Option<HeldBefore> {
-        self.bug.filter(|bug| *bug != Bug::AnswersEarly)?;
-        let follower = self.nodes[node - 1].driver.follower().borrow();
-        Some(HeldBefore { at: follower.txid(), versions: follower.versions() })
+    pub(super) fn of(follower: &Follower, bug: Option<Bug>) -> Option<HeldBefore> {
+        let bug = bug.filter(|bug| *bug != Bug::AnswersEarly)?;
+        Some(HeldBefore { bug, at: follower.txid(), versions: follower.versions() })
     }
 
     /// Puts one page back that commits have changed since.
-    pub(super) fn after_bug(&mut self, node: usize, before: Option<HeldBefore>) {
-        let Some(HeldBefore { at, versions }) = before else { return };
-        let mut follower = self.nodes[node - 1].driver.follower().borrow_mut();
-        if follower.txid() <= at {
+    pub(super) fn put_back(self, follower: &mut Follower) {
+        if follower.txid() <= self.at {
             return;
         }
         let now = follower.versions();
-        for (pgno, old) in versions.into_iter().filter(|(_, version)| version.until.is_none()) {
+        for (pgno, old) in self.versions.into_iter().filter(|(_, version)| version.until.is_none()) {
             let newest = now.iter().find(|(other, version)| *other == pgno && version.until.is_none());
             match (self.bug, newest) {
-                (Some(Bug::SkipsAFrame), Some((_, new))) if new.since > at => {
+                (Bug::SkipsAFrame, Some((_, new))) if new.since > self.at => {
                     return follower.plant(pgno, Version { image: old.image, checksum: old.checksum, ..new.clone() });
                 }
-                (Some(Bug::KeepsAPage), None) => return follower.plant(pgno, old),
+                (Bug::KeepsAPage, None) => return follower.plant(pgno, old),
                 _ => {}
             }
         }

@@ -1,11 +1,12 @@
-//! The primary of the simulator: makes commits, keeps some of the past, pushes news.
+//! The primary of the simulator: makes commits, keeps some of the past, answers and pushes news, as its policy wants (`primary::Primary`).
 //!
 //! **Invariant:** what it acknowledged it keeps, but for the deletion of the whole database.
 //!
-//! **Not here:** answering questions (`Source`), the network (`world`).
+//! **Not here:** what followers are answered (`Source`), how messages travel (`network`).
 
-use super::truth::{Check, Mark, Moment, Page, Truth};
-use super::world::{OBJECTS, PRIMARY, World};
+use super::event::{self, Ask, OBJECTS, PRIMARY};
+use super::network::{Network, brief_bytes};
+use super::truth::{Mark, Moment, Page, Truth};
 use crate::primary::{Action, Event, Primary as Policy};
 use crate::replica::{Sizes, Source};
 use crate::settings::region::Region;
@@ -17,24 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
 
-/// What the primary is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
-    /// Who asks; `None`: somebody outside, who listens to no answer.
-    pub(super) client: Option<usize>,
-    pub(super) op: u64,
-    pub(super) write: bool,
-    /// The node that it came through.
-    pub(super) through: usize,
-}
-
-impl Ask {
-    /// A write of somebody outside.
-    pub(super) const NOBODY_S: Ask = Ask { client: None, op: 0, write: true, through: PRIMARY };
-}
-
 /// The region of a replica object.
-pub(super) fn region(object: usize) -> Region {
+fn region(object: usize) -> Region {
     Region::ALL[object - 1]
 }
 
@@ -45,12 +30,12 @@ fn object(region: Region) -> usize {
 pub(super) struct Primary {
     store: MemoryStore,
     pub(super) database: DatabaseId,
-    pub(super) truth: Truth,
+    truth: Truth,
     policy: Policy<Ask>,
     /// Counts restarts.
-    pub(super) life: u64,
+    life: u64,
     /// News under way, by replica object.
-    pub(super) pushes: BTreeMap<usize, u64>,
+    pushes: BTreeMap<usize, u64>,
     /// Answers that leave when what was written is durable.
     held_back: Vec<(Ask, Mark, State)>,
     /// Writes that are being made durable.
@@ -82,9 +67,9 @@ impl Primary {
         Source::new(&self.store, self.database).with_sizes(Sizes::TINY)
     }
 
-    /// The answer to a follower, and where it brings it.
-    pub(super) fn answer(&self, question: &[u8]) -> (Vec<u8>, Option<Position>) {
-        self.source().answer_follower(question)
+    /// All that it ever was.
+    pub(super) fn truth(&self) -> &Truth {
+        &self.truth
     }
 
     /// Answers that wait for a write to be durable.
@@ -101,7 +86,7 @@ impl Primary {
         self.syncing = 0;
     }
 
-    pub(super) fn head(&self) -> State {
+    fn head(&self) -> State {
         self.store.head()
     }
 
@@ -128,7 +113,7 @@ impl Primary {
     }
 
     /// Commits something.
-    pub(super) fn commit(&mut self, rng: &mut Rng, now_ms: u64) -> State {
+    fn commit(&mut self, rng: &mut Rng, now_ms: u64) -> State {
         self.writes += 1;
         let (database, txid) = self.truth.head();
         let before = self.truth.at((database, txid));
@@ -218,94 +203,101 @@ impl Primary {
     }
 }
 
-impl World {
-    /// Something has happened to the primary: does what its policy wants done.
-    pub(super) fn at_primary(&mut self, event: Event<Ask>) -> Check {
-        let mut actions = VecDeque::from(self.primary.policy.on(event, self.now_ms));
+impl Primary {
+    /// Something has happened: does what the policy wants done.
+    pub(super) fn on(&mut self, net: &mut Network, event: Event<Ask>) {
+        let mut actions = VecDeque::from(self.policy.on(event, net.now_ms()));
         while let Some(action) = actions.pop_front() {
             let events = match action {
-                Action::Run(requests) => vec![self.run_at_primary(requests)],
+                Action::Run(requests) => vec![self.run(net, requests)],
                 Action::Sync => {
-                    self.primary_says(self.weather.sync_ms, Event::Synced);
-                    Vec::new()
+                    self.syncing += 1;
+                    self.waits(net, net.weather.sync_ms, Event::Synced)
                 }
-                Action::Tell { regions, after } => regions.into_iter().filter_map(|region| self.tell(region, after)).collect(),
-                Action::Wake { in_ms } => {
-                    self.primary_says(in_ms, Event::Woken);
-                    Vec::new()
-                }
-                Action::LookForAlarm => {
-                    self.primary_says(1, Event::AlarmIs(None));
-                    Vec::new()
-                }
-                Action::SetAlarm { at_ms } => {
-                    self.primary_says(at_ms.saturating_sub(self.now_ms), Event::Alarm);
-                    Vec::new()
-                }
+                Action::Tell { regions, after } => regions.into_iter().filter_map(|region| self.tell(net, region, after)).collect(),
+                Action::Wake { in_ms } => self.waits(net, in_ms, Event::Woken),
+                Action::LookForAlarm => self.waits(net, 1, Event::AlarmIs(None)),
+                Action::SetAlarm { at_ms } => self.waits(net, at_ms.saturating_sub(net.now_ms()), Event::Alarm),
                 Action::Maintain { .. } => {
-                    self.primary.forget(&mut self.rng);
-                    let due_ms = (self.rng.u32(0..4) > 0).then(|| self.now_ms + self.rng.u64(0..100));
-                    self.primary_says(1, Event::Maintained { due_ms });
-                    Vec::new()
+                    self.forget(&mut net.rng);
+                    let due_ms = (net.rng.u32(0..4) > 0).then(|| net.now_ms() + net.rng.u64(0..100));
+                    self.waits(net, 1, Event::Maintained { due_ms })
                 }
             };
-            actions.extend(events.into_iter().flat_map(|event| self.primary.policy.on(event, self.now_ms)));
-            self.let_out();
+            actions.extend(events.into_iter().flat_map(|event| self.policy.on(event, net.now_ms())));
+            self.let_out(net);
         }
-        Ok(())
     }
 
-    /// What the primary waited for has come, unless it has started again since.
-    pub(super) fn primary_hears(&mut self, life: u64, event: Event<Ask>) -> Check {
-        if life != self.primary.life {
-            return Ok(());
+    /// What it waited for has come, unless it has started again since.
+    pub(super) fn hears(&mut self, net: &mut Network, life: u64, event: Event<Ask>) {
+        if life != self.life {
+            return;
         }
         if event == Event::Synced {
-            self.primary.syncing -= 1;
+            self.syncing -= 1;
         }
-        self.at_primary(event)
+        self.on(net, event);
     }
 
-    fn primary_says(&mut self, in_ms: u64, event: Event<Ask>) {
-        if event == Event::Synced {
-            self.primary.syncing += 1;
+    /// A follower asks a question.
+    pub(super) fn asked(&mut self, net: &mut Network, from: usize, call: u64, question: &[u8]) {
+        let (answer, reaches) = self.source().answer_follower(question);
+        net.note(|| format!("primary to {from}: {}", brief_bytes(&answer)));
+        net.send(PRIMARY, from, answer, |bytes| event::Event::Answer { call, bytes });
+        if from <= OBJECTS {
+            self.on(net, Event::Asked { region: region(from), reaches });
         }
-        self.at_last(in_ms, super::world::Event::Primary { life: self.primary.life, event });
     }
 
-    fn run_at_primary(&mut self, requests: Vec<Ask>) -> Event<Ask> {
+    /// It hears what has become of news.
+    pub(super) fn told(&mut self, net: &mut Network, node: usize, push: u64, position: Option<Position>) {
+        if self.pushes.get(&node) == Some(&push) {
+            self.pushes.remove(&node);
+            self.on(net, Event::Told { region: region(node), position });
+        }
+    }
+
+    /// Something happens later; nothing does now.
+    fn waits(&self, net: &mut Network, in_ms: u64, event: Event<Ask>) -> Vec<Event<Ask>> {
+        net.at_last(in_ms, event::Event::Primary { life: self.life, event });
+        Vec::new()
+    }
+
+    fn run(&mut self, net: &mut Network, requests: Vec<Ask>) -> Event<Ask> {
         let writes = requests.iter().filter(|request| request.write).count();
         // Those that run together share a commit.
         if writes > 0 {
-            let state = self.primary.commit(&mut self.rng, self.now_ms);
-            self.stats.commits += 1;
-            self.note(|world| format!("commit {:?} with {} pages for {writes}", world.primary.truth.head(), state.page_count));
+            let now_ms = net.now_ms();
+            let state = self.commit(&mut net.rng, now_ms);
+            net.stats.commits += 1;
+            net.note(|| format!("commit {:?} with {} pages for {writes}", self.truth.head(), state.page_count));
         }
-        let (head, place) = (self.primary.head(), self.primary.truth.head());
-        self.primary.held_back.extend(requests.into_iter().map(|request| (request, place, head)));
+        let (head, place) = (self.head(), self.truth.head());
+        self.held_back.extend(requests.into_iter().map(|request| (request, place, head)));
         Event::Ran { wrote: (writes > 0).then(|| head.position()) }
     }
 
     /// Answers leave, unless a write before them is not durable.
-    fn let_out(&mut self) {
-        if self.primary.syncing > 0 {
+    fn let_out(&mut self, net: &mut Network) {
+        if self.syncing > 0 {
             return;
         }
-        for (request, place, state) in std::mem::take(&mut self.primary.held_back) {
+        for (request, place, state) in std::mem::take(&mut self.held_back) {
             let Some(client) = request.client else { continue };
-            self.stats.primary_reads += u64::from(!request.write);
-            self.send(PRIMARY, client + 1, Vec::new(), |_| super::world::Event::Done { request, place, state });
+            net.stats.primary_reads += u64::from(!request.write);
+            net.send(PRIMARY, client + 1, Vec::new(), |_| event::Event::Done { request, place, state });
         }
     }
 
-    fn tell(&mut self, region: Region, after: Position) -> Option<Event<Ask>> {
+    fn tell(&mut self, net: &mut Network, region: Region, after: Position) -> Option<Event<Ask>> {
         let object = object(region);
-        let news = self.primary.source().news(after).ok().flatten();
+        let news = self.source().news(after).ok().flatten();
         let Some(news) = news else { return Some(Event::Told { region, position: None }) };
-        let push = self.number();
-        self.primary.pushes.insert(object, push);
-        self.at_last(8 * self.weather.delay_ms, super::world::Event::PushTimeout { node: object, push });
-        self.send(PRIMARY, object, news.encode(), |bytes| super::world::Event::Push { to: object, push, bytes });
+        let push = net.number();
+        self.pushes.insert(object, push);
+        net.at_last(8 * net.weather.delay_ms, event::Event::PushTimeout { node: object, push });
+        net.send(PRIMARY, object, news.encode(), |bytes| event::Event::Push { to: object, push, bytes });
         None
     }
 }

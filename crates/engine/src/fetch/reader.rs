@@ -1,15 +1,15 @@
-//! Pages for SQLite, from a replica: a hit is an ordinary call; a miss is fetched while the caller's stack waits.
+//! Pages for SQLite, from a holder of some: a hit is an ordinary call; a miss is fetched while the caller's stack waits.
 //!
 //! **Invariants**
 //! 1. A page is fetched once, however many queries wait for it.
-//! 2. No borrow of the follower is held while a fetch is under way: other queries go on meanwhile.
-//! 3. What is read is of the state that was begun with, or an error: also when the follower has begun anew meanwhile.
+//! 2. Nothing of the holder is borrowed while a fetch is under way: other queries go on meanwhile.
+//! 3. What is read is of the state that was begun with, or an error: also when the holder has begun anew meanwhile.
 //! 4. Without a [`Fetcher`] a miss is [`StoreError::Missing`], and the caller's state is not changed.
 //!
 //! **Not here:** how a stack waits (`worker`).
 
-use super::follower::SharedFollower;
 use super::prefetch::Trail;
+use super::{Claims, Fetcher, Holder};
 use crate::commit_log::{Body, Fetch, Message, Pages};
 use crate::store::{PageReader, StoreError};
 use littoral_protocol::{DatabaseId, Pgno, State, Txid};
@@ -19,21 +19,10 @@ use std::rc::Rc;
 /// How often a query waits for the fetches of others before it gives up on a page.
 const WAITS: usize = 1_000;
 
-/// Carries questions for pages to a source, for one query.
-pub trait Fetcher {
-    /// Asks, and returns the answer. The caller's stack waits; others go on.
-    fn fetch(&self, question: &Message) -> Result<Message, StoreError>;
-
-    /// Waits until a fetch of another query has ended. `false`: it has waited long enough.
-    fn wait(&self) -> Result<bool, StoreError>;
-
-    /// Wakes those that wait: a fetch has ended.
-    fn wake(&self);
-}
-
 /// The pages that one connection reads.
-pub struct ReplicaReader {
-    follower: SharedFollower,
+pub struct FetchingReader {
+    holder: Rc<dyn Holder>,
+    claims: Claims,
     reading: Cell<Option<Reading>>,
     fetcher: RefCell<Option<Rc<dyn Fetcher>>>,
     trail: RefCell<Trail>,
@@ -45,26 +34,25 @@ pub struct ReplicaReader {
 struct Reading {
     database: DatabaseId,
     state: State,
-    /// The follower's; `None`: it has begun anew since the state was pinned.
+    /// The holder's; `None`: it had begun anew before the reading began.
     epoch: Option<u64>,
 }
 
-impl ReplicaReader {
-    /// Pages of a follower.
-    pub fn new(follower: SharedFollower) -> ReplicaReader {
-        ReplicaReader { follower, reading: Cell::new(None), fetcher: RefCell::new(None), trail: RefCell::default(), fetched: Cell::new(0) }
+impl FetchingReader {
+    /// Pages that `holder` has, and those that it lacks.
+    pub fn new(holder: Rc<dyn Holder>) -> FetchingReader {
+        let (claims, reading, fetched) = (holder.claims(), Cell::new(None), Cell::new(0));
+        FetchingReader { holder, claims, reading, fetcher: RefCell::new(None), trail: RefCell::default(), fetched }
     }
 
-    /// From now on pages of `state` are read, which is pinned, and what is missing is fetched by `fetcher`.
+    /// From now on pages of `state` are read, which is to stay readable, and what is missing is fetched by `fetcher`.
     pub fn begin(&self, database: DatabaseId, state: State, fetcher: Option<Rc<dyn Fetcher>>) {
-        let follower = self.follower.borrow();
-        let epoch = (follower.database() == database).then(|| follower.epoch());
-        self.reading.set(Some(Reading { database, state, epoch }));
+        self.reading.set(Some(Reading { database, state, epoch: self.holder.epoch(database) }));
         self.fetcher.replace(fetcher);
         self.fetched.set(0);
     }
 
-    /// Ends what [`ReplicaReader::begin`] began.
+    /// Ends what [`FetchingReader::begin`] began.
     pub fn end(&self) {
         self.fetcher.replace(None);
     }
@@ -75,7 +63,7 @@ impl ReplicaReader {
         let Some(asked) = self.ask(pgno, at)? else {
             if !fetcher.wait()? {
                 // The query that claimed the page may be gone, and its request with it.
-                self.follower.borrow_mut().release(&[pgno], at);
+                self.claims.release(&[pgno], at);
             }
             return Ok(None);
         };
@@ -87,36 +75,36 @@ impl ReplicaReader {
     /// The page, if it is held.
     fn held(&self, pgno: Pgno, at: Txid) -> Result<Option<Rc<[u8]>>, StoreError> {
         self.check_epoch()?;
-        self.follower.borrow_mut().read(pgno, at)
+        self.holder.read(pgno, at)
     }
 
-    /// What was pinned is still there.
+    /// What was held when the reading began is still right.
     fn check_epoch(&self) -> Result<(), StoreError> {
-        if self.reading.get().is_some_and(|reading| reading.epoch != Some(self.follower.borrow().epoch())) {
-            return Err(StoreError::Io("the replica has begun anew: the state that is read is gone".into()));
+        let stays = |reading: Reading| reading.epoch.is_some() && reading.epoch == self.holder.epoch(reading.database);
+        if self.reading.get().is_none_or(stays) {
+            return Ok(());
         }
-        Ok(())
+        Err(StoreError::Io("the copy has begun anew: the state that is read is gone".into()))
     }
 
     /// The question for a page that is missing, which is claimed until it is answered. `None`: somebody else has asked.
-    pub(super) fn ask(&self, pgno: Pgno, at: Txid) -> Result<Option<AskedPages>, StoreError> {
+    pub(crate) fn ask(&self, pgno: Pgno, at: Txid) -> Result<Option<AskedPages>, StoreError> {
         let Reading { database, state, .. } =
             self.reading.get().filter(|reading| reading.state.txid == at).ok_or(StoreError::Missing(pgno))?;
-        if self.follower.borrow().is_claimed(pgno, at) {
+        if self.claims.is_claimed(pgno, at) {
             return Ok(None);
         }
         let mut pages = self.trail.borrow_mut().window(pgno, state.page_count);
-        let mut follower = self.follower.borrow_mut();
-        pages.truncate(follower.most_asked);
-        pages.retain(|page| (*page == pgno || !follower.holds(*page, at)) && follower.claim(*page, at));
+        pages.truncate(self.claims.most());
+        pages.retain(|page| (*page == pgno || !self.holder.holds(*page, at)) && self.claims.claim(*page, at));
         let question = Message { database, body: Body::Fetch(Fetch { at: state.position(), pages: pages.clone() }) };
         Ok(Some(AskedPages { question, database, state, pgno, pages }))
     }
 
-    /// Takes the answer, or that there is none. The page is returned, since it may not stay in the cache for long.
-    pub(super) fn answered(&self, asked: &AskedPages, answer: Result<Message, StoreError>) -> Result<Rc<[u8]>, StoreError> {
+    /// Takes the answer, or that there is none. The page is returned, since it may not be held for long.
+    pub(crate) fn answered(&self, asked: &AskedPages, answer: Result<Message, StoreError>) -> Result<Rc<[u8]>, StoreError> {
         let taken = answer.and_then(|answer| self.take(asked, &answer));
-        self.follower.borrow_mut().release(&asked.pages, asked.state.txid);
+        self.claims.release(&asked.pages, asked.state.txid);
         taken
     }
 
@@ -132,15 +120,14 @@ impl ReplicaReader {
         let image = frame.expand(asked.state.page_size).map_err(|error| StoreError::Io(error.to_string()))?;
         self.check_epoch()?;
         self.fetched.set(self.fetched.get() + pages.frames.len() as u64);
-        let taken = self.follower.borrow_mut().fetched(answer.database, pages);
-        taken.map_err(|error| StoreError::Io(error.to_string()))?;
+        self.holder.keep(pages)?;
         Ok(image.into())
     }
 }
 
 /// A question for pages that is under way.
-pub(super) struct AskedPages {
-    pub(super) question: Message,
+pub(crate) struct AskedPages {
+    pub(crate) question: Message,
     database: DatabaseId,
     state: State,
     pgno: Pgno,
@@ -148,7 +135,7 @@ pub(super) struct AskedPages {
     pages: Vec<Pgno>,
 }
 
-impl PageReader for ReplicaReader {
+impl PageReader for FetchingReader {
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         if self.reading.get().is_some_and(|reading| pgno == reading.state.page_size.lock_page()) {
             image.fill(0);
