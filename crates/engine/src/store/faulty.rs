@@ -205,6 +205,10 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.store.discard_staged();
     }
 
+    fn has_discarded(&self) -> bool {
+        self.store.has_discarded()
+    }
+
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         self.fault.run(|| self.store.log_after(after, max_frames))
     }

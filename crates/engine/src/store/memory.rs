@@ -188,6 +188,10 @@ impl PageStore for MemoryStore {
         self.0.borrow_mut().staged.clear();
     }
 
+    fn has_discarded(&self) -> bool {
+        false
+    }
+
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         check_whole(after, self.exact_from(), self.head().txid)?;
         let (mut frames, mut first) = (0, true);

@@ -102,6 +102,9 @@ pub trait PageStore {
     /// Discards all that is staged. The room that it takes is given back by `prune` and `thin`.
     fn discard_staged(&self);
 
+    /// Whether something was discarded whose room was not given back yet.
+    fn has_discarded(&self) -> bool;
+
     /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).
     /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;

@@ -308,6 +308,10 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         kept.discarded.extend(number);
     }
 
+    fn has_discarded(&self) -> bool {
+        !self.kept.borrow().discarded.is_empty()
+    }
+
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
         let logged = self.logged_after(after, max_frames, usize::MAX)?;
         logged.iter().map(expand_commit).collect()

@@ -68,6 +68,7 @@ pub(super) fn what_is_staged_is_part_of_no_state(open: &mut Reopen<'_>) -> Resul
         verify(&*history.store, &history.versions)?;
     }
     while history.store.prune(Txid::EMPTY)? {}
+    ensure("all room is given back", !history.store.has_discarded())?;
     history.check_and_reopen(open)
 }
 
