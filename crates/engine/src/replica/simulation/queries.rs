@@ -127,8 +127,8 @@ impl Queries {
         net.stats.failed_reads += 1;
         net.note(|| format!("a query at {node} fails: {error}"));
         let text = error.to_string();
-        // What was damaged before may be noticed only by the audit.
-        let allowed: &[&str] = if matches!(who, Who::Auditor) { &[ANEW] } else { &[INJURED, crate::store::INJECTED, ANEW] };
+        // What was damaged before may be noticed only by the audit, here or where pages are asked for: who then begins anew owes an answer.
+        let allowed: &[&str] = if matches!(who, Who::Auditor) { &[INJURED, ANEW] } else { &[INJURED, crate::store::INJECTED, ANEW] };
         if allowed.iter().any(|allowed| text.contains(allowed)) {
             return Ok(Some(Ended { node, who, read: None }));
         }
