@@ -6,7 +6,7 @@
 //! **Not here:** torn writes. The storage below promises that one SQL transaction is atomic; these fail between operations.
 
 use super::durable::{Param, Sql, SqlError, StoredValue};
-use super::{PageStore, StoreError};
+use super::{PageStore, ScratchSpace, StoreError};
 use crate::commit_log::LoggedCommit;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSet, Pgno, State, Txid};
 use std::cell::Cell as Counter;
@@ -118,6 +118,24 @@ impl<S> FaultyStore<S> {
     /// Pages read before they are asked for stay whole.
     pub fn damage(&self, pgno: Option<Pgno>) {
         self.damaged.set(pgno);
+    }
+}
+
+impl<S: PageStore> ScratchSpace for FaultyStore<S> {
+    fn new_scratch(&self) -> u64 {
+        self.store.new_scratch()
+    }
+
+    fn put_scratch(&self, file: u64, block: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        self.fault.run(|| self.store.put_scratch(file, block, bytes))
+    }
+
+    fn get_scratch(&self, file: u64, block: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.fault.run(|| self.store.get_scratch(file, block))
+    }
+
+    fn cut_scratch(&self, file: u64, from: u32) -> Result<(), StoreError> {
+        self.fault.run(|| self.store.cut_scratch(file, from))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Not here:** any attempt to be small or to survive.
 
-use super::{PageStore, StoreError, check_kept, check_whole, same_step};
+use super::{PageStore, ScratchSpace, StoreError, check_kept, check_whole, same_step};
 use crate::commit_log::LoggedCommit;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
 use std::cell::RefCell;
@@ -22,6 +22,8 @@ struct Inner {
     log: BTreeMap<Txid, Commit>,
     versions: BTreeMap<Pgno, BTreeMap<Txid, Version>>,
     staged: BTreeMap<Pgno, Frame>,
+    files: u64,
+    blocks: BTreeMap<(u64, u32), Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -74,6 +76,28 @@ impl MemoryStore {
             Some((_, version)) => Ok(Some(version.clone())),
             None => Err(StoreError::damaged_page(pgno, at, "missing")),
         }
+    }
+}
+
+impl ScratchSpace for MemoryStore {
+    fn new_scratch(&self) -> u64 {
+        let mut inner = self.0.borrow_mut();
+        inner.files += 1;
+        inner.files
+    }
+
+    fn put_scratch(&self, file: u64, block: u32, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.borrow_mut().blocks.insert((file, block), bytes.into());
+        Ok(())
+    }
+
+    fn get_scratch(&self, file: u64, block: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.borrow().blocks.get(&(file, block)).cloned())
+    }
+
+    fn cut_scratch(&self, file: u64, from: u32) -> Result<(), StoreError> {
+        self.0.borrow_mut().blocks.retain(|(known, block), _| *known != file || *block < from);
+        Ok(())
     }
 }
 

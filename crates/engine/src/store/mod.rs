@@ -13,6 +13,7 @@ mod faulty;
 mod load;
 mod memory;
 mod reader;
+mod scratch;
 #[cfg(feature = "testing")]
 pub mod suite;
 
@@ -24,6 +25,7 @@ pub use faulty::{Fault, FaultySql, FaultyStore, INJECTED};
 pub use load::Load;
 pub use memory::MemoryStore;
 pub use reader::PageReader;
+pub use scratch::{BLOCK_BYTES, ScratchSpace};
 
 use crate::commit_log::LoggedCommit;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
@@ -38,7 +40,7 @@ use std::collections::BTreeSet;
 ///    long as they are kept. Only `prune` and `thin` end that.
 /// 4. A failed call leaves the store as it was.
 /// 5. What is *staged* is part of no state, and gone when the store is opened again, until `append_staged` makes all of it a commit.
-pub trait PageStore {
+pub trait PageStore: ScratchSpace {
     /// Which database this is: drawn at random when it was created.
     fn id(&self) -> DatabaseId;
 
@@ -102,7 +104,7 @@ pub trait PageStore {
     /// Discards all that is staged. The room that it takes is given back by `prune` and `thin`.
     fn discard_staged(&self);
 
-    /// Whether something was discarded whose room was not given back yet.
+    /// Whether something was discarded, or left by a crash, whose room was not given back yet.
     fn has_discarded(&self) -> bool;
 
     /// The commits after `after`, oldest first, whole commits until `max_frames` frames are reached (at least one commit if there is one).

@@ -29,7 +29,7 @@ pub type Outcome = Result<(), String>;
 type Reopen<'a> = dyn FnMut() -> Result<Rc<dyn PageStore>, StoreError> + 'a;
 type Case = fn(&mut Reopen<'_>) -> Result<(), Failed>;
 
-const CASES: [(&str, Case); 23] = [
+const CASES: [(&str, Case); 24] = [
     ("an empty store has the empty state and nothing else", an_empty_store_has_the_empty_state),
     ("txids are dense", txids_are_dense),
     ("commits that break an invariant are refused", invalid_commits_are_refused),
@@ -46,6 +46,7 @@ const CASES: [(&str, Case); 23] = [
     ("a commit without frames", a_commit_without_frames),
     ("a commit is staged piece by piece", staging::a_commit_is_staged),
     ("what is staged is part of no state until it is committed", staging::what_is_staged_is_part_of_no_state),
+    ("temporary files are kept in blocks, and are nobody's when the store is opened again", staging::temporary_files),
     ("the pages that changed between two states are named", changed_pages_are_named),
     ("a state is found by its time", states_are_found_by_time),
     ("what only the past needs is measured", the_past_is_measured),

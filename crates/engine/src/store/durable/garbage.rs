@@ -40,12 +40,12 @@ impl<Q: Sql> DurableStore<Q> {
         lists(&garbage.pages).map(sum).sum()
     }
 
-    /// Deletes what a row of garbage names. Returns whether there was one.
+    /// Deletes what a row of garbage names, or some of what temporary files left. Returns whether there was something.
     pub(super) fn sweep(&self) -> Result<bool, StoreError> {
         // What is being staged is garbage only if it is discarded.
         let staging = self.kept.borrow().stage.as_ref().map_or(0, |stage| stage.number);
         let sql = "SELECT first, last, pages, number FROM garbage WHERE stage IS NULL OR stage <> ?1 ORDER BY number LIMIT 1";
-        let Some(row) = self.one(sql, &[Param::Int(staging)])? else { return Ok(false) };
+        let Some(row) = self.one(sql, &[Param::Int(staging)])? else { return self.sweep_files() };
         let mut row = RowReader::new(row);
         let (first, last, pages, number) = (row.int()?, row.int()?, row.text()?, row.int()?);
         let delete = format!("DELETE FROM pages WHERE id IN ({})", versions("?3"));

@@ -1,6 +1,7 @@
 //! What the durable store knows without asking storage: rebuilt when it is opened.
 
 use super::index::Index;
+use super::scratch::Files;
 use littoral_protocol::{Checksum, PageSet, Pgno, State, Txid};
 
 pub(super) struct Kept {
@@ -24,6 +25,7 @@ pub(super) struct Kept {
     pub(super) stage: Option<Stage>,
     /// Numbers under which there are pages that are part of no state, until they are swept.
     pub(super) discarded: Vec<u64>,
+    pub(super) files: Files,
 }
 
 /// What is stored of a commit to come: pages under a number that is no fold's yet.
@@ -72,6 +74,7 @@ impl Kept {
             history_bytes: None,
             stage: None,
             discarded: Vec::new(),
+            files: Files::default(),
         }
     }
 

@@ -17,6 +17,7 @@
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that it is part of; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
 //! | `folds` | `txid`: the state as of which `pages` is complete; `number`; `bytes`: what only states from the fold before on need: their log, and the versions that were replaced |
+//! | `scratch` | `id` = number of a temporary file · 2²⁴ + number of the block; `bytes`, 65,536 at most |
 //! | `garbage` | `number`; `pages`: a JSON list of page numbers; of each the newest version from the fold `first` to the fold `last` is needed by nobody; `stage`: it was staged under this number, else NULL |
 //!
 //! `id` makes the versions of a page neighbours in a table whose inner nodes hold integers only, so that a page among millions is a few
@@ -43,6 +44,7 @@ mod kept;
 mod read;
 mod row;
 mod schema;
+mod scratch;
 mod sql;
 mod stage;
 mod thin;
@@ -116,8 +118,8 @@ impl<Q: Sql> DurableStore<Q> {
         };
         let (oldest, exact_from, shrunk) = (mark("oldest")?, mark("exact_from")?, (mark("shrunk")?, Pgno(0)));
         let recent = self.read_index(newest.txid, head.txid)?;
-        let discarded = self.staged_numbers()?;
-        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, discarded, ..Kept::empty() };
+        let (discarded, files) = (self.staged_numbers()?, self.left_files()?);
+        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, discarded, files, ..Kept::empty() };
         Ok(())
     }
 
@@ -309,7 +311,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     }
 
     fn has_discarded(&self) -> bool {
-        !self.kept.borrow().discarded.is_empty()
+        !self.kept.borrow().discarded.is_empty() || self.has_left_files()
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {

@@ -20,9 +20,10 @@ const PLATFORM: [&str; 3] = ["sqlite_", "_cf_", "__miniflare_"];
 const FOLDS: &str = "CREATE TABLE folds (txid INTEGER PRIMARY KEY, number INTEGER NOT NULL, bytes INTEGER NOT NULL)";
 const GARBAGE: &str = "CREATE TABLE garbage (number INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, \
                        pages TEXT NOT NULL, stage INTEGER)";
+const SCRATCH: &str = "CREATE TABLE scratch (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)";
 const FOLD_0: &str = "INSERT INTO folds (txid, number, bytes) VALUES (0, 0, 0)";
 
-const NEW: [&str; 8] = [
+const NEW: [&str; 9] = [
     "CREATE TABLE littoral (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE commits (txid INTEGER PRIMARY KEY, page_size INTEGER NOT NULL, page_count INTEGER NOT NULL, \
      time_ms INTEGER NOT NULL, checksum BLOB NOT NULL, pages BLOB NOT NULL, frames BLOB)",
@@ -30,17 +31,19 @@ const NEW: [&str; 8] = [
      image BLOB NOT NULL, delta INTEGER)",
     FOLDS,
     GARBAGE,
+    SCRATCH,
     FOLD_0,
     "INSERT INTO littoral (key, value) VALUES ('oldest', 0), ('exact_from', 0), ('shrunk', 0)",
     "INSERT INTO littoral (key, value) VALUES ('schema', 3)",
 ];
 
 /// From version 1: its log was whole from the oldest state on, and began with commit 1 until it was pruned.
-const FROM_1: [&str; 9] = [
+const FROM_1: [&str; 10] = [
     "ALTER TABLE pages ADD COLUMN delta INTEGER",
     "ALTER TABLE folds RENAME TO folds_1",
     FOLDS,
     GARBAGE,
+    SCRATCH,
     FOLD_0,
     "INSERT INTO folds (txid, number, bytes) SELECT txid, number, log_bytes FROM folds_1",
     "DROP TABLE folds_1",
@@ -49,8 +52,8 @@ const FROM_1: [&str; 9] = [
     "DELETE FROM folds WHERE txid < (SELECT value FROM littoral WHERE key = 'oldest')",
 ];
 
-/// From version 2: nothing was staged.
-const FROM_2: [&str; 1] = ["ALTER TABLE garbage ADD COLUMN stage INTEGER"];
+/// From version 2: nothing was staged, and there were no temporary files.
+const FROM_2: [&str; 2] = ["ALTER TABLE garbage ADD COLUMN stage INTEGER", SCRATCH];
 
 /// Creates the tables in empty storage; refuses storage of another version or of somebody else. Returns the database's id.
 pub(super) fn open(sql: &impl Sql) -> Result<DatabaseId, StoreError> {
@@ -180,10 +183,10 @@ mod tests {
         }
     }
 
-    const TO_2: &str = "ALTER TABLE garbage DROP COLUMN stage; UPDATE littoral SET value = 2 WHERE key = 'schema'";
+    const TO_2: &str = "DROP TABLE scratch; ALTER TABLE garbage DROP COLUMN stage; UPDATE littoral SET value = 2 WHERE key = 'schema'";
     const TO_1: &str = "CREATE TABLE folds_1 (number INTEGER PRIMARY KEY, txid INTEGER NOT NULL, log_bytes INTEGER NOT NULL); \
                         INSERT INTO folds_1 SELECT number, txid, bytes FROM folds WHERE number > 0; DROP TABLE folds; \
-                        ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; DELETE FROM littoral WHERE key NOT IN ('schema', 'id'); \
+                        ALTER TABLE folds_1 RENAME TO folds; DROP TABLE garbage; DROP TABLE scratch; DELETE FROM littoral WHERE key NOT IN ('schema', 'id'); \
                         UPDATE littoral SET value = 1 WHERE key = 'schema'";
 
     fn assert_equal(store: &dyn PageStore, memory: &MemoryStore, from: u64) {

@@ -1,7 +1,8 @@
-//! Commits that are stored ahead, piece by piece.
+//! What is stored and part of no state: commits ahead of themselves, piece by piece, and temporary files.
 
 use super::history::{Failed, History, Image, ensure, equal, verify};
 use super::{Reopen, StoreError, page_size};
+use crate::store::BLOCK_BYTES;
 use littoral_protocol::{Checksum, Commit, InvalidCommit, PageSize, Pgno, State, Txid};
 use std::collections::BTreeSet;
 
@@ -87,4 +88,33 @@ fn refuse(history: &History, state: &State) -> Result<(), Failed> {
     let short = littoral_protocol::Frame::new(Pgno(1), vec![0; 512].into());
     ensure("a staged page of another size", matches!(store.stage(&[short]), Err(StoreError::InvalidCommit(_))))?;
     equal("what is staged after that", &store.staged().len(), &100)
+}
+
+pub(super) fn temporary_files(open: &mut Reopen<'_>) -> Result<(), Failed> {
+    let block = |seed: u8| vec![seed; BLOCK_BYTES];
+    let mut history = History::new(open()?, PageSize::DEFAULT);
+    history.commit(2, &[(1, Image::Text(1)), (2, Image::Zeros)])?;
+    for round in 0..2 {
+        let store = history.store.clone();
+        let (one, two) = (store.new_scratch(), store.new_scratch());
+        equal("a new file", &store.get_scratch(one, 0)?, &None)?;
+        for number in 0..30 {
+            store.put_scratch(one, number, &block(number as u8))?;
+        }
+        store.put_scratch(two, 0, &[1, 2, 3])?;
+        store.put_scratch(one, 7, &block(99))?;
+        equal("a block that was written again", &store.get_scratch(one, 7)?, &Some(block(99)))?;
+        equal("a short block of another file", &store.get_scratch(two, 0)?, &Some(vec![1, 2, 3]))?;
+        store.cut_scratch(one, 25)?;
+        equal("a block that was cut off", &store.get_scratch(one, 25)?, &None)?;
+        equal("the one before it", &store.get_scratch(one, 24)?, &Some(block(24)))?;
+        history.check_and_reopen(open)?;
+        let store = &history.store;
+        if round == 1 {
+            while store.prune(Txid::EMPTY)? {}
+            ensure("all room is given back", !store.has_discarded())?;
+        }
+        equal("a file after opening again", &store.get_scratch(store.new_scratch(), 0)?, &None)?;
+    }
+    history.check_and_reopen(open)
 }
