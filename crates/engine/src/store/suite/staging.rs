@@ -91,14 +91,14 @@ fn refuse(history: &History, state: &State) -> Result<(), Failed> {
 }
 
 pub(super) fn temporary_files(open: &mut Reopen<'_>) -> Result<(), Failed> {
-    let block = |seed: u8| vec![seed; BLOCK_BYTES];
+    let block = |seed: u8| vec![seed; if seed == 99 { BLOCK_BYTES } else { 500 }];
     let mut history = History::new(open()?, PageSize::DEFAULT);
     history.commit(2, &[(1, Image::Text(1)), (2, Image::Zeros)])?;
     for round in 0..2 {
         let store = history.store.clone();
         let (one, two) = (store.new_scratch(), store.new_scratch());
         equal("a new file", &store.get_scratch(one, 0)?, &None)?;
-        for number in 0..30 {
+        for number in 0..230 {
             store.put_scratch(one, number, &block(number as u8))?;
         }
         store.put_scratch(two, 0, &[1, 2, 3])?;
