@@ -9,7 +9,7 @@
 
 use super::RowEncoder;
 use super::authorize::Authorizer;
-use super::budget::InstructionBudget;
+use super::budget::{Budget, Pace};
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
@@ -21,6 +21,7 @@ use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pra
 use super::value::to_sqlite;
 use crate::sqlite::counters::Counters;
 use crate::sqlite::file::VFS_NAME;
+use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
 use crate::sqlite::{count_visits, functions};
@@ -77,12 +78,13 @@ pub(super) struct Connection {
     /// Rows that the statements of the running text visited.
     rows_read: Cell<u64>,
     file: DatabaseFile,
-    authorizer: Authorizer,
+    pub(super) authorizer: Authorizer,
     rows_written: RowsWritten,
-    budget: InstructionBudget,
+    pub(super) budget: Rc<Budget>,
+    _progress: Progress,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
-    result_bytes_left: Cell<usize>,
+    pub(super) result_bytes_left: Cell<usize>,
     size_after: Cell<Option<u64>>,
     /// A statement has changed the size and nobody has measured it since.
     size_outdated: Cell<bool>,
@@ -110,6 +112,7 @@ impl Connection {
                 Access::Read | Access::Replica => OpenFlags::SQLITE_OPEN_READ_ONLY,
             };
         let failed = |error: rusqlite::Error| describe(&error, &file);
+        let budget = Budget::of(file.name());
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
         count_visits(&sqlite);
@@ -117,21 +120,20 @@ impl Connection {
         let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
-        let budget = InstructionBudget::default();
-        budget.watch(&mut sqlite).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
             open.retain(|connection| connection.strong_count() > 0);
             open.push(Rc::downgrade(&shared));
         });
         Ok(Connection {
-            shared,
             statements: RefCell::new(LruCache::new(NonZeroUsize::new(limits.cached_statements).unwrap_or(NonZeroUsize::MIN))),
             counters: Counters::default(),
             rows_read: Cell::new(0),
             file,
             authorizer,
             rows_written: RowsWritten::default(),
+            _progress: budget.watch(&shared.sqlite),
+            shared,
             budget,
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
@@ -149,6 +151,10 @@ impl Connection {
 
     pub(super) fn file(&self) -> &DatabaseFile {
         &self.file
+    }
+
+    pub(super) fn sqlite(&self) -> &Rc<rusqlite::Connection> {
+        &self.shared.sqlite
     }
 
     /// The byte of the text that ran last at which the statement begins that ran last: where an error happened.
@@ -175,8 +181,8 @@ impl Connection {
     }
 
     /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
-    pub(super) fn refill(&self) {
-        self.budget.refill(self.limits.run_kiloinstructions);
+    pub(super) fn refill(&self, pace: Pace) {
+        self.budget.refill(self.limits.run_kiloinstructions, pace);
         self.result_bytes_left.set(self.limits.result_bytes);
     }
 
@@ -361,8 +367,12 @@ impl Connection {
 
     /// Runs a statement while its rows read and written are counted, and ends it.
     fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
-        let result =
-            if statement.is_read_only() { run(statement) } else { self.counters.count_changes(&self.shared.sqlite, || run(statement)) };
+        let is_read_only = statement.is_read_only();
+        if !is_read_only || self.authorizer.has_set_flags() {
+            self.budget.stay();
+        }
+        let run = || self.budget.running(|| run(statement));
+        let result = if is_read_only { run() } else { self.counters.count_changes(&self.shared.sqlite, run) };
         self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
         statement.reset();
         result
@@ -426,8 +436,10 @@ impl Connection {
 
     /// The engine's error for one of its own statements.
     fn describe(&self, error: &rusqlite::Error) -> Error {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.is_spent() {
-            return Error::RanTooLong;
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+            && let Some(error) = self.budget.take_stopped()
+        {
+            return error;
         }
         describe(error, &self.file)
     }
@@ -438,8 +450,10 @@ impl Connection {
         if self.authorizer.take_refused_transaction() {
             return Error::TransactionStatement;
         }
-        if code == ffi::SQLITE_INTERRUPT && self.budget.is_spent() {
-            return Error::RanTooLong;
+        if code == ffi::SQLITE_INTERRUPT
+            && let Some(error) = self.budget.take_stopped()
+        {
+            return error;
         }
         if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
             return Error::nested_too_deeply();
