@@ -137,6 +137,14 @@ describe("while a read takes long", () => {
   });
 });
 
+test("large results are read one after the other, and all are answered", { timeout: 120_000 }, async () => {
+  const name = await database("large", 40_000);
+  const all = Promise.all(Array.from({ length: 4 }, () => run(name, "SELECT v FROM t")));
+  const reads = await untilSettled(all, () => run(name, "SELECT 1"));
+  for (const answer of await all) assert.equal(rows(answer).length, 40_000);
+  assert.ok(reads.length > 20, `${reads.length} reads`);
+});
+
 describe("a read under way", () => {
   for (const whose of ["the same", "another"]) {
     test(`is read again when a request of ${whose} database loses the instance, as those that wait are`, { timeout: 120_000 }, async () => {

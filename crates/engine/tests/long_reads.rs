@@ -231,6 +231,29 @@ fn the_rows_of_a_table_are_counted_in_turns_although_it_is_one_instruction() {
 }
 
 #[test]
+fn one_read_in_turns_at_a_time_has_a_large_result() {
+    let db = Rc::new(RefCell::new(filled(Fixture::durable_with_limits(|limits| limits.result_bytes = 80_000))));
+    let large = format!("SELECT zeroblob(20000) UNION ALL {LONG}");
+    let (result, _) = in_turns(&db, &[&large], move |db, turn| {
+        if turn > 1 {
+            return;
+        }
+        let patience = Cell::new(3);
+        let give_way = move || {
+            patience.set(patience.get() - 1);
+            if patience.get() > 0 { Ok(()) } else { Err(StoreError::Io("patience has an end".into())) }
+        };
+        let other = db.database.reader(None).unwrap().in_turns(Rc::new(give_way));
+        assert_eq!(other.run::<ResultSet>(&call(&["SELECT zeroblob(5000)"])).unwrap()[0].rows.len(), 1, "there is room for small ones");
+        let waited = other.run::<ResultSet>(&call(&["SELECT zeroblob(20000)"])).unwrap_err();
+        assert!(waited.to_string().contains("patience has an end"), "{waited}");
+    });
+    assert_eq!(result.unwrap()[0].rows.len(), 2);
+    let (result, _) = in_turns(&db, &[&large], |_, _| {});
+    assert_eq!(result.unwrap()[0].rows.len(), 2, "it was given back");
+}
+
+#[test]
 fn history_is_cut_behind_a_read_in_turns_and_not_below_it() {
     let clock = Rc::new(Cell::new(1_700_000_000_000));
     let (now, limits) = (clock.clone(), Limits { history_ms: 0, history_exact_ms: 0, ..Limits::default() });

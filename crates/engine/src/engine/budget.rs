@@ -120,6 +120,14 @@ impl Budget {
         result
     }
 
+    /// Lets others have their turn, if they have it at all.
+    pub(super) fn give_way(&self) -> Result<bool, Error> {
+        let pace = self.pace.borrow().clone();
+        let Pace::InTurns(give_way) = pace else { return Ok(false) };
+        self.turn.set(TURN);
+        work::apart(|| give_way()).map(|()| true).map_err(Error::store)
+    }
+
     /// Why what ran was interrupted.
     pub(super) fn take_stopped(&self) -> Option<Error> {
         self.stopped.take()
@@ -155,14 +163,7 @@ impl Budget {
         if turn >= steps {
             return Ok(());
         }
-        let pace = self.pace.borrow().clone();
-        match pace {
-            Pace::Brief if self.running.get() == Running::Stoppable => Err(Error::LongRead),
-            Pace::Brief | Pace::Whole => Ok(()),
-            Pace::InTurns(give_way) => {
-                self.turn.set(TURN);
-                work::apart(|| give_way()).map_err(Error::store)
-            }
-        }
+        let is_brief = matches!(*self.pace.borrow(), Pace::Brief);
+        if is_brief && self.running.get() == Running::Stoppable { Err(Error::LongRead) } else { self.give_way().map(drop) }
     }
 }

@@ -10,10 +10,12 @@
 use super::RowEncoder;
 use super::authorize::Authorizer;
 use super::budget::{Budget, Pace};
+use super::causes::describe;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
 use super::parameters::numbers;
+use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
 use super::rows_written::RowsWritten;
 use super::setup::Setup;
@@ -25,12 +27,11 @@ use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
 use crate::sqlite::{count_visits, functions};
-use crate::store::StoreError;
 use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
-use rusqlite::{CachedStatement, OpenFlags, ffi};
-use std::cell::{Cell, RefCell};
+use rusqlite::{CachedStatement, OpenFlags};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 
@@ -85,6 +86,8 @@ pub(super) struct Connection {
     limits: Limits,
     /// Bytes that the results of the running request may still have.
     pub(super) result_bytes_left: Cell<usize>,
+    /// Where reads in turns share room for large results.
+    pub(super) place: OnceCell<Place>,
     size_after: Cell<Option<u64>>,
     /// A statement has changed the size and nobody has measured it since.
     size_outdated: Cell<bool>,
@@ -137,6 +140,7 @@ impl Connection {
             budget,
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
+            place: OnceCell::new(),
             size_after: Cell::new(None),
             size_outdated: Cell::new(false),
             statement_offset: Cell::new(0),
@@ -332,11 +336,6 @@ impl Connection {
         compiled.0.ok_or(Error::NoStatement)
     }
 
-    /// SQLite goes on after some errors of the file, as `PRAGMA quick_check` does, which then reports a damaged database.
-    fn no_swallowed_error(&self) -> Result<(), Error> {
-        self.file.take_error().map_or(Ok(()), |error| Err(Error::store(error)))
-    }
-
     fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, text: &Text, options: E::Options) -> Result<E, Error> {
         let named = numbers(statement, text)?;
         let encoder = self.counting(statement, |statement| {
@@ -358,8 +357,11 @@ impl Connection {
             let encoder = encoder.get_or_insert_with(|| start(statement, options));
             let bytes = encoder.row(&RowValues::new(statement, columns));
             statement.check_values().map_err(|error| self.describe_caller(error))?;
-            if bytes > self.result_bytes_left.get() {
-                return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
+            let limit = self.limits.result_bytes;
+            match self.result_bytes_left.get().checked_sub(bytes) {
+                None => return Err(Error::ResultTooLarge { limit }),
+                Some(left) if limit - left > limit / BESIDE => self.wait_for_room()?,
+                Some(_) => {}
             }
         }
         Ok(encoder.unwrap_or_else(|| start(statement, options)))
@@ -433,38 +435,6 @@ impl Connection {
             ..Meta::default()
         })
     }
-
-    /// The engine's error for one of its own statements.
-    fn describe(&self, error: &rusqlite::Error) -> Error {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
-            && let Some(error) = self.budget.take_stopped()
-        {
-            return error;
-        }
-        describe(error, &self.file)
-    }
-
-    /// The engine's error for a caller's statement.
-    fn describe_caller(&self, error: SqliteError) -> Error {
-        let SqliteError { code, message, offset } = error;
-        if self.authorizer.take_refused_transaction() {
-            return Error::TransactionStatement;
-        }
-        if code == ffi::SQLITE_INTERRUPT
-            && let Some(error) = self.budget.take_stopped()
-        {
-            return error;
-        }
-        if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
-            return Error::nested_too_deeply();
-        }
-        let several = self.file.had_several_errors();
-        match self.file.take_error() {
-            Some(error @ StoreError::Missing(_)) if several => Error::store(error),
-            Some(error) => Error::Store { error, code },
-            None => Error::Sqlite { message, code, offset },
-        }
-    }
 }
 
 /// A statement that ran, its result not ended yet.
@@ -479,19 +449,4 @@ struct Before {
     changes: u64,
     last_row_id: i64,
     size: u64,
-}
-
-/// SQLite's error in the engine's terms; the store's where the store failed underneath.
-pub(super) fn describe(error: &rusqlite::Error, file: &DatabaseFile) -> Error {
-    let code = error.sqlite_extended_error_code().unwrap_or(ffi::SQLITE_ERROR);
-    if let Some(error) = file.take_error() {
-        return Error::Store { error, code };
-    }
-    match error {
-        rusqlite::Error::SqlInputError { msg, offset, .. } => {
-            Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() }
-        }
-        rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Sqlite { message: message.clone(), code, offset: None },
-        other => Error::Sqlite { message: other.to_string(), code, offset: None },
-    }
 }

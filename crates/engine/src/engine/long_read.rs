@@ -12,6 +12,7 @@
 use super::budget::{GiveWay, Pace};
 use super::connection::Connection;
 use super::past::find;
+use super::room::Place;
 use super::{Call, CallResult, Database, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
 use crate::sqlite::set_last_insert_rowid;
 use crate::sqlite::statement::SqlText;
@@ -30,6 +31,7 @@ impl Database {
     pub fn reader(&mut self, point: Option<Point>) -> Result<Snapshot, Error> {
         let txid = point.map_or(Ok(self.store.head().txid), |point| find(&*self.store, point))?;
         let snapshot = self.held.with_room(Error::is_out_of_memory, || self.snapshot(txid))?;
+        let _ = snapshot.connection().place.set(Place::beside(&self.room));
         if point.is_none()
             && let Some(writer) = &*self.held.writer.borrow()
         {
@@ -73,6 +75,12 @@ impl Connection {
         self.budget.begin_call();
         self.budget.stay();
         run_statements::<E>(self, call, options)
+    }
+
+    /// Waits until no other read in turns has a large result.
+    pub(super) fn wait_for_room(&self) -> Result<(), Error> {
+        while self.place.get().is_some_and(|place| !place.take()) && self.budget.give_way()? {}
+        Ok(())
     }
 
     /// Whether a text is of statements that write nothing, and that every connection answers alike.

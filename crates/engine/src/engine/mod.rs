@@ -13,6 +13,7 @@
 
 mod authorize;
 mod budget;
+mod causes;
 mod configuration;
 mod connection;
 mod describe;
@@ -27,6 +28,7 @@ mod past;
 #[cfg(feature = "testing")]
 mod pragmas;
 mod reader;
+mod room;
 mod rows;
 mod rows_written;
 mod setup;
@@ -55,6 +57,7 @@ use history::History;
 use littoral_protocol::sql::{Call, Meta, Place};
 use littoral_protocol::{Pgno, State, Txid};
 use long_read::is_long_read;
+use room::Room;
 use std::rc::Rc;
 use text::mentions_pragma;
 
@@ -84,6 +87,7 @@ pub struct Database {
     setup: Setup,
     history: History,
     held: Rc<Held>,
+    room: Room,
     store_failed: bool,
     damaged: Option<Error>,
 }
@@ -92,7 +96,16 @@ impl Database {
     /// Opens the database in `store`, with limits or a whole setup. `clock` tells the time in milliseconds since 1970.
     pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Database {
         let setup = setup.into();
-        Database { store, clock, setup, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
+        Database {
+            store,
+            clock,
+            setup,
+            history: History::default(),
+            held: Held::new(),
+            room: Room::default(),
+            store_failed: false,
+            damaged: None,
+        }
     }
 
     /// The store.
