@@ -11,6 +11,7 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use super::host::{Host, Ticket};
+use super::long_read;
 use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
 use crate::runtime::request::body_to_js;
@@ -18,7 +19,7 @@ use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::Request;
-use littoral_engine::answer::d1::{Answer, answer_together};
+use littoral_engine::answer::d1::{Answer, Attempt, answer_together, reader_for};
 use littoral_engine::engine::Database as Engine;
 use littoral_engine::primary::{Action, Event, Primary};
 use littoral_engine::replica::Source;
@@ -65,6 +66,12 @@ impl DatabaseObject {
     /// What was written is durable, or never will be.
     pub fn synced(&self) {
         let _ = self.happened(Event::Synced);
+    }
+
+    /// A long read has ended.
+    #[wasm_bindgen(js_name = readEnded)]
+    pub fn read_ended(&self) {
+        let _ = self.happened(Event::ReadEnded);
     }
 
     /// A replica object has answered news with its position, or not.
@@ -157,7 +164,7 @@ fn may_run_again(ticket: &Ticket, now: Option<Position>) -> bool {
     !ticket.alone() && now.is_some_and(|now| now.to_bytes()[..] == before.to_vec())
 }
 
-fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
+pub(super) fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
     let bookmark = bookmark.map_or(JsValue::NULL, JsValue::from);
     ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
 }
@@ -175,7 +182,8 @@ impl DatabaseObject {
         let mut goes_on = Ok(false);
         while let Some(action) = actions.pop_front() {
             let events = match action {
-                Action::Run(tickets) => vec![self.run(tickets)],
+                Action::Run(tickets) => self.run(tickets),
+                Action::Read(ticket) => self.read(ticket),
                 Action::Tell { regions, after } => self.tell(regions, after),
                 Action::Maintain { synced: false } => {
                     let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);
@@ -209,7 +217,7 @@ impl DatabaseObject {
         goes_on
     }
 
-    fn run(&self, tickets: Vec<Ticket>) -> Event<Ticket> {
+    fn run(&self, tickets: Vec<Ticket>) -> Vec<Event<Ticket>> {
         let requests: Vec<Request> = tickets.iter().map(|ticket| ticket.request().read()).collect();
         let ran = self.with_engine(|engine| {
             let before = engine.state();
@@ -218,16 +226,41 @@ impl DatabaseObject {
                 ticket.set_before(&position);
                 ticket.set_alone(tickets.len() == 1);
             }
-            let answers = answer_together(engine, &requests);
+            let attempts = answer_together(engine, &requests);
             let after = engine.state();
-            ((after.txid != before.txid).then(|| after.position()), answers)
+            ((after.txid != before.txid).then(|| after.position()), attempts)
         });
-        let (wrote, answers) = ran
-            .unwrap_or_else(|error| (None, requests.iter().map(|request| Answer::refusing(request, &error, Code::StoreFailed)).collect()));
-        for (ticket, answer) in tickets.iter().zip(answers) {
-            deliver(ticket, answer, wrote.is_some());
+        let (wrote, attempts) = ran.unwrap_or_else(|error| {
+            let refuse = |request| Attempt::Answered(Answer::refusing(request, &error, Code::StoreFailed));
+            (None, requests.iter().map(refuse).collect())
+        });
+        let mut events = Vec::new();
+        for (ticket, attempt) in tickets.into_iter().zip(attempts) {
+            match attempt {
+                Attempt::Answered(answer) => deliver(&ticket, answer, wrote.is_some()),
+                Attempt::LongRead => {
+                    ticket.set_before(&JsValue::UNDEFINED);
+                    events.push(Event::TooLong(ticket));
+                }
+            }
         }
-        Event::Ran { wrote }
+        events.push(Event::Ran { wrote });
+        events
+    }
+
+    fn read(&self, ticket: Ticket) -> Vec<Event<Ticket>> {
+        let request = ticket.request().read();
+        let reader = self.with_engine(|engine| reader_for(engine, &request));
+        match reader.unwrap_or_else(|error| Err(Answer::refusing(&request, &error, Code::StoreFailed))) {
+            Ok(reader) => {
+                long_read::begin(self.host.clone(), ticket, request, reader);
+                Vec::new()
+            }
+            Err(refused) => {
+                deliver(&ticket, refused, false);
+                vec![Event::ReadEnded]
+            }
+        }
     }
 
     /// Sends news. Returns what has become of it, if that is known at once.

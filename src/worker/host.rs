@@ -10,11 +10,16 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     /// The JavaScript half of a database's object.
+    #[derive(Clone)]
     pub type Host;
 
     /// Calls `synced` when everything written so far is durable.
     #[wasm_bindgen(method)]
     pub(super) fn sync(this: &Host);
+
+    /// Calls `readEnded`, soon.
+    #[wasm_bindgen(method, js_name = readEnded)]
+    pub(super) fn read_ended(this: &Host);
 
     /// Sends news to the replica object of a region, then calls `told`.
     #[wasm_bindgen(method)]

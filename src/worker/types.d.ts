@@ -48,6 +48,7 @@ export interface OpenRequest {
 /** What Rust wants of the runtime (`host.rs`). */
 export interface Host {
 	sync(): void;
+	readEnded(): void;
 	tell(region: string, news: Uint8Array): void;
 	wake(inMs: number): void;
 	lookForAlarm(): void;

@@ -22,7 +22,8 @@ export class Database extends Shipped {
   }
 
   async query(...calls) {
-    return JSON.parse(await super.query(JSON.stringify({ calls })));
+    const body = await super.query(JSON.stringify({ calls }));
+    return JSON.parse(typeof body === "string" ? body : new TextDecoder().decode(body));
   }
 
   storeCase(name) {

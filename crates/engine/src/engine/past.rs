@@ -38,7 +38,7 @@ impl Database {
     }
 }
 
-fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
+pub(super) fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
     match point {
         Point::Bookmark(bookmark) => match store.resolve(bookmark.txid) {
             Ok(txid) if may_name(store, &bookmark, txid).map_err(Error::store)? => Ok(txid),
