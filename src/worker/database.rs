@@ -20,7 +20,7 @@ use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, Attempt, answer_together, reader_for};
-use littoral_engine::engine::Database as Engine;
+use littoral_engine::engine::Engine;
 use littoral_engine::primary::{Action, Event, Primary};
 use littoral_engine::replica::Source;
 use littoral_engine::settings::region::Region;
@@ -228,11 +228,11 @@ impl DatabaseObject {
             }
             let attempts = answer_together(engine, &requests);
             let after = engine.state();
-            ((after.txid != before.txid).then(|| after.position()), attempts)
+            ((after.txid != before.txid).then(|| after.position()), attempts, engine.store().has_discarded())
         });
-        let (wrote, attempts) = ran.unwrap_or_else(|error| {
+        let (wrote, attempts, discarded) = ran.unwrap_or_else(|error| {
             let refuse = |request| Attempt::Answered(Answer::refusing(request, &error, Code::StoreFailed));
-            (None, requests.iter().map(refuse).collect())
+            (None, requests.iter().map(refuse).collect(), false)
         });
         let mut events = Vec::new();
         for (ticket, attempt) in tickets.into_iter().zip(attempts) {
@@ -245,6 +245,7 @@ impl DatabaseObject {
             }
         }
         events.push(Event::Ran { wrote });
+        events.extend(discarded.then_some(Event::Discarded));
         events
     }
 

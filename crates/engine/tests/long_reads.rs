@@ -8,7 +8,7 @@ mod common;
 use common::{Fixture, run, values};
 use littoral_engine::answer::d1::{Answer, Attempt, answer, answer_long, answer_together, reader_for};
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{CallResult, Database, Error, Limits, Reader, ResultSet};
+use littoral_engine::engine::{CallResult, Engine, Error, Limits, Reader, ResultSet};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, PageReader, PageStore, StoreError};
 use littoral_protocol::d1::PointBody;
@@ -42,7 +42,7 @@ fn call(texts: &[&str]) -> Call {
     texts.iter().map(|sql| Statement::new(*sql, vec![])).collect()
 }
 
-fn briefly(db: &mut Database, calls: &[Call]) -> Vec<CallResult<ResultSet>> {
+fn briefly(db: &mut Engine, calls: &[Call]) -> Vec<CallResult<ResultSet>> {
     let calls: Vec<_> = calls.iter().map(|call| (call, ())).collect();
     db.run_briefly::<ResultSet>(&calls)
 }
@@ -258,11 +258,11 @@ fn history_is_cut_behind_a_read_in_turns_and_not_below_it() {
     let clock = Rc::new(Cell::new(1_700_000_000_000));
     let (now, limits) = (clock.clone(), Limits { history_ms: 0, history_exact_ms: 0, ..Limits::default() });
     let store = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
-    let db = filled(Fixture { database: Database::open(store, limits, Rc::new(move || now.get())) });
+    let db = filled(Fixture { database: Engine::open(store, limits, Rc::new(move || now.get())) });
     let state = db.database.state().txid;
     let db = Rc::new(RefCell::new(db));
     let time = clock.clone();
-    let cut = move |db: &mut Database| {
+    let cut = move |db: &mut Engine| {
         while db.maintain(time.get()).unwrap().is_some_and(|due_ms| due_ms <= time.get()) {}
         db.store().oldest()
     };

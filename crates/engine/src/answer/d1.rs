@@ -1,4 +1,4 @@
-//! D1's protocol and the requests of many calls, answered from a [`Database`] or, where they only read, from a [`Reader`].
+//! D1's protocol and the requests of many calls, answered from an [`Engine`] or, where they only read, from a [`Reader`].
 //!
 //! Requests that wait together are answered together: the engine lets their calls share a commit.
 //!
@@ -10,7 +10,7 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
-use crate::engine::{CallResult, Database, Error, ExportOptions, Failure, Reader, Snapshot};
+use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
 use littoral_protocol::sql::{Call, Code, Point, Served};
@@ -44,7 +44,7 @@ pub enum Attempt {
 }
 
 /// Answers one request, however long it takes.
-pub fn answer(database: &mut Database, request: Request) -> Answer {
+pub fn answer(database: &mut Engine, request: Request) -> Answer {
     match answer_together(database, std::slice::from_ref(&request)).pop() {
         Some(Attempt::Answered(answer)) => answer,
         Some(Attempt::LongRead) => match reader_for(database, &request) {
@@ -56,7 +56,7 @@ pub fn answer(database: &mut Database, request: Request) -> Answer {
 }
 
 /// Answers a request of many calls.
-pub fn answer_calls(database: &mut Database, body: &str) -> String {
+pub fn answer_calls(database: &mut Engine, body: &str) -> String {
     answer(database, Request::calls(body)).body
 }
 
@@ -64,7 +64,7 @@ pub fn answer_calls(database: &mut Database, body: &str) -> String {
 ///
 /// The answer to a request of many calls may hold fewer responses than it has calls, but at least one, if they would be too large
 /// together, or if one of them reads for long: calls without a response have not run, and the client sends them again.
-pub fn answer_together(database: &mut Database, requests: &[Request]) -> Vec<Attempt> {
+pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attempt> {
     let admitted: Vec<Result<&Parsed, Answer>> = requests.iter().map(|request| admit(request, database)).collect();
     let mut answers = Vec::with_capacity(requests.len());
     while answers.len() < requests.len() {
@@ -88,7 +88,7 @@ pub fn answer_together(database: &mut Database, requests: &[Request]) -> Vec<Att
 
 /// Refuses what cannot be understood, and a session that names no state of this database. The primary has every state, so it only has to
 /// exist.
-fn admit<'a>(request: &'a Request, database: &Database) -> Result<&'a Parsed, Answer> {
+fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answer> {
     let parsed = request.parsed().map_err(|refused| Answer { body: refused.clone(), bookmark: None })?;
     match request.freshness() {
         None => Err(Answer::refusing(request, &INVALID_TOKEN, Code::BookmarkInvalid)),
@@ -126,7 +126,7 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
 }
 
 /// A connection of its own for a request that reads for long. The error is an answer.
-pub fn reader_for(database: &mut Database, request: &Request) -> Result<Snapshot, Answer> {
+pub fn reader_for(database: &mut Engine, request: &Request) -> Result<Snapshot, Answer> {
     let point = request.parsed().map_or(None, |asked| asked.point);
     database.reader(point).map_err(|error| Answer::refusing(request, &error, error.code()))
 }
@@ -188,7 +188,7 @@ fn answer_with(
     }
 }
 
-fn answer_past(database: &mut Database, request: &Request, asked: &Parsed, point: Point) -> Attempt {
+fn answer_past(database: &mut Engine, request: &Request, asked: &Parsed, point: Point) -> Attempt {
     let snapshot = match database.at(point) {
         Ok(snapshot) => snapshot,
         Err(error) => return Attempt::Answered(Answer::refusing(request, &error, error.code())),

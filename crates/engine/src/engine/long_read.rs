@@ -1,7 +1,7 @@
 //! Reads that take longer than others are to wait for them.
 //!
 //! Every call begins on the write connection, whose page cache is warm. One that only reads and is not done after a turn ends there, without
-//! an answer ([`Error::LongRead`]), and is run again on a connection of its own ([`Database::reader`]), in turns: after each, others run.
+//! an answer ([`Error::LongRead`]), and is run again on a connection of its own ([`Engine::reader`]), in turns: after each, others run.
 //!
 //! **Invariants**
 //! 1. A call that writes is never stopped halfway to be run elsewhere, nor is one whose answer depends on what its connection did before.
@@ -13,14 +13,14 @@ use super::budget::{GiveWay, Pace};
 use super::connection::Connection;
 use super::past::find;
 use super::room::Place;
-use super::{Call, CallResult, Database, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
+use super::{Call, CallResult, Engine, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
 use crate::sqlite::set_last_insert_rowid;
 use crate::sqlite::statement::SqlText;
 use littoral_protocol::sql::Point;
 use std::rc::Rc;
 
-impl Database {
-    /// As [`Database::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
+impl Engine {
+    /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
     /// results. Calls after it have not run.
     pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Brief)
@@ -42,7 +42,7 @@ impl Database {
 }
 
 impl Reader {
-    /// As [`Reader::run_with`], but without an answer to a call that is not done after a turn, as in [`Database::run_briefly`].
+    /// As [`Reader::run_with`], but without an answer to a call that is not done after a turn, as in [`Engine::run_briefly`].
     pub fn run_briefly<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, options, Pace::Brief)
     }

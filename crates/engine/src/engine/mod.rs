@@ -1,6 +1,6 @@
 //! The engine: D1's behaviour over SQLite over a page store.
 //!
-//! A [`Database`] has one write connection, which answers all calls, and any number of [`Snapshot`]s, each a connection of its own that
+//! An [`Engine`] has one write connection, on which every call begins, and any number of [`Snapshot`]s, each a connection of its own that
 //! reads one state. A [`Call`] is what D1 calls a statement or a batch: one transaction.
 //!
 //! **Invariants**
@@ -9,7 +9,7 @@
 //!    (a statement ends the whole transaction, or the common commit fails), they run again one by one.
 //! 3. After an error of the store the connection is opened anew, from what is stored.
 //!
-//! **Not here:** JSON (`wire`), the runtime (`worker`), who may ask.
+//! **Not here:** JSON (`answer`), the runtime (`worker`), who may ask.
 
 mod authorize;
 mod budget;
@@ -82,7 +82,7 @@ pub trait RowEncoder {
 pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
 
 /// A database that can be written.
-pub struct Database {
+pub struct Engine {
     store: Rc<dyn PageStore>,
     clock: Clock,
     setup: Setup,
@@ -93,11 +93,11 @@ pub struct Database {
     damaged: Option<Error>,
 }
 
-impl Database {
+impl Engine {
     /// Opens the database in `store`, with limits or a whole setup. `clock` tells the time in milliseconds since 1970.
-    pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Database {
+    pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Engine {
         let setup = setup.into();
-        Database {
+        Engine {
             store,
             clock,
             setup,

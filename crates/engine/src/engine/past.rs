@@ -7,7 +7,7 @@
 //!
 //! **Not here:** how long the past is kept (`history`).
 
-use super::{Database, Error, Snapshot};
+use super::{Engine, Error, Snapshot};
 use crate::store::{PageStore, StoreError};
 use littoral_protocol::sql::Point;
 use littoral_protocol::{Bookmark, Txid};
@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Snapshots kept open: each has a page cache.
 const KEPT_OPEN: usize = 3;
 
-impl Database {
+impl Engine {
     /// A snapshot at a point of the past, for this question and maybe the next.
     pub fn at(&mut self, point: Point) -> Result<Rc<Snapshot>, Error> {
         let txid = find(&*self.store, point)?;

@@ -81,7 +81,7 @@ impl Reader {
         self.run_alone::<E>(call, options)
     }
 
-    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
+    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Engine::run_with`].
     pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, options, self.pace())
     }

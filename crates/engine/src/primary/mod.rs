@@ -46,6 +46,8 @@ pub enum Event<R> {
     TooLong(R),
     /// A request that was read has its answer.
     ReadEnded,
+    /// The storage has something of what did not become a commit.
+    Discarded,
     /// What was written is durable, or never will be.
     Synced,
     /// A replica object has asked, and its answer brings it to this position, if it does.
@@ -136,6 +138,7 @@ impl<R> Primary<R> {
             Event::Ran { wrote } => self.ran(wrote, now_ms),
             Event::TooLong(request) => self.readers.too_long(request),
             Event::ReadEnded => self.readers.ended(),
+            Event::Discarded => self.upkeep.wrote().into_iter().collect(),
             Event::Synced => self.queue.synced(),
             Event::Asked { region, reaches } => {
                 self.followers.asked(region, reaches, now_ms);

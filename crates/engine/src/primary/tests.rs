@@ -128,6 +128,15 @@ fn the_alarm_is_looked_for_once_and_set_while_something_is_due() {
 }
 
 #[test]
+fn what_was_discarded_is_swept_though_nothing_was_written() {
+    let mut primary = Primary::<u32>::default();
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), []);
+    assert_eq!(primary.on(Event::Discarded, 0), [Action::LookForAlarm]);
+    assert_eq!(primary.on(Event::Discarded, 1), [], "it is minded");
+    assert_eq!(primary.on(Event::AlarmIs(None), 5), [Action::Maintain { synced: false }]);
+}
+
+#[test]
 fn events_of_a_time_before_a_restart_change_nothing() {
     let mut primary = primary();
     let region = Region::Oc;
