@@ -48,6 +48,8 @@ pub struct DatabaseObject {
     env: JsValue,
     engine: RefCell<Option<Engine>>,
     primary: RefCell<Primary<Ticket>>,
+    /// The position that tickets were given last, which most requests leave as it is.
+    shown: RefCell<Option<(Position, Uint8Array)>>,
 }
 
 #[wasm_bindgen]
@@ -55,7 +57,7 @@ impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
-        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default() }
+        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default(), shown: RefCell::default() }
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
@@ -111,7 +113,7 @@ impl DatabaseObject {
             deliver(&ticket, Answer::refusing(&ticket.request().read(), &UNKNOWN, Code::OutcomeUnknown), false);
         }
         // What is lost once more is not to take others with it: those have not run.
-        open.iter().for_each(|ticket| ticket.set_before(&JsValue::UNDEFINED));
+        open.iter().for_each(|ticket| ticket.waits());
         for ticket in open {
             let _ = self.carry_out(vec![Action::Run(vec![ticket])]);
         }
@@ -221,11 +223,8 @@ impl DatabaseObject {
         let requests: Vec<Request> = tickets.iter().map(|ticket| ticket.request().read()).collect();
         let ran = self.with_engine(|engine| {
             let before = engine.state();
-            let position = Uint8Array::from(&before.position().to_bytes()[..]).into();
-            for ticket in &tickets {
-                ticket.set_before(&position);
-                ticket.set_alone(tickets.len() == 1);
-            }
+            let position = self.shown(before.position());
+            tickets.iter().for_each(|ticket| ticket.runs(&position, tickets.len() == 1));
             let attempts = answer_together(engine, &requests);
             let after = engine.state();
             ((after.txid != before.txid).then(|| after.position()), attempts, engine.store().has_discarded())
@@ -239,7 +238,7 @@ impl DatabaseObject {
             match attempt {
                 Attempt::Answered(answer) => deliver(&ticket, answer, wrote.is_some()),
                 Attempt::LongRead => {
-                    ticket.set_before(&JsValue::UNDEFINED);
+                    ticket.waits();
                     events.push(Event::TooLong(ticket));
                 }
             }
@@ -280,6 +279,15 @@ impl DatabaseObject {
             known.push(&hint);
             self.storage.kv().put(REGIONS, &known);
         }
+    }
+
+    /// A position for tickets.
+    fn shown(&self, position: Position) -> Uint8Array {
+        let mut shown = self.shown.borrow_mut();
+        if let Some((_, bytes)) = shown.as_ref().filter(|(known, _)| *known == position) {
+            return bytes.clone();
+        }
+        shown.insert((position, Uint8Array::from(&position.to_bytes()[..]))).1.clone()
     }
 
     fn position(&self) -> Result<Position, StoreError> {

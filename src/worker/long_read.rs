@@ -20,7 +20,6 @@ use littoral_engine::store::StoreError;
 use littoral_protocol::Position;
 use littoral_protocol::sql::Code;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
 
 /// Begins to read; the answer is delivered, and the host told, when it is there.
 pub(super) fn begin(host: Host, ticket: Ticket, request: Request, reader: Snapshot) {
@@ -38,12 +37,11 @@ pub(super) fn begin(host: Host, ticket: Ticket, request: Request, reader: Snapsh
 }
 
 fn in_turns(ticket: Ticket, position: Position) -> GiveWay {
-    let position: JsValue = Uint8Array::from(&position.to_bytes()[..]).into();
+    let position = Uint8Array::from(&position.to_bytes()[..]);
     Rc::new(move || {
-        ticket.set_before(&JsValue::UNDEFINED);
+        ticket.waits();
         let waited = give_way();
-        ticket.set_before(&position);
-        ticket.set_alone(true);
+        ticket.runs(&position, true);
         waited.map_err(|error| StoreError::Io(error_text(&error)))
     })
 }

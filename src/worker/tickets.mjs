@@ -74,6 +74,21 @@ class Ticket {
 		this.#close = close;
 	}
 
+	/**
+	 * It begins to run, or goes on.
+	 * @param {Uint8Array} before
+	 * @param {boolean} alone
+	 */
+	runs(before, alone) {
+		this.before = before;
+		this.alone = alone;
+	}
+
+	/** It does not run, and nothing is lost if the instance is. */
+	waits() {
+		this.before = undefined;
+	}
+
 	/** @param {[...Answered, boolean]} answer */
 	deliver(answer) {
 		this.#close();

@@ -42,6 +42,8 @@ export interface OpenRequest {
 	before: Uint8Array | undefined;
 	/** It ran by itself. */
 	alone: boolean;
+	runs(before: Uint8Array, alone: boolean): void;
+	waits(): void;
 	deliver(answer: [...Answered, wrote: boolean]): void;
 }
 

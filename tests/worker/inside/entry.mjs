@@ -43,6 +43,11 @@ export class Database extends Shipped {
     return this.ctx.storage.sql.exec(sql, ...params).toArray();
   }
 
+  /** Bytes of the WebAssembly instance's memory. */
+  memoryBytes() {
+    return functions.instanceMemory().buffer.byteLength;
+  }
+
   /** Ends the object as the runtime does when it evicts one: nothing in memory stays. */
   evict() {
     this.ctx.abort("evicted by a test");
