@@ -5,7 +5,7 @@
 
 use littoral_engine::answer::d1::answer;
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use std::rc::Rc;
 
 /// As a WebAssembly instance has it (the stack of its C and Rust code; wasm-ld's default is 1 MiB).
@@ -58,7 +58,7 @@ const PAIRS: [(&str, &str); 40] = [
 
 fn run(sql: String) {
     let limits = Limits { heap_bytes: 64 << 20, run_kiloinstructions: 300, ..Limits::default() };
-    let mut database = Database::open(littoral_fuzz::primary(), limits, Rc::new(|| 1_700_000_000_000));
+    let mut database = Engine::open(littoral_fuzz::primary(), limits, Rc::new(|| 1_700_000_000_000));
     let body = serde_json::json!({ "sql": sql, "params": [] }).to_string();
     let body = answer(&mut database, Request::new(Form::D1 { objects: true }, &body, None, None)).body;
     serde_json::from_str::<serde_json::Value>(&body).expect("the answer is JSON");

@@ -3,12 +3,12 @@
 
 use littoral_engine::answer::d1::answer;
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use std::rc::Rc;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let limits = Limits { heap_bytes: 32 << 20, program_instructions: 20_000, ..Limits::default() };
-    let mut database = Database::open(littoral_fuzz::primary(), limits, Rc::new(|| 1_700_000_000_000));
+    let mut database = Engine::open(littoral_fuzz::primary(), limits, Rc::new(|| 1_700_000_000_000));
     let requests = [
         Request::calls(text),
         Request::new(Form::D1 { objects: false }, text, text.get(..60).map(Into::into), None),

@@ -6,19 +6,19 @@
 
 use littoral_engine::answer::d1::answer;
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
 use std::rc::Rc;
 
 const LINES: usize = 60;
 
-fn open(store: &Rc<dyn PageStore>) -> Database {
+fn open(store: &Rc<dyn PageStore>) -> Engine {
     let limits =
         Limits { heap_bytes: 64 << 20, program_instructions: 20_000, run_kiloinstructions: 200, cached_statements: 6, ..Limits::default() };
-    Database::open(store.clone(), limits, Rc::new(|| 1_700_000_000_000))
+    Engine::open(store.clone(), limits, Rc::new(|| 1_700_000_000_000))
 }
 
-fn call(database: &mut Database, sql: &str) -> String {
+fn call(database: &mut Engine, sql: &str) -> String {
     let body = serde_json::json!({ "sql": sql, "params": [] }).to_string();
     answer(database, Request::new(Form::D1 { objects: true }, &body, None, None)).body
 }
@@ -26,7 +26,7 @@ fn call(database: &mut Database, sql: &str) -> String {
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let innocent = littoral_fuzz::primary() as Rc<dyn PageStore>;
     let stores: Vec<Rc<dyn PageStore>> = (0..2).map(|_| Rc::new(MemoryStore::new()) as Rc<dyn PageStore>).collect();
-    let mut databases: Vec<Database> = stores.iter().map(open).collect();
+    let mut databases: Vec<Engine> = stores.iter().map(open).collect();
     let mut beside = open(&innocent);
     let content = call(&mut beside, "SELECT * FROM t");
     let rows = |answer: &str| answer.split("\"meta\"").next().map(str::to_owned);

@@ -1,7 +1,7 @@
 //! What the fuzz targets share: messages with the right seal, and a primary that never changes.
 
 use littoral_engine::answer::d1::answer_calls;
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
 use littoral_protocol::DatabaseId;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ pub const ID: DatabaseId = DatabaseId(7);
 /// A store with a few commits.
 pub fn primary() -> Rc<MemoryStore> {
     let store = Rc::new(MemoryStore::new());
-    let mut database = Database::open(store.clone(), Limits::default(), Rc::new(|| 1_700_000_000_000));
+    let mut database = Engine::open(store.clone(), Limits::default(), Rc::new(|| 1_700_000_000_000));
     for sql in ["CREATE TABLE t (a PRIMARY KEY, b)", "INSERT INTO t VALUES (1, hex(zeroblob(3000)))", "INSERT INTO t VALUES (2, 'two')"] {
         answer_calls(&mut database, &serde_json::json!({ "calls": [{ "sql": sql }] }).to_string());
     }

@@ -5,7 +5,7 @@ use crate::client::StatementNow;
 use littoral_engine::answer::d1::{Answer, answer_calls};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::commit_log::Message;
-use littoral_engine::engine::{Database, Error};
+use littoral_engine::engine::{Engine, Error};
 use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Later, Link, LinkError, Sizes, Source};
 use littoral_engine::session::Freshness;
@@ -19,7 +19,7 @@ use std::task::{Context, Waker};
 /// A primary, and the way to it.
 struct Primary {
     store: Rc<MemoryStore>,
-    database: RefCell<Database>,
+    database: RefCell<Engine>,
     asked: Cell<u32>,
     now_ms: Cell<u64>,
     /// It does not answer.
@@ -30,7 +30,7 @@ struct Primary {
 impl Primary {
     fn new() -> Rc<Primary> {
         let store = Rc::new(MemoryStore::new());
-        let database = Database::open(store.clone(), Limits::default(), Rc::new(|| 1_000));
+        let database = Engine::open(store.clone(), Limits::default(), Rc::new(|| 1_000));
         let database = RefCell::new(database);
         Rc::new(Primary {
             store,

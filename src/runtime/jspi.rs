@@ -59,6 +59,9 @@ extern "C" {
     fn clear_timeout(timer: &JsValue);
 }
 
+/// What the JavaScript around the module knows of its instance, and that it is lost.
+const STATE: &str = "__worker_init_state";
+const LOST: &str = "criticalError";
 /// The name of [`Stack::run`] among the instance's exports.
 const RUN: &str = "littoralstack_run";
 
@@ -196,10 +199,17 @@ fn note_panics() {
 /// promising stack it does not see.
 fn condemn() {
     BROKEN.set(true);
-    if let Ok(state) = Reflect::get(&js_sys::global(), &"__worker_init_state".into()) {
+    if let Ok(state) = Reflect::get(&js_sys::global(), &STATE.into()) {
         // Where there is no such state nobody replaces instances.
-        let _ = Reflect::set(&state, &"criticalError".into(), &JsValue::TRUE);
+        let _ = Reflect::set(&state, &LOST.into(), &JsValue::TRUE);
     }
+}
+
+/// Whether the instance is about to be replaced, after a trap of any stack.
+#[cfg(feature = "server")]
+pub(super) fn is_condemned() -> bool {
+    let state = Reflect::get(&js_sys::global(), &STATE.into());
+    BROKEN.get() || state.and_then(|state| Reflect::get(&state, &LOST.into())).is_ok_and(|lost| lost.is_truthy())
 }
 
 fn text(error: &JsValue) -> String {

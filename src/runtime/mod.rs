@@ -17,6 +17,8 @@ pub(crate) mod storage;
 pub(crate) mod stubs;
 #[cfg(feature = "edge")]
 pub(crate) mod time;
+#[cfg(feature = "server")]
+pub(crate) mod turns;
 #[cfg(feature = "edge")]
 pub(crate) mod variable;
 #[cfg(feature = "edge")]

@@ -40,6 +40,7 @@ export class Database extends DurableObject {
 		const synced = () => this.#say(() => this.rust.synced());
 		return {
 			sync: () => void storage.sync().then(synced, synced),
+			readEnded: () => queueMicrotask(() => this.#say(() => this.rust.readEnded())),
 			tell: (region, news) => void this.#tell(region, news),
 			wake: (inMs) => void setTimeout(() => this.#say(() => this.rust.woken()), inMs),
 			lookForAlarm: () => void this.#lookForAlarm().catch(() => {}),

@@ -11,6 +11,7 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use super::host::{Host, Ticket};
+use super::long_read;
 use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
 use crate::runtime::request::body_to_js;
@@ -18,8 +19,8 @@ use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::Request;
-use littoral_engine::answer::d1::{Answer, answer_together};
-use littoral_engine::engine::Database as Engine;
+use littoral_engine::answer::d1::{Answer, Attempt, answer_together, reader_for};
+use littoral_engine::engine::Engine;
 use littoral_engine::primary::{Action, Event, Primary};
 use littoral_engine::replica::Source;
 use littoral_engine::settings::region::Region;
@@ -47,6 +48,8 @@ pub struct DatabaseObject {
     env: JsValue,
     engine: RefCell<Option<Engine>>,
     primary: RefCell<Primary<Ticket>>,
+    /// The position that tickets were given last, which most requests leave as it is.
+    shown: RefCell<Option<(Position, Uint8Array)>>,
 }
 
 #[wasm_bindgen]
@@ -54,7 +57,7 @@ impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
-        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default() }
+        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default(), shown: RefCell::default() }
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
@@ -65,6 +68,12 @@ impl DatabaseObject {
     /// What was written is durable, or never will be.
     pub fn synced(&self) {
         let _ = self.happened(Event::Synced);
+    }
+
+    /// A long read has ended.
+    #[wasm_bindgen(js_name = readEnded)]
+    pub fn read_ended(&self) {
+        let _ = self.happened(Event::ReadEnded);
     }
 
     /// A replica object has answered news with its position, or not.
@@ -104,7 +113,7 @@ impl DatabaseObject {
             deliver(&ticket, Answer::refusing(&ticket.request().read(), &UNKNOWN, Code::OutcomeUnknown), false);
         }
         // What is lost once more is not to take others with it: those have not run.
-        open.iter().for_each(|ticket| ticket.set_before(&JsValue::UNDEFINED));
+        open.iter().for_each(|ticket| ticket.waits());
         for ticket in open {
             let _ = self.carry_out(vec![Action::Run(vec![ticket])]);
         }
@@ -157,7 +166,7 @@ fn may_run_again(ticket: &Ticket, now: Option<Position>) -> bool {
     !ticket.alone() && now.is_some_and(|now| now.to_bytes()[..] == before.to_vec())
 }
 
-fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
+pub(super) fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
     let bookmark = bookmark.map_or(JsValue::NULL, JsValue::from);
     ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
 }
@@ -175,7 +184,8 @@ impl DatabaseObject {
         let mut goes_on = Ok(false);
         while let Some(action) = actions.pop_front() {
             let events = match action {
-                Action::Run(tickets) => vec![self.run(tickets)],
+                Action::Run(tickets) => self.run(tickets),
+                Action::Read(ticket) => self.read(ticket),
                 Action::Tell { regions, after } => self.tell(regions, after),
                 Action::Maintain { synced: false } => {
                     let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);
@@ -209,25 +219,48 @@ impl DatabaseObject {
         goes_on
     }
 
-    fn run(&self, tickets: Vec<Ticket>) -> Event<Ticket> {
+    fn run(&self, tickets: Vec<Ticket>) -> Vec<Event<Ticket>> {
         let requests: Vec<Request> = tickets.iter().map(|ticket| ticket.request().read()).collect();
         let ran = self.with_engine(|engine| {
             let before = engine.state();
-            let position = Uint8Array::from(&before.position().to_bytes()[..]).into();
-            for ticket in &tickets {
-                ticket.set_before(&position);
-                ticket.set_alone(tickets.len() == 1);
-            }
-            let answers = answer_together(engine, &requests);
+            let position = self.shown(before.position());
+            tickets.iter().for_each(|ticket| ticket.runs(&position, tickets.len() == 1));
+            let attempts = answer_together(engine, &requests);
             let after = engine.state();
-            ((after.txid != before.txid).then(|| after.position()), answers)
+            ((after.txid != before.txid).then(|| after.position()), attempts, engine.store().has_discarded())
         });
-        let (wrote, answers) = ran
-            .unwrap_or_else(|error| (None, requests.iter().map(|request| Answer::refusing(request, &error, Code::StoreFailed)).collect()));
-        for (ticket, answer) in tickets.iter().zip(answers) {
-            deliver(ticket, answer, wrote.is_some());
+        let (wrote, attempts, discarded) = ran.unwrap_or_else(|error| {
+            let refuse = |request| Attempt::Answered(Answer::refusing(request, &error, Code::StoreFailed));
+            (None, requests.iter().map(refuse).collect(), false)
+        });
+        let mut events = Vec::new();
+        for (ticket, attempt) in tickets.into_iter().zip(attempts) {
+            match attempt {
+                Attempt::Answered(answer) => deliver(&ticket, answer, wrote.is_some()),
+                Attempt::LongRead => {
+                    ticket.waits();
+                    events.push(Event::TooLong(ticket));
+                }
+            }
         }
-        Event::Ran { wrote }
+        events.push(Event::Ran { wrote });
+        events.extend(discarded.then_some(Event::Discarded));
+        events
+    }
+
+    fn read(&self, ticket: Ticket) -> Vec<Event<Ticket>> {
+        let request = ticket.request().read();
+        let reader = self.with_engine(|engine| reader_for(engine, &request));
+        match reader.unwrap_or_else(|error| Err(Answer::refusing(&request, &error, Code::StoreFailed))) {
+            Ok(reader) => {
+                long_read::begin(self.host.clone(), ticket, request, reader);
+                Vec::new()
+            }
+            Err(refused) => {
+                deliver(&ticket, refused, false);
+                vec![Event::ReadEnded]
+            }
+        }
     }
 
     /// Sends news. Returns what has become of it, if that is known at once.
@@ -246,6 +279,15 @@ impl DatabaseObject {
             known.push(&hint);
             self.storage.kv().put(REGIONS, &known);
         }
+    }
+
+    /// A position for tickets.
+    fn shown(&self, position: Position) -> Uint8Array {
+        let mut shown = self.shown.borrow_mut();
+        if let Some((_, bytes)) = shown.as_ref().filter(|(known, _)| *known == position) {
+            return bytes.clone();
+        }
+        shown.insert((position, Uint8Array::from(&position.to_bytes()[..]))).1.clone()
     }
 
     fn position(&self) -> Result<Position, StoreError> {

@@ -10,11 +10,16 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 extern "C" {
     /// The JavaScript half of a database's object.
+    #[derive(Clone)]
     pub type Host;
 
     /// Calls `synced` when everything written so far is durable.
     #[wasm_bindgen(method)]
     pub(super) fn sync(this: &Host);
+
+    /// Calls `readEnded`, soon.
+    #[wasm_bindgen(method, js_name = readEnded)]
+    pub(super) fn read_ended(this: &Host);
 
     /// Sends news to the replica object of a region, then calls `told`.
     #[wasm_bindgen(method)]
@@ -44,15 +49,17 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub(super) fn before(this: &Ticket) -> Option<Uint8Array>;
 
-    #[wasm_bindgen(method, setter)]
-    pub(super) fn set_before(this: &Ticket, position: &JsValue);
-
     /// Whether it ran by itself.
     #[wasm_bindgen(method, getter)]
     pub(super) fn alone(this: &Ticket) -> bool;
 
-    #[wasm_bindgen(method, setter)]
-    pub(super) fn set_alone(this: &Ticket, alone: bool);
+    /// It begins to run, or goes on.
+    #[wasm_bindgen(method)]
+    pub(super) fn runs(this: &Ticket, before: &Uint8Array, alone: bool);
+
+    /// It does not run, and nothing is lost if the instance is.
+    #[wasm_bindgen(method)]
+    pub(super) fn waits(this: &Ticket);
 
     /// Hands over the answer: `[body, bookmark, wrote]`.
     #[wasm_bindgen(method)]

@@ -4,6 +4,7 @@
 
 mod database;
 mod host;
+mod long_read;
 mod replica;
 mod replicas;
 #[cfg(feature = "testing")]

@@ -42,12 +42,15 @@ export interface OpenRequest {
 	before: Uint8Array | undefined;
 	/** It ran by itself. */
 	alone: boolean;
+	runs(before: Uint8Array, alone: boolean): void;
+	waits(): void;
 	deliver(answer: [...Answered, wrote: boolean]): void;
 }
 
 /** What Rust wants of the runtime (`host.rs`). */
 export interface Host {
 	sync(): void;
+	readEnded(): void;
 	tell(region: string, news: Uint8Array): void;
 	wake(inMs: number): void;
 	lookForAlarm(): void;

@@ -248,14 +248,32 @@ test("a DEFAULT tells nothing about the build", async () => {
   assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [0]);
 });
 
-test("a database larger than SQLite's cache, and a transaction of 64 MB", { timeout: 120_000 }, async () => {
+test("transactions larger than memory: committed, rolled back, and what that leaves is swept", { timeout: 180_000 }, async () => {
+  const roomy = await start();
   const name = "large";
-  await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
-  const fill = "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 8000) SELECT x, randomblob(8000) FROM c";
-  await run(name, fill);
-  assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [8000]);
-  await run(name, "UPDATE t SET v = randomblob(8000) WHERE id % 4 = 0");
-  assert.deepEqual(column(await run(name, "SELECT sum(length(v)) FROM t")), [64_000_000]);
-  await assert.rejects(ask(name, "evict"));
-  assert.deepEqual(column(await run(name, "SELECT count(DISTINCT hex(v)) FROM t WHERE id % 100 = 0")), [80]);
+  const call = (sql) => run(name, sql, roomy);
+  const garbage = async () => (await ask(name, "storage", "SELECT count(*) AS n FROM garbage", roomy))[0].n;
+  try {
+    await call("CREATE TABLE t (id INTEGER PRIMARY KEY, v BLOB)");
+    const fill = "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 14000) SELECT x, randomblob(8000) FROM c";
+    await call(fill);
+    assert.deepEqual(column(await call("SELECT count(*) FROM t")), [14_000]);
+    await call("UPDATE t SET v = randomblob(8000) WHERE id % 2 = 0");
+    assert.deepEqual(column(await call("SELECT sum(length(v)) FROM t")), [112_000_000]);
+    assert.equal(await garbage(), 0);
+    const failing = "UPDATE t SET v = zeroblob(8000), id = CASE id WHEN 14000 THEN 1 ELSE id END";
+    await assert.rejects(call(failing), /UNIQUE/);
+    assert.ok((await garbage()) > 10, "it had stored pages ahead");
+    assert.deepEqual(column(await call("SELECT count(*) FROM t WHERE v = zeroblob(8000)")), [0]);
+    await assert.rejects(ask(name, "evict", roomy));
+    assert.deepEqual(column(await call("SELECT count(DISTINCT hex(v)) FROM t WHERE id % 100 = 0")), [140]);
+    await assert.rejects(call(failing), /UNIQUE/);
+    await ask(name, "ring", roomy);
+    for (let waited = 0; (await garbage()) > 0 && waited < 100; waited++) await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(await garbage(), 0);
+    const bytes = await ask(name, "memoryBytes", roomy);
+    assert.ok(bytes < 100_000_000, `the instance has ${bytes} bytes`);
+  } finally {
+    await roomy.dispose();
+  }
 });

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Fixture, prune, run, run_err, values};
-use littoral_engine::engine::{Database, Error, Limits, ResultSet};
+use littoral_engine::engine::{Engine, Error, Limits, ResultSet};
 use littoral_engine::store::DurableStore;
 use littoral_engine::store::durable::HostSql;
 use littoral_protocol::sql::{Point, Statement, Value};
@@ -166,7 +166,7 @@ fn the_past_is_found_by_time_and_by_bookmark() {
     let clock = Rc::new(Cell::new(1_000));
     let now = clock.clone();
     let store = Rc::new(DurableStore::open(HostSql::in_memory().unwrap()).unwrap());
-    let mut db = Fixture { database: Database::open(store, Limits::default(), Rc::new(move || now.get())) };
+    let mut db = Fixture { database: Engine::open(store, Limits::default(), Rc::new(move || now.get())) };
     run(&mut db, "CREATE TABLE t (v)", vec![]);
     for v in 1..=3_000 {
         clock.set(1_000 + v);

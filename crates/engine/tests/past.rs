@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Fixture, run, values};
-use littoral_engine::engine::{Database, Error, Limits, ResultSet, Snapshot};
+use littoral_engine::engine::{Engine, Error, Limits, ResultSet, Snapshot};
 use littoral_engine::store::DurableStore;
 use littoral_engine::store::durable::HostSql;
 use littoral_protocol::Bookmark;
@@ -33,7 +33,7 @@ impl Past {
         change(&mut limits);
         let sql = Rc::new(HostSql::in_memory().unwrap());
         let store = Rc::new(DurableStore::open(sql.clone()).unwrap());
-        let db = Fixture { database: Database::open(store, limits, Rc::new(move || now.get())) };
+        let db = Fixture { database: Engine::open(store, limits, Rc::new(move || now.get())) };
         let mut past = Past { db, sql, clock, bookmarks: Vec::new() };
         run(&mut past.db, "CREATE TABLE t (v)", vec![]);
         past.bookmarks.push(past.db.database.state().bookmark());

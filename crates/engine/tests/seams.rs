@@ -5,7 +5,7 @@ mod common;
 
 use common::{Fixture, run};
 use littoral_engine::engine::{
-    Column, Database, Description, Error, Extension, Limits, ResultSet, RowChange, RowEncoder, RowValues, Setup, ValueRef, Watcher,
+    Column, Description, Engine, Error, Extension, Limits, ResultSet, RowChange, RowEncoder, RowValues, Setup, ValueRef, Watcher,
     from_sqlite,
 };
 use littoral_engine::store::MemoryStore;
@@ -19,7 +19,7 @@ fn named(sql: &str, parameters: Vec<Value>, named: &[(&str, i64)]) -> Statement 
     Statement { named, ..Statement::new(sql, parameters) }
 }
 
-fn rows(db: &mut Database, statement: Statement) -> Result<Vec<Vec<Value>>, Error> {
+fn rows(db: &mut Engine, statement: Statement) -> Result<Vec<Vec<Value>>, Error> {
     let result = db.run::<ResultSet>(&[vec![statement]]).remove(0);
     result.map(|mut results| results.remove(0).rows).map_err(|failure| failure.error)
 }
@@ -122,7 +122,7 @@ impl Extension for Broken {
 
 #[test]
 fn an_extension_is_there_at_the_primary_and_at_readers() {
-    let open = |setup: Setup| Database::open(Rc::new(MemoryStore::new()), setup, Rc::new(|| 1));
+    let open = |setup: Setup| Engine::open(Rc::new(MemoryStore::new()), setup, Rc::new(|| 1));
     let mut db = open(Setup::from(Limits::default()).with(Half));
     let index = Statement::new("CREATE TABLE t (v); CREATE INDEX i ON t (half(v)); INSERT INTO t VALUES (5)", vec![]);
     assert_eq!(rows(&mut db, index), Ok(vec![]));
@@ -185,9 +185,9 @@ impl Extension for Log {
 /// What a watcher is told of texts, in a database with these tables. No count may be another than without it.
 fn told(tables: &str, texts: &[&str]) -> Vec<String> {
     let log = Log::default();
-    let mut watched = Database::open(Rc::new(MemoryStore::new()), Setup::default().with(log.clone()), Rc::new(|| 1));
+    let mut watched = Engine::open(Rc::new(MemoryStore::new()), Setup::default().with(log.clone()), Rc::new(|| 1));
     let mut plain = Fixture::memory().database;
-    let counts = |db: &mut Database, text: &str| {
+    let counts = |db: &mut Engine, text: &str| {
         let counts = |result: &ResultSet| (result.meta.rows_written, result.meta.changes, result.meta.last_row_id, result.rows.clone());
         let result = db.run::<ResultSet>(&[vec![Statement::new(text, vec![])]]).remove(0);
         result.map(|results| results.iter().map(counts).collect::<Vec<_>>())
@@ -268,7 +268,7 @@ fn a_watcher_is_told_of_what_is_undone_too() {
     assert_eq!(told(table, &[failing, "SELECT * FROM t"]), ["Insert t - 3(3)", "Insert t - 2(2)"]);
     assert_eq!(told(table, &["INSERT INTO t VALUES (1); SELECT abs(-9223372036854775807 - 1)"]), ["Insert t - 1(1)"]);
     let log = Log::default();
-    let mut db = Database::open(Rc::new(MemoryStore::new()), Setup::default().with(log.clone()), Rc::new(|| 1));
+    let mut db = Engine::open(Rc::new(MemoryStore::new()), Setup::default().with(log.clone()), Rc::new(|| 1));
     let calls = ["CREATE TABLE t (id INTEGER PRIMARY KEY, t REFERENCES t DEFERRABLE INITIALLY DEFERRED)", "INSERT INTO t VALUES (1, 1)"];
     let calls = [calls[0], calls[1], "INSERT INTO t VALUES (2, 9)"].map(|sql| vec![Statement::new(sql, vec![])]);
     let answers = db.run::<ResultSet>(&calls);
@@ -281,7 +281,7 @@ fn a_watcher_is_told_of_what_is_undone_too() {
 fn watchers_are_told_in_the_order_of_their_extensions_and_may_leave_deletions_out() {
     let lines = Rc::default();
     let log = |name| Log { name, lines: Rc::clone(&lines), skips_deletions: true };
-    let open = |setup| Database::open(Rc::new(MemoryStore::new()), setup, Rc::new(|| 1));
+    let open = |setup| Engine::open(Rc::new(MemoryStore::new()), setup, Rc::new(|| 1));
     let mut db = open(Setup::default().with(log("first: ")).with(log("second: ")));
     let mut run = |sql: &str| db.run::<ResultSet>(&[vec![Statement::new(sql, vec![])]]).remove(0).unwrap().remove(0).meta;
     run("CREATE TABLE t (a)");

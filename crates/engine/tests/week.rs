@@ -14,7 +14,7 @@
 
 mod common;
 
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, PageStore};
 use littoral_protocol::{Checksum, Commit, Frame, PageSize, Pgno, State, Txid};
@@ -93,7 +93,7 @@ impl Week {
         let store = Rc::new(DurableStore::open(sql.clone()).unwrap());
         let clock = Rc::new(Cell::new(BEGIN_MS));
         let now = clock.clone();
-        let mut database = Database::open(store.clone(), limits.clone(), Rc::new(move || now.get()));
+        let mut database = Engine::open(store.clone(), limits.clone(), Rc::new(move || now.get()));
         let mut week = Week { workload, sql, store, limits, steps: Vec::new() };
         let mut pages = vec![([0; PAGE_BYTES], Checksum::EMPTY); workload.pages as usize];
         let mut checksum = Checksum::EMPTY;

@@ -22,7 +22,8 @@ export class Database extends Shipped {
   }
 
   async query(...calls) {
-    return JSON.parse(await super.query(JSON.stringify({ calls })));
+    const body = await super.query(JSON.stringify({ calls }));
+    return JSON.parse(typeof body === "string" ? body : new TextDecoder().decode(body));
   }
 
   storeCase(name) {
@@ -40,6 +41,11 @@ export class Database extends Shipped {
   /** Runs SQL on the object's storage itself, as a damaged disk or another program would. */
   storage(sql, ...params) {
     return this.ctx.storage.sql.exec(sql, ...params).toArray();
+  }
+
+  /** Bytes of the WebAssembly instance's memory. */
+  memoryBytes() {
+    return functions.instanceMemory().buffer.byteLength;
   }
 
   /** Ends the object as the runtime does when it evicts one: nothing in memory stays. */

@@ -1,4 +1,4 @@
-//! D1's protocol and the requests of many calls, answered from a [`Database`] or, where they only read, from a [`Reader`].
+//! D1's protocol and the requests of many calls, answered from an [`Engine`] or, where they only read, from a [`Reader`].
 //!
 //! Requests that wait together are answered together: the engine lets their calls share a commit.
 //!
@@ -10,7 +10,7 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
-use crate::engine::{CallResult, Database, Error, ExportOptions, Failure, Reader};
+use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
 use littoral_protocol::sql::{Call, Code, Point, Served};
@@ -34,33 +34,49 @@ impl Answer {
     }
 }
 
-/// Answers one request.
-pub fn answer(database: &mut Database, request: Request) -> Answer {
-    answer_together(database, &[request]).pop().unwrap_or_else(|| Answer { body: String::new(), bookmark: None })
+/// What a request came to where others wait for it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is answered.
+    Answered(Answer),
+    /// It reads for long, and nothing of it was done: [`reader_for`] and [`answer_long`] are to answer it.
+    LongRead,
+}
+
+/// Answers one request, however long it takes.
+pub fn answer(database: &mut Engine, request: Request) -> Answer {
+    match answer_together(database, std::slice::from_ref(&request)).pop() {
+        Some(Attempt::Answered(answer)) => answer,
+        Some(Attempt::LongRead) => match reader_for(database, &request) {
+            Ok(reader) => answer_long(&request, &reader),
+            Err(refused) => refused,
+        },
+        None => Answer { body: String::new(), bookmark: None },
+    }
 }
 
 /// Answers a request of many calls.
-pub fn answer_calls(database: &mut Database, body: &str) -> String {
+pub fn answer_calls(database: &mut Engine, body: &str) -> String {
     answer(database, Request::calls(body)).body
 }
 
 /// Answers requests that waited together, in order.
 ///
 /// The answer to a request of many calls may hold fewer responses than it has calls, but at least one, if they would be too large
-/// together: calls without a response have not run, and the client sends them again.
-pub fn answer_together(database: &mut Database, requests: &[Request]) -> Vec<Answer> {
+/// together, or if one of them reads for long: calls without a response have not run, and the client sends them again.
+pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attempt> {
     let admitted: Vec<Result<&Parsed, Answer>> = requests.iter().map(|request| admit(request, database)).collect();
     let mut answers = Vec::with_capacity(requests.len());
     while answers.len() < requests.len() {
         let waiting = || requests.iter().zip(&admitted).skip(answers.len());
         let calls: Vec<(&Call, Format)> =
             waiting().filter_map(|(_, asked)| asked.as_ref().ok()).flat_map(|asked| present_calls(asked)).collect();
-        let mut results = database.run_with::<JsonResult>(&calls).into_iter();
+        let mut results = database.run_briefly::<JsonResult>(&calls).into_iter();
         let bookmark = database.state().bookmark().to_string();
-        let more: Vec<Answer> = waiting()
+        let more: Vec<Attempt> = waiting()
             .map_while(|(request, asked)| match asked {
-                Err(Answer { body, bookmark }) => Some(Answer { body: body.clone(), bookmark: bookmark.clone() }),
-                Ok(Parsed { export: Some(options), point, .. }) => Some(answer_export(database, request, *point, options)),
+                Err(Answer { body, bookmark }) => Some(Attempt::Answered(Answer { body: body.clone(), bookmark: bookmark.clone() })),
+                Ok(Parsed { export: Some(_), .. }) => Some(Attempt::LongRead),
                 Ok(asked @ Parsed { point: Some(point), .. }) => Some(answer_past(database, request, asked, *point)),
                 Ok(asked) => answer_with(request, asked, &mut results, &bookmark),
             })
@@ -72,7 +88,7 @@ pub fn answer_together(database: &mut Database, requests: &[Request]) -> Vec<Ans
 
 /// Refuses what cannot be understood, and a session that names no state of this database. The primary has every state, so it only has to
 /// exist.
-fn admit<'a>(request: &'a Request, database: &Database) -> Result<&'a Parsed, Answer> {
+fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answer> {
     let parsed = request.parsed().map_err(|refused| Answer { body: refused.clone(), bookmark: None })?;
     match request.freshness() {
         None => Err(Answer::refusing(request, &INVALID_TOKEN, Code::BookmarkInvalid)),
@@ -103,7 +119,41 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
         return Err(failed.clone());
     }
     let bookmark = reader.state().bookmark().to_string();
-    answer_with(request, asked, &mut results.into_iter(), &bookmark).ok_or_else(|| Error::NoStatement.into())
+    match answer_with(request, asked, &mut results.into_iter(), &bookmark) {
+        Some(Attempt::Answered(answer)) => Ok(answer),
+        Some(Attempt::LongRead) | None => Err(Error::NoStatement.into()),
+    }
+}
+
+/// A connection of its own for a request that reads for long. The error is an answer.
+pub fn reader_for(database: &mut Engine, request: &Request) -> Result<Snapshot, Answer> {
+    let point = request.parsed().map_or(None, |asked| asked.point);
+    database.reader(point).map_err(|error| Answer::refusing(request, &error, error.code()))
+}
+
+/// Answers a request that reads for long, for as long as it takes, once others have had their turn. Of many calls the first has a response:
+/// those after it may write.
+pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
+    let asked = match request.parsed() {
+        Ok(asked) => asked,
+        Err(refused) => return Answer { body: refused.clone(), bookmark: None },
+    };
+    if let Err(error) = reader.give_way() {
+        return Answer::refusing(request, &error, error.code());
+    }
+    let bookmark = reader.state().bookmark().to_string();
+    let answer = match &asked.export {
+        Some(options) => answer_export(request, reader, options, &bookmark),
+        None => {
+            let first = asked.calls.get(..1).unwrap_or_default();
+            let mut results = reader.run_with::<JsonResult>(first, asked.format).into_iter();
+            match answer_with(request, asked, &mut results, &bookmark) {
+                Some(Attempt::Answered(answer)) => answer,
+                Some(Attempt::LongRead) | None => Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code()),
+            }
+        }
+    };
+    outside_sessions(asked, answer)
 }
 
 /// The answer, made of the next results. `None`: there were none left for it.
@@ -112,38 +162,54 @@ fn answer_with(
     asked: &Parsed,
     results: &mut impl Iterator<Item = CallResult<JsonResult>>,
     bookmark: &str,
-) -> Option<Answer> {
+) -> Option<Attempt> {
+    let is_long = |result: &CallResult<JsonResult>| result.as_ref().is_err_and(|failure| failure.error == Error::LongRead);
+    let answered = |answers: &[String]| Attempt::Answered(Answer { body: responses(bookmark, answers), bookmark: Some(bookmark.into()) });
     match request.form() {
         Form::D1 { .. } => {
             let result = results.next()?;
+            if is_long(&result) {
+                return Some(Attempt::LongRead);
+            }
             let bookmark = result.is_ok().then(|| bookmark.into());
-            Some(Answer { body: answer_call(result, asked.batches == [true]), bookmark })
+            Some(Attempt::Answered(Answer { body: answer_call(result, asked.batches == [true]), bookmark }))
         }
         Form::Calls { .. } => {
-            let answers: Vec<String> = asked.batches.iter().zip(results).map(|(batch, result)| answer_call(result, *batch)).collect();
-            let answered = asked.calls.is_empty() || !answers.is_empty();
-            answered.then(|| Answer { body: responses(bookmark, &answers), bookmark: Some(bookmark.into()) })
+            let mut answers = Vec::with_capacity(asked.calls.len());
+            for (batch, result) in asked.batches.iter().zip(results) {
+                if is_long(&result) {
+                    // The client sends it again, with those after it.
+                    return Some(if answers.is_empty() { Attempt::LongRead } else { answered(&answers) });
+                }
+                answers.push(answer_call(result, *batch));
+            }
+            (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
     }
 }
 
-fn answer_past(database: &mut Database, request: &Request, asked: &Parsed, point: Point) -> Answer {
-    let body = match database.at(point) {
-        Ok(snapshot) => {
-            let mut results = snapshot.run_with::<JsonResult>(&asked.calls, asked.format).into_iter();
-            let bookmark = snapshot.state().bookmark().to_string();
-            answer_with(request, asked, &mut results, &bookmark).map(|answer| answer.body).unwrap_or_default()
-        }
-        Err(error) => return Answer::refusing(request, &error, error.code()),
+fn answer_past(database: &mut Engine, request: &Request, asked: &Parsed, point: Point) -> Attempt {
+    let snapshot = match database.at(point) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return Attempt::Answered(Answer::refusing(request, &error, error.code())),
     };
-    Answer { body, bookmark: None }
+    let mut results = snapshot.run_briefly::<JsonResult>(&asked.calls, asked.format).into_iter();
+    let bookmark = snapshot.state().bookmark().to_string();
+    match answer_with(request, asked, &mut results, &bookmark) {
+        Some(Attempt::Answered(answer)) => Attempt::Answered(outside_sessions(asked, answer)),
+        Some(Attempt::LongRead) => Attempt::LongRead,
+        None => Attempt::Answered(Answer { body: String::new(), bookmark: None }),
+    }
+}
+
+/// A session does not go on from the past.
+fn outside_sessions(asked: &Parsed, answer: Answer) -> Answer {
+    Answer { bookmark: answer.bookmark.filter(|_| asked.point.is_none()), ..answer }
 }
 
 /// The statements as the one row of a result, which is how clients of local D1 expect them.
-fn answer_export(database: &mut Database, request: &Request, point: Option<Point>, options: &ExportOptions) -> Answer {
-    let bookmark = database.state().bookmark();
-    let point = point.unwrap_or(Point::Bookmark(bookmark));
-    let exported = database.at(point).map_err(Failure::from).and_then(|snapshot| snapshot.export(options));
+fn answer_export(request: &Request, reader: &Snapshot, options: &ExportOptions, bookmark: &str) -> Answer {
+    let exported = reader.export(options);
     let is_exported = exported.is_ok();
     let body = match (exported, request.form()) {
         (Ok(row), Form::D1 { .. }) => serde_json::json!({ "success": true, "results": [row], "meta": {} }).to_string(),
@@ -153,10 +219,9 @@ fn answer_export(database: &mut Database, request: &Request, point: Option<Point
         }
         (Err(failed), _) => failure(&Failure { place: None, ..failed }),
     };
-    let bookmark = bookmark.to_string();
     match request.form() {
-        Form::D1 { .. } => Answer { body, bookmark: is_exported.then_some(bookmark) },
-        Form::Calls { .. } => Answer { body: responses(&bookmark, &[body]), bookmark: Some(bookmark) },
+        Form::D1 { .. } => Answer { body, bookmark: is_exported.then(|| bookmark.into()) },
+        Form::Calls { .. } => Answer { body: responses(bookmark, &[body]), bookmark: Some(bookmark.into()) },
     }
 }
 

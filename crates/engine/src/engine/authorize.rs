@@ -29,7 +29,7 @@ struct Shared {
     /// A PRAGMA was compiled that sets a flag of the connection.
     set_flags: AtomicBool,
     /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
-    is_replica: bool,
+    is_replica: AtomicBool,
     /// Columns that the statement being compiled updates.
     updates: Mutex<Vec<ColumnUpdate>>,
 }
@@ -44,7 +44,7 @@ pub(super) struct ColumnUpdate {
 impl Authorizer {
     /// An authorizer for the primary, or for a replica.
     pub(super) fn new(is_replica: bool) -> Authorizer {
-        Authorizer(Arc::new(Shared { is_replica, ..Shared::default() }))
+        Authorizer(Arc::new(Shared { is_replica: is_replica.into(), ..Shared::default() }))
     }
 
     /// Runs `body` with everything allowed.
@@ -52,6 +52,14 @@ impl Authorizer {
         self.0.trusted.store(true, Ordering::Relaxed);
         let result = body();
         self.0.trusted.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// Runs `body` under the rules of a replica.
+    pub(super) fn as_replica<T>(&self, body: impl FnOnce() -> T) -> T {
+        let is_replica = self.0.is_replica.swap(true, Ordering::Relaxed);
+        let result = body();
+        self.0.is_replica.store(is_replica, Ordering::Relaxed);
         result
     }
 
@@ -116,7 +124,7 @@ impl Authorizer {
         }
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);
-        let elsewhere = self.0.is_replica && is_of_the_primary(&context.action);
+        let elsewhere = self.0.is_replica.load(Ordering::Relaxed) && is_of_the_primary(&context.action);
         if !in_temp && !elsewhere && allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
     }
 }

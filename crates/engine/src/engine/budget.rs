@@ -1,39 +1,169 @@
-//! How much the running calls may compute, in SQLite's instructions and in the work that one of them may hide (`sqlite::work`).
+//! How much the running calls may compute, in SQLite's instructions and in the work that one of them may hide (`sqlite::work`), and in which
+//! turns: nothing else runs in the meantime, unless it is let in.
 //!
-//! **Not here:** limits of a single statement (`limits`).
+//! **Invariants**
+//! 1. What a call may do is its own: what others do while they have their turn does not count as its.
+//! 2. Nothing is borrowed here while others have their turn.
+//! 3. A call that has begun to write is not stopped at the end of a turn.
+//!
+//! **Not here:** limits of a single statement (`limits`), how others are let in (`GiveWay`).
 
+use super::Error;
+use crate::sqlite::file::watch_reads;
+use crate::sqlite::progress::Progress;
 use crate::sqlite::work;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::store::StoreError;
+use rusqlite::{Connection, InterruptHandle};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 
 /// How often it is looked at, in instructions.
 const STEP: u64 = 100;
 /// Bytes that one instruction may fill or search; more count as more instructions.
 const BYTES_PER_INSTRUCTION: u64 = 8;
+/// A turn, in steps: some 2 ms where SQLite is compiled to WebAssembly.
+const TURN: u64 = 1_000;
+/// The only turn, in steps, of a read that is on the write connection. Some 5 ms: one that takes less would lose more by moving, to a
+/// connection that has no pages yet, than others by waiting.
+const BRIEF: u64 = 3 * TURN;
 
-/// The budget of one connection, in steps.
-#[derive(Default)]
-pub(super) struct InstructionBudget(Arc<AtomicU64>);
+/// Lets others have their turn; an error ends what runs.
+pub type GiveWay = Rc<dyn Fn() -> Result<(), StoreError>>;
 
-impl InstructionBudget {
+/// What becomes of calls at the end of a turn.
+#[derive(Clone)]
+pub(super) enum Pace {
+    /// They go on.
+    Whole,
+    /// Those that only read end, with [`Error::LongRead`].
+    Brief,
+    /// Others have their turn, then they go on.
+    InTurns(GiveWay),
+}
+
+/// What runs on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    /// Nothing of a caller's.
+    Nothing,
+    /// A statement.
+    Statement,
+    /// One that may be stopped at the end of a turn.
+    Stoppable,
+}
+
+/// The budget of one connection, endless until it is filled.
+pub(super) struct Budget {
+    /// Of the calls that run together, in steps.
+    left: Cell<u64>,
+    /// Of the turn, in steps.
+    turn: Cell<u64>,
+    pace: RefCell<Pace>,
+    running: Cell<Running>,
+    /// The running call goes on to its end.
+    stays: Cell<bool>,
+    /// Why what ran was interrupted.
+    stopped: RefCell<Option<Error>>,
+    /// Interrupts a single instruction that reads many pages.
+    interrupt: OnceCell<InterruptHandle>,
+}
+
+impl Budget {
+    /// That of the connection that opens the file of this name next: SQLite counts the rows of a table in one instruction, so reads are
+    /// looked at, too.
+    pub(super) fn of(file: &str) -> Rc<Budget> {
+        let budget = Rc::new(Budget {
+            left: Cell::new(u64::MAX),
+            turn: Cell::new(TURN),
+            pace: RefCell::new(Pace::Whole),
+            running: Cell::new(Running::Nothing),
+            stays: Cell::new(false),
+            stopped: RefCell::default(),
+            interrupt: OnceCell::new(),
+        });
+        let reads = budget.clone();
+        watch_reads(file, Rc::new(move |bytes| reads.read(bytes)));
+        budget
+    }
+
     /// Interrupts what runs on the connection when there is nothing left.
-    pub(super) fn watch(&self, sqlite: &mut rusqlite::Connection) -> rusqlite::Result<()> {
-        let left = self.0.clone();
-        let spend = move || {
-            let (cost, before) = (1 + work::take(BYTES_PER_INSTRUCTION * STEP), left.load(Ordering::Relaxed));
-            left.store(before.saturating_sub(cost), Ordering::Relaxed);
-            before < cost
-        };
-        sqlite.progress_handler(STEP as i32, Some(spend))
+    pub(super) fn watch(self: &Rc<Budget>, sqlite: &Rc<Connection>) -> Progress {
+        let _ = self.interrupt.set(sqlite.get_interrupt_handle());
+        let budget = self.clone();
+        Progress::watch(sqlite, STEP as i32, Rc::new(move || budget.may_go_on(1)))
     }
 
     /// Gives the calls that run next all of it.
-    pub(super) fn refill(&self, kiloinstructions: u64) {
+    pub(super) fn refill(&self, kiloinstructions: u64, pace: Pace) {
         work::take(1);
-        self.0.store(kiloinstructions.saturating_mul(1_000 / STEP), Ordering::Relaxed);
+        self.left.set(kiloinstructions.saturating_mul(1_000 / STEP));
+        self.pace.replace(pace);
     }
 
-    pub(super) fn is_spent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    /// A call begins, and with it a turn.
+    pub(super) fn begin_call(&self) {
+        self.turn.set(if matches!(*self.pace.borrow(), Pace::Brief) { BRIEF } else { TURN });
+        self.stays.set(false);
+        self.stopped.take();
+    }
+
+    /// The running call goes on to its end.
+    pub(super) fn stay(&self) {
+        self.stays.set(true);
+    }
+
+    /// Runs a caller's statement.
+    pub(super) fn running<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.running.set(if self.stays.get() { Running::Statement } else { Running::Stoppable });
+        let result = run();
+        self.running.set(Running::Nothing);
+        result
+    }
+
+    /// Lets others have their turn, if they have it at all.
+    pub(super) fn give_way(&self) -> Result<bool, Error> {
+        let pace = self.pace.borrow().clone();
+        let Pace::InTurns(give_way) = pace else { return Ok(false) };
+        self.turn.set(TURN);
+        work::apart(|| give_way()).map(|()| true).map_err(Error::store)
+    }
+
+    /// Why what ran was interrupted.
+    pub(super) fn take_stopped(&self) -> Option<Error> {
+        self.stopped.take()
+    }
+
+    fn read(&self, bytes: usize) {
+        work::add(bytes);
+        if !self.may_go_on(0)
+            && self.running.get() != Running::Nothing
+            && let Some(interrupt) = self.interrupt.get()
+        {
+            interrupt.interrupt();
+        }
+    }
+
+    fn may_go_on(&self, steps: u64) -> bool {
+        match self.spend(steps + work::take(BYTES_PER_INSTRUCTION * STEP)) {
+            Ok(()) => true,
+            Err(error) => {
+                self.stopped.replace(Some(error));
+                false
+            }
+        }
+    }
+
+    fn spend(&self, steps: u64) -> Result<(), Error> {
+        let (left, turn) = (self.left.get(), self.turn.get());
+        self.left.set(left.saturating_sub(steps));
+        self.turn.set(turn.saturating_sub(steps));
+        if left < steps {
+            return Err(Error::RanTooLong);
+        }
+        if turn >= steps {
+            return Ok(());
+        }
+        let is_brief = matches!(*self.pace.borrow(), Pace::Brief);
+        if is_brief && self.running.get() == Running::Stoppable { Err(Error::LongRead) } else { self.give_way().map(drop) }
     }
 }

@@ -9,11 +9,13 @@
 
 use super::RowEncoder;
 use super::authorize::Authorizer;
-use super::budget::InstructionBudget;
+use super::budget::{Budget, Pace};
+use super::causes::describe;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
 use super::parameters::numbers;
+use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
 use super::rows_written::RowsWritten;
 use super::setup::Setup;
@@ -21,15 +23,15 @@ use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pra
 use super::value::to_sqlite;
 use crate::sqlite::changes::{Watcher, Watchers};
 use crate::sqlite::file::VFS_NAME;
+use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
 use crate::sqlite::{count_visits, functions};
-use crate::store::StoreError;
 use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
-use rusqlite::{CachedStatement, OpenFlags, ffi};
-use std::cell::{Cell, RefCell};
+use rusqlite::{CachedStatement, OpenFlags};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::iter;
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
@@ -77,13 +79,16 @@ pub(super) struct Connection {
     /// Rows that the statements of the running text visited.
     rows_read: Cell<u64>,
     file: DatabaseFile,
-    authorizer: Authorizer,
+    pub(super) authorizer: Authorizer,
     rows_written: Rc<RowsWritten>,
     watchers: Watchers,
-    budget: InstructionBudget,
+    pub(super) budget: Rc<Budget>,
+    _progress: Progress,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
-    result_bytes_left: Cell<usize>,
+    pub(super) result_bytes_left: Cell<usize>,
+    /// Where reads in turns share room for large results.
+    pub(super) place: OnceCell<Place>,
     size_after: Cell<Option<u64>>,
     /// A statement has changed the size and nobody has measured it since.
     size_outdated: Cell<bool>,
@@ -111,6 +116,7 @@ impl Connection {
                 Access::Read | Access::Replica => OpenFlags::SQLITE_OPEN_READ_ONLY,
             };
         let failed = |error: rusqlite::Error| describe(&error, &file);
+        let budget = Budget::of(file.name());
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
         configure(&mut sqlite, access, limits).map_err(failed)?;
         count_visits(&sqlite);
@@ -118,8 +124,6 @@ impl Connection {
         let authorizer = Authorizer::new(access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
-        let budget = InstructionBudget::default();
-        budget.watch(&mut sqlite).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
         OPEN.with_borrow_mut(|open| {
             open.retain(|connection| connection.strong_count() > 0);
@@ -128,16 +132,18 @@ impl Connection {
         let rows_written: Rc<RowsWritten> = Rc::default();
         let watchers = Watchers::new(iter::once(rows_written.clone() as Rc<dyn Watcher>).chain(setup.watchers()));
         Ok(Connection {
-            shared,
             statements: RefCell::new(LruCache::new(NonZeroUsize::new(limits.cached_statements).unwrap_or(NonZeroUsize::MIN))),
             rows_read: Cell::new(0),
             file,
             authorizer,
             rows_written,
             watchers,
+            _progress: budget.watch(&shared.sqlite),
+            shared,
             budget,
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
+            place: OnceCell::new(),
             size_after: Cell::new(None),
             size_outdated: Cell::new(false),
             statement_offset: Cell::new(0),
@@ -152,6 +158,10 @@ impl Connection {
 
     pub(super) fn file(&self) -> &DatabaseFile {
         &self.file
+    }
+
+    pub(super) fn sqlite(&self) -> &Rc<rusqlite::Connection> {
+        &self.shared.sqlite
     }
 
     /// The byte of the text that ran last at which the statement begins that ran last: where an error happened.
@@ -178,8 +188,8 @@ impl Connection {
     }
 
     /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
-    pub(super) fn refill(&self) {
-        self.budget.refill(self.limits.run_kiloinstructions);
+    pub(super) fn refill(&self, pace: Pace) {
+        self.budget.refill(self.limits.run_kiloinstructions, pace);
         self.result_bytes_left.set(self.limits.result_bytes);
     }
 
@@ -329,11 +339,6 @@ impl Connection {
         compiled.0.ok_or(Error::NoStatement)
     }
 
-    /// SQLite goes on after some errors of the file, as `PRAGMA quick_check` does, which then reports a damaged database.
-    fn no_swallowed_error(&self) -> Result<(), Error> {
-        self.file.take_error().map_or(Ok(()), |error| Err(Error::store(error)))
-    }
-
     fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, text: &Text, options: E::Options) -> Result<E, Error> {
         let named = numbers(statement, text)?;
         let encoder = self.counting(statement, |statement| {
@@ -355,8 +360,11 @@ impl Connection {
             let encoder = encoder.get_or_insert_with(|| start(statement, options));
             let bytes = encoder.row(&RowValues::new(statement, columns));
             statement.check_values().map_err(|error| self.describe_caller(error))?;
-            if bytes > self.result_bytes_left.get() {
-                return Err(Error::ResultTooLarge { limit: self.limits.result_bytes });
+            let limit = self.limits.result_bytes;
+            match self.result_bytes_left.get().checked_sub(bytes) {
+                None => return Err(Error::ResultTooLarge { limit }),
+                Some(left) if limit - left > limit / BESIDE => self.wait_for_room()?,
+                Some(_) => {}
             }
         }
         Ok(encoder.unwrap_or_else(|| start(statement, options)))
@@ -364,7 +372,12 @@ impl Connection {
 
     /// Runs a statement while its rows read and written are counted, and ends it.
     fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
-        let result = if statement.is_read_only() { run(statement) } else { self.watchers.running(&self.shared.sqlite, || run(statement)) };
+        let is_read_only = statement.is_read_only();
+        if !is_read_only || self.authorizer.has_set_flags() {
+            self.budget.stay();
+        }
+        let run = || self.budget.running(|| run(statement));
+        let result = if is_read_only { run() } else { self.watchers.running(&self.shared.sqlite, run) };
         self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
         statement.reset();
         result
@@ -424,34 +437,6 @@ impl Connection {
             ..Meta::default()
         })
     }
-
-    /// The engine's error for one of its own statements.
-    fn describe(&self, error: &rusqlite::Error) -> Error {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) && self.budget.is_spent() {
-            return Error::RanTooLong;
-        }
-        describe(error, &self.file)
-    }
-
-    /// The engine's error for a caller's statement.
-    fn describe_caller(&self, error: SqliteError) -> Error {
-        let SqliteError { code, message, offset } = error;
-        if self.authorizer.take_refused_transaction() {
-            return Error::TransactionStatement;
-        }
-        if code == ffi::SQLITE_INTERRUPT && self.budget.is_spent() {
-            return Error::RanTooLong;
-        }
-        if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
-            return Error::nested_too_deeply();
-        }
-        let several = self.file.had_several_errors();
-        match self.file.take_error() {
-            Some(error @ StoreError::Missing(_)) if several => Error::store(error),
-            Some(error) => Error::Store { error, code },
-            None => Error::Sqlite { message, code, offset },
-        }
-    }
 }
 
 /// A statement that ran, its result not ended yet.
@@ -466,19 +451,4 @@ struct Before {
     changes: u64,
     last_row_id: i64,
     size: u64,
-}
-
-/// SQLite's error in the engine's terms; the store's where the store failed underneath.
-pub(super) fn describe(error: &rusqlite::Error, file: &DatabaseFile) -> Error {
-    let code = error.sqlite_extended_error_code().unwrap_or(ffi::SQLITE_ERROR);
-    if let Some(error) = file.take_error() {
-        return Error::Store { error, code };
-    }
-    match error {
-        rusqlite::Error::SqlInputError { msg, offset, .. } => {
-            Error::Sqlite { message: msg.clone(), code, offset: usize::try_from(*offset).ok() }
-        }
-        rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Sqlite { message: message.clone(), code, offset: None },
-        other => Error::Sqlite { message: other.to_string(), code, offset: None },
-    }
 }

@@ -1,7 +1,7 @@
 //! What a statement is, without running it: its parameters and its columns.
 
 use super::connection::Connection;
-use super::{Database, Error, Reader};
+use super::{Engine, Error, Reader};
 
 /// The first statement of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Connection {
     }
 }
 
-impl Database {
+impl Engine {
     /// Describes the first statement of a text.
     pub fn describe(&mut self, sql: &str) -> Result<Description, Error> {
         self.writer()?.describe_statement(sql)

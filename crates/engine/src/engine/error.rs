@@ -82,6 +82,8 @@ pub enum Error {
     TransactionStatement,
     /// The call ran for too long.
     RanTooLong,
+    /// The call only reads, and for longer than others are to wait for it: it belongs on a connection of its own.
+    LongRead,
     /// The results are larger than one answer may be.
     ResultTooLarge {
         /// The limit in bytes.
@@ -100,7 +102,7 @@ impl Error {
             Error::ParameterCount | Error::UnknownParameter { .. } | Error::ParametersNotLast => Code::Parameters,
             Error::NoStatement | Error::NulInText => Code::NoStatement,
             Error::TransactionStatement => Code::TransactionStatement,
-            Error::RanTooLong => Code::RanTooLong,
+            Error::RanTooLong | Error::LongRead => Code::RanTooLong,
             Error::ResultTooLarge { .. } => Code::ResultTooLarge,
         }
     }
@@ -188,7 +190,7 @@ impl fmt::Display for Error {
                  automatically roll back on exceptions, and because it interacts correctly with Durable Objects' automatic atomic \
                  write coalescing.",
             ),
-            Error::RanTooLong => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
+            Error::RanTooLong | Error::LongRead => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
             Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
         }
     }

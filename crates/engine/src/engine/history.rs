@@ -4,7 +4,7 @@
 //! while it is larger than it may be.
 //!
 //! **Invariants**
-//! 1. A state that a snapshot reads is kept until the snapshot is dropped.
+//! 1. A state that a snapshot reads is kept until the snapshot is dropped, or the database.
 //! 2. History beyond its bytes is dropped twice as fast as it grows, when all thinning that is due was done.
 //!
 //! **Not here:** what pruning and thinning do (`store`).
@@ -14,7 +14,7 @@ use crate::store::{PageStore, StoreError};
 use littoral_protocol::Txid;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Milliseconds between one time of maintenance and the next: being on time is worth less than the wake-ups it takes.
 const PAUSE_MS: u64 = 5 * 60 * 1000;
@@ -27,17 +27,35 @@ pub(super) struct History {
     bytes: Option<u64>,
 }
 
-/// Keeps a state for as long as it lives.
+/// Keeps a state for as long as it lives, and the history does.
 pub(super) struct KeptState {
     txid: Txid,
-    pinned: Rc<RefCell<BTreeMap<Txid, usize>>>,
+    pinned: Weak<RefCell<BTreeMap<Txid, usize>>>,
+}
+
+/// Tells whether a state is still kept.
+pub(super) struct PinWatch(Weak<RefCell<BTreeMap<Txid, usize>>>);
+
+impl KeptState {
+    /// What tells whether the state is still kept, while the pin lives.
+    pub(super) fn watch(&self) -> PinWatch {
+        PinWatch(self.pinned.clone())
+    }
+}
+
+impl PinWatch {
+    /// An error where the database was closed: another one on the same store knows nothing of the pin.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let is_kept = self.0.strong_count() > 0;
+        is_kept.then_some(()).ok_or_else(|| StoreError::Io("the database was opened anew while this was read".into()))
+    }
 }
 
 impl History {
     /// Keeps the state at `txid`.
     pub(super) fn pin(&self, txid: Txid) -> KeptState {
         *self.pinned.borrow_mut().entry(txid).or_default() += 1;
-        KeptState { txid, pinned: self.pinned.clone() }
+        KeptState { txid, pinned: Rc::downgrade(&self.pinned) }
     }
 
     /// Does a small step of pruning or thinning, if there is one to do. Returns when to call again: at once, if that is not later than
@@ -89,7 +107,8 @@ impl History {
 
 impl Drop for KeptState {
     fn drop(&mut self) {
-        let mut pinned = self.pinned.borrow_mut();
+        let Some(pinned) = self.pinned.upgrade() else { return };
+        let mut pinned = pinned.borrow_mut();
         if let Some(count) = pinned.get_mut(&self.txid) {
             *count -= 1;
             if *count == 0 {

@@ -1,6 +1,6 @@
 //! The engine: D1's behaviour over SQLite over a page store.
 //!
-//! A [`Database`] has one write connection, which answers all calls, and any number of [`Snapshot`]s, each a connection of its own that
+//! An [`Engine`] has one write connection, on which every call begins, and any number of [`Snapshot`]s, each a connection of its own that
 //! reads one state. A [`Call`] is what D1 calls a statement or a batch: one transaction.
 //!
 //! **Invariants**
@@ -9,10 +9,11 @@
 //!    (a statement ends the whole transaction, or the common commit fails), they run again one by one.
 //! 3. After an error of the store the connection is opened anew, from what is stored.
 //!
-//! **Not here:** JSON (`wire`), the runtime (`worker`), who may ask.
+//! **Not here:** JSON (`answer`), the runtime (`worker`), who may ask.
 
 mod authorize;
 mod budget;
+mod causes;
 mod configuration;
 mod connection;
 mod describe;
@@ -21,11 +22,13 @@ mod export;
 mod held;
 mod history;
 mod limits;
+mod long_read;
 mod parameters;
 mod past;
 #[cfg(feature = "testing")]
 mod pragmas;
 mod reader;
+mod room;
 mod rows;
 mod rows_written;
 mod setup;
@@ -33,6 +36,7 @@ mod text;
 mod value;
 
 pub use crate::sqlite::changes::{Operation, RowChange, Watcher};
+pub use budget::GiveWay;
 pub use describe::Description;
 pub use error::{Error, Failure};
 pub use export::ExportOptions;
@@ -47,11 +51,14 @@ pub use value::{ResultSet, from_sqlite, to_sqlite};
 
 use crate::store::{PageStore, StoreError};
 use crate::vfs::{Clock, DatabaseFile};
+use budget::Pace;
 use connection::{Access, Connection, Ran};
 use held::Held;
 use history::History;
 use littoral_protocol::sql::{Call, Meta, Place};
 use littoral_protocol::{Pgno, State, Txid};
+use long_read::is_long_read;
+use room::Room;
 use std::rc::Rc;
 use text::mentions_pragma;
 
@@ -75,21 +82,31 @@ pub trait RowEncoder {
 pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
 
 /// A database that can be written.
-pub struct Database {
+pub struct Engine {
     store: Rc<dyn PageStore>,
     clock: Clock,
     setup: Setup,
     history: History,
     held: Rc<Held>,
+    room: Room,
     store_failed: bool,
     damaged: Option<Error>,
 }
 
-impl Database {
+impl Engine {
     /// Opens the database in `store`, with limits or a whole setup. `clock` tells the time in milliseconds since 1970.
-    pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Database {
+    pub fn open(store: Rc<dyn PageStore>, setup: impl Into<Setup>, clock: Rc<dyn Fn() -> u64>) -> Engine {
         let setup = setup.into();
-        Database { store, clock, setup, history: History::default(), held: Held::new(), store_failed: false, damaged: None }
+        Engine {
+            store,
+            clock,
+            setup,
+            history: History::default(),
+            held: Held::new(),
+            room: Room::default(),
+            store_failed: false,
+            damaged: None,
+        }
     }
 
     /// The store.
@@ -125,8 +142,12 @@ impl Database {
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
     /// [`Limits::result_bytes`], or all take more than [`Limits::run_kiloinstructions`]. Calls without an answer have not run.
     pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+        self.run_at::<E>(calls, Pace::Whole)
+    }
+
+    fn run_at<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Vec<CallResult<E>> {
         let before = self.store.head().txid;
-        let results = self.answer::<E>(calls);
+        let results = self.answer::<E>(calls, pace);
         if self.store.head().txid != before {
             self.keep_within_bytes();
         }
@@ -141,55 +162,52 @@ impl Database {
         }
     }
 
-    fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+    fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Vec<CallResult<E>> {
         if calls.len() > 1
-            && let Some(results) = self.run_together::<E>(calls)
+            && let Some(results) = self.run_together::<E>(calls, pace.clone())
         {
             return results;
         }
         let mut results = Vec::with_capacity(calls.len());
         for (call, options) in calls {
-            let result = self.run_alone::<E>(call, *options, results.is_empty());
-            if lacked_room(results.len(), &result) {
+            let refill = results.is_empty().then(|| pace.clone());
+            if !gather(&mut results, self.run_alone::<E>(call, *options, refill)) {
                 break;
             }
-            results.push(result);
         }
         results
     }
 
     /// Runs a call, maybe the first of those that share a budget.
-    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
+    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, refill: Option<Pace>) -> CallResult<E> {
         let held = self.held.clone();
-        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, options, first))
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, options, refill.clone()))
     }
 
-    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, first: bool) -> CallResult<E> {
+    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, refill: Option<Pace>) -> CallResult<E> {
         let writer = self.writer()?;
-        if first {
-            writer.refill();
+        if let Some(pace) = refill {
+            writer.refill(pace);
         }
         writer.restore_flags()?;
-        let result = in_transaction(&writer, |writer| run_statements::<E>(writer, call, options)).map(|ran| writer.finish(ran));
+        let result = in_transaction(&writer, |writer| writer.run_call::<E>(call, options)).map(|ran| writer.finish(ran));
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Option<Vec<CallResult<E>>> {
+    fn run_together<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Option<Vec<CallResult<E>>> {
         if calls.iter().flat_map(|(call, _)| *call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
-        writer.refill();
+        writer.refill(pace);
         writer.restore_flags().ok()?;
         let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
             for (call, options) in calls {
-                let result = in_savepoint(writer, |writer| run_statements::<E>(writer, call, *options))?;
-                if lacked_room(results.len(), &result) {
+                if !gather(&mut results, in_savepoint(writer, |writer| writer.run_call::<E>(call, *options))?) {
                     break;
                 }
-                results.push(result);
             }
             Ok(results)
         });
@@ -259,6 +277,16 @@ impl Database {
         }
         Ok(file)
     }
+}
+
+/// Takes the result of a call. False: it is the last, or has to wait for the next time, since there was no room for it any more.
+fn gather<T>(results: &mut Vec<Result<T, Failure>>, result: Result<T, Failure>) -> bool {
+    if lacked_room(results.len(), &result) {
+        return false;
+    }
+    let goes_on = !is_long_read(&result);
+    results.push(result);
+    goes_on
 }
 
 fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {

@@ -7,7 +7,7 @@
 //!
 //! **Not here:** how long the past is kept (`history`).
 
-use super::{Database, Error, Snapshot};
+use super::{Engine, Error, Snapshot};
 use crate::store::{PageStore, StoreError};
 use littoral_protocol::sql::Point;
 use littoral_protocol::{Bookmark, Txid};
@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// Snapshots kept open: each has a page cache.
 const KEPT_OPEN: usize = 3;
 
-impl Database {
+impl Engine {
     /// A snapshot at a point of the past, for this question and maybe the next.
     pub fn at(&mut self, point: Point) -> Result<Rc<Snapshot>, Error> {
         let txid = find(&*self.store, point)?;
@@ -38,7 +38,7 @@ impl Database {
     }
 }
 
-fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
+pub(super) fn find(store: &dyn PageStore, point: Point) -> Result<Txid, Error> {
     match point {
         Point::Bookmark(bookmark) => match store.resolve(bookmark.txid) {
             Ok(txid) if may_name(store, &bookmark, txid).map_err(Error::store)? => Ok(txid),

@@ -3,7 +3,7 @@
 //!
 //! **Not here:** the settings (`configuration`) and the flags of the builds (`.cargo/config.toml`).
 
-use super::{Database, Error, Failure};
+use super::{Engine, Error, Failure};
 
 /// Every PRAGMA with a value that could make a difference.
 const PRAGMAS: [&str; 26] = [
@@ -44,7 +44,7 @@ pub fn compile_options() -> Result<Vec<String>, Error> {
     options.collect::<Result<_, _>>().map_err(failed)
 }
 
-impl Database {
+impl Engine {
     /// The settings of the write connection, each as `name = value`.
     pub fn pragmas(&mut self) -> Result<Vec<String>, Failure> {
         let writer = self.writer()?;

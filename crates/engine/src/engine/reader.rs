@@ -3,16 +3,18 @@
 //! **Invariants**
 //! 1. Between the beginning and the end of a run, the state does not change.
 //! 2. Statements that write fail with `attempt to write a readonly database`.
-//! 3. While a run's stack waits for a page, nobody else touches its connection.
+//! 3. While a run's stack waits for a page or for its turn, nobody else touches its connection.
 //!
 //! **Not here:** which state is to be read (`past`, `edge`).
 
+use super::budget::Pace;
 use super::connection::{Access, Connection};
 use super::history::KeptState;
-use super::{Call, CallResult, Error, RowEncoder, Setup, lacked_room, run_statements};
+use super::{Call, CallResult, Error, RowEncoder, Setup, gather, run_statements};
 use crate::store::PageReader;
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A connection that reads one state at a time.
@@ -20,20 +22,35 @@ pub struct Reader {
     connection: Connection,
     /// The bytes that one answer may have.
     pub(super) result_bytes: usize,
+    pace: RefCell<Pace>,
 }
 
 impl Reader {
     /// A connection to pages of `state`, at the primary.
     pub fn open(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Read, setup)?, result_bytes: setup.limits.result_bytes })
+        Reader::on(file, Access::Read, setup)
     }
 
     /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
     /// PRAGMAs about the connection.
     pub fn open_replica(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Ok(Reader { connection: Connection::open(file, Access::Replica, setup)?, result_bytes: setup.limits.result_bytes })
+        Reader::on(file, Access::Replica, setup)
+    }
+
+    fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
+        let connection = Connection::open(file, access, setup)?;
+        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole) })
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.pace.borrow().clone()
+    }
+
+    /// What becomes of calls at the end of a turn, from now on.
+    pub(super) fn set_pace(&self, pace: Pace) {
+        self.pace.replace(pace);
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -60,19 +77,29 @@ impl Reader {
 
     /// Runs a call, with options.
     pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        self.connection.refill();
+        self.connection.refill(self.pace());
         self.run_alone::<E>(call, options)
     }
 
-    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Database::run_with`].
+    /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Engine::run_with`].
     pub fn run_with<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
-        self.connection.refill();
-        let results = calls.iter().map(|call| self.run_alone::<E>(call, options)).enumerate();
-        results.take_while(|(before, result)| !lacked_room(*before, result)).map(|(_, result)| result).collect()
+        self.run_at::<E>(calls, options, self.pace())
+    }
+
+    pub(super) fn run_at<E: RowEncoder>(&self, calls: &[Call], options: E::Options, pace: Pace) -> Vec<CallResult<E>> {
+        self.connection.refill(pace);
+        let mut results = Vec::with_capacity(calls.len());
+        for call in calls {
+            if !gather(&mut results, self.run_alone::<E>(call, options)) {
+                break;
+            }
+        }
+        results
     }
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
         let _busy = self.connection.occupy();
+        self.connection.budget.begin_call();
         self.connection.restore_flags()?;
         // No transaction around it: the file shows one state all the time.
         let ran = run_statements::<E>(&self.connection, call, options);
@@ -86,12 +113,12 @@ impl Reader {
 /// A connection that reads one state of a database, which is kept for as long as it lives.
 pub struct Snapshot {
     reader: Reader,
-    _pin: KeptState,
+    pub(super) pin: KeptState,
 }
 
 impl Snapshot {
     pub(super) fn new(reader: Reader, pin: KeptState) -> Snapshot {
-        Snapshot { reader, _pin: pin }
+        Snapshot { reader, pin }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::commit_log::Body;
-use crate::engine::{Database, Limits, Reader, ResultSet, Setup};
+use crate::engine::{Engine, Limits, Reader, ResultSet, Setup};
 use crate::replica::Source;
 use crate::store::{DurableStore, HostSql, MemoryStore, PageReader, PageStore};
 use littoral_protocol::State;
@@ -83,7 +83,7 @@ impl Fetcher for Way {
 
 /// A parent at some state, and nothing of it yet here.
 struct Branch {
-    parent: Database,
+    parent: Engine,
     holder: Rc<OneState>,
     way: Rc<Way>,
 }
@@ -103,7 +103,7 @@ const QUERIES: [&str; 5] = [
 impl Branch {
     /// Of the parent as it was before its last changes.
     fn of(store: Rc<dyn PageStore>) -> Branch {
-        let mut parent = Database::open(store.clone(), Limits::default(), Rc::new(|| 1));
+        let mut parent = Engine::open(store.clone(), Limits::default(), Rc::new(|| 1));
         run(&mut parent, FILL);
         let (id, state) = (store.id(), parent.state());
         let claims = Claims::default();
@@ -141,7 +141,7 @@ impl Branch {
     }
 }
 
-fn run(database: &mut Database, sql: &str) {
+fn run(database: &mut Engine, sql: &str) {
     database.run::<ResultSet>(&[vec![Statement::new(sql, vec![])]]).remove(0).unwrap();
 }
 

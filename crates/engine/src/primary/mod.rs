@@ -6,12 +6,13 @@
 //! | part | what it decides |
 //! |---|---|
 //! | `queue` | group commit: requests that arrive while a write is being made durable are answered together |
+//! | `readers` | how many long reads there are at once |
 //! | `followers` | which replica objects are told of news, and when |
 //! | `upkeep` | when the past is cut to its limits; the only owner of the alarm |
 //!
 //! **Invariants**
-//! 1. Requests run in the order in which they arrived, and every one runs.
-//! 2. No action is needed for a right answer but [`Action::Run`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
+//! 1. Requests begin in the order in which they arrived, and every one runs. Long reads end later than what came after them.
+//! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
 //!    not cut is only long.
 //! 3. An event that nobody waits for (of a time before a restart) changes nothing.
 //!
@@ -19,6 +20,7 @@
 
 mod followers;
 mod queue;
+mod readers;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -27,6 +29,7 @@ use crate::settings::region::Region;
 use followers::Followers;
 use littoral_protocol::Position;
 use queue::Queue;
+use readers::Readers;
 use upkeep::Upkeep;
 
 /// What has happened.
@@ -39,6 +42,12 @@ pub enum Event<R> {
         /// The newest position, if something was written.
         wrote: Option<Position>,
     },
+    /// A request that has run has no answer: it only reads, and for longer than others are to wait for it.
+    TooLong(R),
+    /// A request that was read has its answer.
+    ReadEnded,
+    /// The storage has something of what did not become a commit.
+    Discarded,
     /// What was written is durable, or never will be.
     Synced,
     /// A replica object has asked, and its answer brings it to this position, if it does.
@@ -75,8 +84,10 @@ pub enum Event<R> {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<R> {
-    /// Run these together, then say [`Event::Ran`].
+    /// Run these together, say [`Event::TooLong`] for those that read for long, then [`Event::Ran`].
     Run(Vec<R>),
+    /// Read this, with other things done in between, then say [`Event::ReadEnded`].
+    Read(R),
     /// Say [`Event::Synced`] when everything written so far is durable.
     Sync,
     /// Send the commits after `after` to the replica objects of these regions, then say [`Event::Told`] for each.
@@ -108,13 +119,14 @@ pub enum Action<R> {
 /// The policy of one database's primary.
 pub struct Primary<R> {
     queue: Queue<R>,
+    readers: Readers<R>,
     followers: Followers,
     upkeep: Upkeep,
 }
 
 impl<R> Default for Primary<R> {
     fn default() -> Primary<R> {
-        Primary { queue: Queue::default(), followers: Followers::default(), upkeep: Upkeep::default() }
+        Primary { queue: Queue::default(), readers: Readers::default(), followers: Followers::default(), upkeep: Upkeep::default() }
     }
 }
 
@@ -124,6 +136,9 @@ impl<R> Primary<R> {
         match event {
             Event::Arrived(request) => self.queue.arrived(request),
             Event::Ran { wrote } => self.ran(wrote, now_ms),
+            Event::TooLong(request) => self.readers.too_long(request),
+            Event::ReadEnded => self.readers.ended(),
+            Event::Discarded => self.upkeep.wrote().into_iter().collect(),
             Event::Synced => self.queue.synced(),
             Event::Asked { region, reaches } => {
                 self.followers.asked(region, reaches, now_ms);

@@ -34,6 +34,23 @@ fn requests_that_wait_for_a_write_run_together_in_order() {
 }
 
 #[test]
+fn so_many_long_reads_are_under_way_and_the_next_ones_wait_in_order() {
+    let mut primary = primary();
+    for request in 1..=8 {
+        assert_eq!(primary.on(Event::TooLong(request), 0), [Action::Read(request)]);
+    }
+    assert_eq!(primary.on(Event::TooLong(9), 0), []);
+    assert_eq!(primary.on(Event::TooLong(10), 0), []);
+    assert_eq!(primary.on(Event::Arrived(11), 0), [Action::Run(vec![11])], "others do not wait for them");
+    assert_eq!(primary.on(Event::ReadEnded, 0), [Action::Read(9)]);
+    assert_eq!(primary.on(Event::ReadEnded, 0), [Action::Read(10)]);
+    for _ in 0..8 {
+        assert_eq!(primary.on(Event::ReadEnded, 0), []);
+    }
+    assert_eq!(primary.on(Event::TooLong(12), 0), [Action::Read(12)]);
+}
+
+#[test]
 fn a_follower_is_told_from_where_it_is_one_message_at_a_time() {
     let mut primary = primary();
     let region = Region::Weur;
@@ -111,10 +128,20 @@ fn the_alarm_is_looked_for_once_and_set_while_something_is_due() {
 }
 
 #[test]
+fn what_was_discarded_is_swept_though_nothing_was_written() {
+    let mut primary = Primary::<u32>::default();
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), []);
+    assert_eq!(primary.on(Event::Discarded, 0), [Action::LookForAlarm]);
+    assert_eq!(primary.on(Event::Discarded, 1), [], "it is minded");
+    assert_eq!(primary.on(Event::AlarmIs(None), 5), [Action::Maintain { synced: false }]);
+}
+
+#[test]
 fn events_of_a_time_before_a_restart_change_nothing() {
     let mut primary = primary();
     let region = Region::Oc;
     assert_eq!(primary.on(Event::Synced, 0), []);
+    assert_eq!(primary.on(Event::ReadEnded, 0), []);
     assert_eq!(primary.on(Event::Woken, 0), []);
     assert_eq!(primary.on(Event::Told { region, position: Some(at(9)) }, 0), []);
     assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);

@@ -1,7 +1,7 @@
-//! Keeps the past of a database within its limits: an alarm does so in small steps, between requests.
+//! Keeps the past of a database within its limits, and sweeps what was discarded: an alarm does so in small steps, between requests.
 //!
 //! **Invariants**
-//! 1. While anything of the past is to be dropped, now or later, an alarm is set, or the next write sets it.
+//! 1. While anything is to be dropped, now or later, an alarm is set, or the next write sets it.
 //! 2. An alarm costs a write, so none is set while one is.
 //!
 //! **Not here:** what a step does (`engine::history`).
@@ -20,6 +20,7 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
+    /// The storage has more than before.
     pub(super) fn wrote<R>(&mut self) -> Option<Action<R>> {
         (!std::mem::replace(&mut self.minded, true)).then_some(Action::LookForAlarm)
     }

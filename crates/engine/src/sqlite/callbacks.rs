@@ -1,6 +1,7 @@
 //! The functions that SQLite calls: `sqlite3_vfs` and `sqlite3_io_methods` (<https://www.sqlite.org/c3ref/vfs.html>).
 
-use super::file::{File, FileFailure, SharedFile, VFS_NAME, lookup};
+use super::file::{File, FileFailure, Opened, VFS_NAME, lookup};
+use super::work;
 use rusqlite::ffi;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -10,7 +11,7 @@ use std::ptr;
 #[repr(C)]
 struct OpenFile {
     base: ffi::sqlite3_file,
-    file: ManuallyDrop<SharedFile>,
+    opened: ManuallyDrop<Opened>,
 }
 
 const MAX_PATHNAME: c_int = 128;
@@ -102,7 +103,7 @@ unsafe extern "C" fn x_open(
     };
     let Some(found) = name.and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
     // SAFETY: `file` has room for a `OpenFile` and is ours to initialise.
-    unsafe { file.cast::<OpenFile>().write(OpenFile { base: ffi::sqlite3_file { pMethods: methods }, file: ManuallyDrop::new(found) }) };
+    unsafe { file.cast::<OpenFile>().write(OpenFile { base: ffi::sqlite3_file { pMethods: methods }, opened: ManuallyDrop::new(found) }) };
     if !out_flags.is_null() {
         // SAFETY: checked not to be null.
         unsafe { *out_flags = flags };
@@ -112,8 +113,17 @@ unsafe extern "C" fn x_open(
 
 unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: the file was opened by `x_open` and is closed once; nothing uses it afterwards.
-    unsafe { ManuallyDrop::drop(&mut (*file.cast::<OpenFile>()).file) };
+    unsafe { ManuallyDrop::drop(&mut (*file.cast::<OpenFile>()).opened) };
     ffi::SQLITE_OK
+}
+
+/// What was opened.
+///
+/// # Safety
+/// `file` was opened by `x_open`, and is not closed while the result is used.
+unsafe fn opened<'a>(file: *mut ffi::sqlite3_file) -> &'a Opened {
+    // SAFETY: the caller's promise.
+    unsafe { &*ptr::addr_of!((*file.cast::<OpenFile>()).opened) }
 }
 
 /// Runs `call` on the open file.
@@ -122,7 +132,7 @@ unsafe extern "C" fn x_close(file: *mut ffi::sqlite3_file) -> c_int {
 /// `file` was opened by `x_open` and not closed.
 unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut dyn File) -> c_int) -> c_int {
     // SAFETY: the caller's promise.
-    let file = unsafe { &(*file.cast::<OpenFile>()).file };
+    let Opened { file, .. } = unsafe { opened(file) };
     // Busy cannot happen: no file call leads to another. An error is still better than a panic through C.
     file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut *file))
 }
@@ -143,8 +153,12 @@ fn code(failure: FileFailure, io_error: c_int) -> c_int {
 }
 
 unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls methods of open files only, and does not close one that it reads, whatever runs meanwhile.
+    if let Some(on_read) = unsafe { &opened(file).on_read } {
+        on_read(length as usize);
+    }
     // SAFETY: SQLite calls methods of open files only, and gives a buffer of `length` bytes.
-    unsafe { read_with(file, buffer, length, |file, buffer| file.read(offset as u64, buffer)) }
+    work::apart(|| unsafe { read_with(file, buffer, length, |file, buffer| file.read(offset as u64, buffer)) })
 }
 
 unsafe extern "C" fn x_read_journal(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {

@@ -1,4 +1,5 @@
-//! Files as SQLite calls them, and those that it can open: by a name of their own, for as long as [`Named`] lives.
+//! Files as SQLite calls them, and those that it can open: by a name of their own, for as long as [`Named`] lives. Whoever opens one may be told of
+//! every read of it.
 //!
 //! **Invariant:** a file has one name, which no other file of the process had before.
 //!
@@ -41,8 +42,18 @@ pub(crate) trait File {
 /// A file that several have in hand: SQLite's connections, and its owner.
 pub(crate) type SharedFile = Rc<RefCell<dyn File>>;
 
+/// Called before SQLite reads so many bytes of a file.
+pub(crate) type OnRead = Rc<dyn Fn(usize)>;
+
+/// A file that can be opened.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) file: SharedFile,
+    pub(super) on_read: Option<OnRead>,
+}
+
 thread_local! {
-    static FILES: RefCell<HashMap<String, SharedFile>> = RefCell::default();
+    static FILES: RefCell<HashMap<String, Opened>> = RefCell::default();
     static NEXT_NAME: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -54,7 +65,7 @@ impl Named {
     pub(crate) fn new(file: SharedFile) -> Named {
         let number = NEXT_NAME.replace(NEXT_NAME.get() + 1);
         let name = format!("littoral-{number}");
-        FILES.with_borrow_mut(|files| files.insert(name.clone(), file));
+        FILES.with_borrow_mut(|files| files.insert(name.clone(), Opened { file, on_read: None }));
         Named(name)
     }
 
@@ -71,7 +82,16 @@ impl Drop for Named {
     }
 }
 
+/// Has `on_read` called for reads of the file of that name, if it is opened from now on.
+pub(crate) fn watch_reads(name: &str, on_read: OnRead) {
+    FILES.with_borrow_mut(|files| {
+        if let Some(known) = files.get_mut(name) {
+            known.on_read = Some(on_read);
+        }
+    });
+}
+
 /// The file of that name.
-pub(super) fn lookup(name: &str) -> Option<SharedFile> {
+pub(super) fn lookup(name: &str) -> Option<Opened> {
     FILES.with_borrow(|files| files.get(name).cloned())
 }

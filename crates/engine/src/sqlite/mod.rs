@@ -16,6 +16,7 @@ pub(crate) mod file;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod memcmp;
+pub(crate) mod progress;
 pub(crate) mod stack;
 pub(crate) mod statement;
 #[cfg(test)]
@@ -32,6 +33,12 @@ pub(crate) fn count_visits(connection: &Connection) {
     unsafe {
         ffi::sqlite3_db_config(connection.handle(), ffi::SQLITE_DBCONFIG_STMT_SCANSTATUS, 1 as c_int, std::ptr::null_mut::<c_int>());
     }
+}
+
+/// Lets a connection say that this was the rowid inserted last.
+pub(crate) fn set_last_insert_rowid(connection: &Connection, rowid: i64) {
+    // SAFETY: the handle is that of an open connection.
+    unsafe { ffi::sqlite3_set_last_insert_rowid(connection.handle(), rowid) };
 }
 
 /// Whether foreign keys are violated that SQLite checks at the end of the transaction only (`SQLITE_DBSTATUS_DEFERRED_FKS`).

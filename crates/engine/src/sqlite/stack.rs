@@ -38,3 +38,8 @@ pub(super) fn is_too_deep() -> bool {
 pub(crate) fn take_too_deep() -> bool {
     TOO_DEEP.replace(false)
 }
+
+/// Remembers it again, or not.
+pub(super) fn set_too_deep(too_deep: bool) {
+    TOO_DEEP.set(too_deep);
+}

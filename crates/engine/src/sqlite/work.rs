@@ -7,7 +7,7 @@
 //!
 //! **Not here:** how much may be done (`engine`).
 
-use super::stack::is_too_deep;
+use super::stack::{self, is_too_deep};
 use rusqlite::ffi;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
@@ -51,6 +51,16 @@ pub(crate) fn take(unit: u64) -> u64 {
     let bytes = BYTES.get();
     BYTES.set(bytes % unit);
     bytes / unit
+}
+
+/// Runs what is no work of the statement that runs, though it is called by it: a file that reads, others that have their turn. They may use SQLite
+/// themselves, and what they did is then not counted as the statement's.
+pub(crate) fn apart<T>(run: impl FnOnce() -> T) -> T {
+    let (bytes, too_deep) = (BYTES.get(), stack::take_too_deep());
+    let result = run();
+    BYTES.set(bytes);
+    stack::set_too_deep(too_deep);
+    result
 }
 
 unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {

@@ -6,12 +6,12 @@
 //! **Invariants** after every failure and reopening:
 //! 1. The state is that before the step, or that after it; after it if the step was acknowledged.
 //! 2. The database's checksum is that of its pages, `integrity_check` says ok, and the kept states that thinning left are still sound.
-//! 3. Where the storage failed once, the same `Database` serves the next call, and nothing was lost.
+//! 3. Where the storage failed once, the same `Engine` serves the next call, and nothing was lost.
 //!
 //! **Not here:** the workloads.
 
 use super::{Fixture, assert_sound, copy_of, plain_values, values};
-use littoral_engine::engine::{Database, Limits};
+use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, Fault, FaultySql, PageStore};
 use littoral_protocol::sql::{Statement, Value};
@@ -80,7 +80,7 @@ pub fn open_with(storage: &Rc<HostSql>, fault: &Fault, setting: &Setting) -> Res
     let limits = Limits { cache_bytes, uncommitted_bytes, ..Limits::default() };
     let of_commits = store.clone();
     let clock = Rc::new(move || 1_700_000_000_000 + of_commits.head().txid.0 * ms_per_commit);
-    Ok(Fixture { database: Database::open(store, limits, clock) })
+    Ok(Fixture { database: Engine::open(store, limits, clock) })
 }
 
 pub fn count(storage: &HostSql, sql: &str) -> i64 {

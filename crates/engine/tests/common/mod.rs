@@ -4,7 +4,7 @@
 use rusqlite::fallible_iterator::FallibleIterator;
 pub mod crashing;
 
-use littoral_engine::engine::{CallResult, Database, Limits, ResultSet, from_sqlite, to_sqlite};
+use littoral_engine::engine::{CallResult, Engine, Limits, ResultSet, from_sqlite, to_sqlite};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, MemoryStore, PageStore};
 use littoral_protocol::sql::{Call, Statement, Value};
@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 pub struct Fixture {
-    pub database: Database,
+    pub database: Engine,
 }
 
 impl Fixture {
     pub fn on(store: Rc<dyn PageStore>, limits: Limits) -> Fixture {
-        Fixture { database: Database::open(store, limits, Rc::new(|| 1_700_000_000_000)) }
+        Fixture { database: Engine::open(store, limits, Rc::new(|| 1_700_000_000_000)) }
     }
 
     pub fn memory() -> Fixture {
@@ -102,7 +102,7 @@ pub fn plain(file: &[u8]) -> Connection {
 }
 
 /// Checks that the database's pages form a file that plain SQLite finds sound, and that its checksum is that of its pages.
-pub fn assert_sound(database: &Database) -> Connection {
+pub fn assert_sound(database: &Engine) -> Connection {
     let state = database.state();
     let file = database.dump().unwrap();
     assert_eq!(file.len() as u64, state.size_bytes());

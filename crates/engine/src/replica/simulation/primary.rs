@@ -210,6 +210,8 @@ impl Primary {
         while let Some(action) = actions.pop_front() {
             let events = match action {
                 Action::Run(requests) => vec![self.run(net, requests)],
+                // No read is long here.
+                Action::Read(_) => Vec::new(),
                 Action::Sync => {
                     self.syncing += 1;
                     self.waits(net, net.weather.sync_ms, Event::Synced)

@@ -1,0 +1,105 @@
+//! Reads that take longer than others are to wait for them.
+//!
+//! Every call begins on the write connection, whose page cache is warm. One that only reads and is not done after a turn ends there, without
+//! an answer ([`Error::LongRead`]), and is run again on a connection of its own ([`Engine::reader`]), in turns: after each, others run.
+//!
+//! **Invariants**
+//! 1. A call that writes is never stopped halfway to be run elsewhere, nor is one whose answer depends on what its connection did before.
+//! 2. A reader that gives way reads a state that is kept; where nobody keeps it any more, its call fails.
+//!
+//! **Not here:** how long a turn is (`budget`), and who gives way to whom (`primary`).
+
+use super::budget::{GiveWay, Pace};
+use super::connection::Connection;
+use super::past::find;
+use super::room::Place;
+use super::{Call, CallResult, Engine, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
+use crate::sqlite::set_last_insert_rowid;
+use crate::sqlite::statement::SqlText;
+use littoral_protocol::sql::Point;
+use std::rc::Rc;
+
+impl Engine {
+    /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
+    /// results. Calls after it have not run.
+    pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+        self.run_at::<E>(calls, Pace::Brief)
+    }
+
+    /// A connection of its own for one that reads for long: of the newest state, or of that at a point of the past. It answers as the write
+    /// connection would now.
+    pub fn reader(&mut self, point: Option<Point>) -> Result<Snapshot, Error> {
+        let txid = point.map_or(Ok(self.store.head().txid), |point| find(&*self.store, point))?;
+        let snapshot = self.held.with_room(Error::is_out_of_memory, || self.snapshot(txid))?;
+        let _ = snapshot.connection().place.set(Place::beside(&self.room));
+        if point.is_none()
+            && let Some(writer) = &*self.held.writer.borrow()
+        {
+            set_last_insert_rowid(snapshot.connection().sqlite(), writer.sqlite().last_insert_rowid());
+        }
+        Ok(snapshot)
+    }
+}
+
+impl Reader {
+    /// As [`Reader::run_with`], but without an answer to a call that is not done after a turn, as in [`Engine::run_briefly`].
+    pub fn run_briefly<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
+        self.run_at::<E>(calls, options, Pace::Brief)
+    }
+}
+
+impl Snapshot {
+    /// Lets others have their turn again and again while calls run.
+    pub fn in_turns(self, give_way: GiveWay) -> Snapshot {
+        let pin = self.pin.watch();
+        self.set_pace(Pace::InTurns(Rc::new(move || give_way().and_then(|()| pin.check()))));
+        self
+    }
+
+    /// Lets others have their turn now, if they have it at all.
+    pub fn give_way(&self) -> Result<(), Error> {
+        if let Pace::InTurns(give_way) = self.pace() { give_way().map_err(Error::store) } else { Ok(()) }
+    }
+}
+
+impl Connection {
+    /// Runs a call on the write connection. One that is stopped as a long read, but is none as a whole, begins again, and ends there.
+    pub(super) fn run_call<E: RowEncoder>(&self, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
+        let room = self.result_bytes_left.get();
+        self.budget.begin_call();
+        let result = run_statements::<E>(self, call, options);
+        if !is_long_read(&result) || call.iter().all(|text| self.only_reads(&text.sql)) {
+            return result;
+        }
+        self.result_bytes_left.set(room);
+        self.budget.begin_call();
+        self.budget.stay();
+        run_statements::<E>(self, call, options)
+    }
+
+    /// Waits until no other read in turns has a large result.
+    pub(super) fn wait_for_room(&self) -> Result<(), Error> {
+        while self.place.get().is_some_and(|place| !place.take()) && self.budget.give_way()? {}
+        Ok(())
+    }
+
+    /// Whether a text is of statements that write nothing, and that every connection answers alike.
+    fn only_reads(&self, sql: &str) -> bool {
+        let text = SqlText::new(sql);
+        let mut begin = 0;
+        let mut next_only_reads = || {
+            let (statement, end) = text.compile(self.sqlite(), begin).ok()?;
+            begin = end;
+            statement.is_none_or(|statement| statement.is_read_only()).then_some(end == sql.len())
+        };
+        let only_reads = || std::iter::repeat_with(&mut next_only_reads).find(|last| *last != Some(false)).flatten().is_some();
+        let answer = self.authorizer.as_replica(only_reads);
+        self.authorizer.take_refused_transaction();
+        answer
+    }
+}
+
+/// Whether a call has no answer because it reads for long.
+pub(super) fn is_long_read<T>(result: &Result<T, Failure>) -> bool {
+    result.as_ref().is_err_and(|failure| failure.error == Error::LongRead)
+}
