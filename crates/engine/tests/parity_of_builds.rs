@@ -56,7 +56,7 @@ fn what_the_design_rests_on_is_listed() {
         assert!(listed(OPTIONS).contains(&option), "{option}");
     }
     for setting in
-        ["journal_mode = truncate", "locking_mode = exclusive", "synchronous = 0", "temp_store = 2", "foreign_keys = 1", "page_size = 4096"]
+        ["journal_mode = truncate", "locking_mode = exclusive", "synchronous = 0", "temp_store = 1", "foreign_keys = 1", "page_size = 4096"]
     {
         assert!(listed(PRAGMAS).contains(&setting), "{setting}");
     }

@@ -32,13 +32,14 @@ const TELLING: [(&str, i32); 5] = [
 pub(super) const NEW_SCHEMA: [&str; 2] = ["CREATE VIEW _cf_statistics AS SELECT 1", "DROP VIEW _cf_statistics"];
 
 /// Sets a connection that has just been opened.
-pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits) -> rusqlite::Result<()> {
+pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits, has_scratch: bool) -> rusqlite::Result<()> {
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
     let (locking, journal) = if access == Access::Write { ("EXCLUSIVE", "TRUNCATE") } else { ("NORMAL", "MEMORY") };
+    let temp_store = if has_scratch { "FILE" } else { "MEMORY" };
     // Order matters: the locking mode has to be set before the first access.
     sqlite.execute_batch(&format!(
-        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = {journal}; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; \
+        "PRAGMA locking_mode = {locking}; PRAGMA journal_mode = {journal}; PRAGMA synchronous = OFF; PRAGMA temp_store = {temp_store}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA hard_heap_limit = {}",
         limits.heap_bytes
     ))?;

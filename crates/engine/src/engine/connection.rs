@@ -22,7 +22,6 @@ use super::setup::Setup;
 use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
 use super::value::to_sqlite;
 use crate::sqlite::changes::{Watcher, Watchers};
-use crate::sqlite::file::VFS_NAME;
 use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
@@ -117,8 +116,8 @@ impl Connection {
             };
         let failed = |error: rusqlite::Error| describe(&error, &file);
         let budget = Budget::of(file.name());
-        let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, VFS_NAME).map_err(failed)?;
-        configure(&mut sqlite, access, limits).map_err(failed)?;
+        let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, file.vfs_name()).map_err(failed)?;
+        configure(&mut sqlite, access, limits, file.has_scratch()).map_err(failed)?;
         count_visits(&sqlite);
         functions::install(&sqlite).and_then(|()| setup.install(&sqlite)).map_err(failed)?;
         let authorizer = Authorizer::new(access == Access::Replica);

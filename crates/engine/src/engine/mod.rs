@@ -258,7 +258,7 @@ impl Engine {
         let state = self.store.state(txid).map_err(Error::store)?;
         let mut setup = self.setup.clone();
         setup.limits.cache_bytes /= 8;
-        let reader = Reader::open(Rc::new(self.store.clone()), state, &setup)?;
+        let reader = Reader::of(&self.store, state, &setup)?;
         Ok(Snapshot::new(reader, self.history.pin(txid)))
     }
 
@@ -312,6 +312,7 @@ fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&Connection) -> 
         }
         connection.rolled_back()?;
     }
+    connection.file().forget_statements();
     result
 }
 

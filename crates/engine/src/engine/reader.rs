@@ -11,7 +11,7 @@ use super::budget::Pace;
 use super::connection::{Access, Connection};
 use super::history::KeptState;
 use super::{Call, CallResult, Error, RowEncoder, Setup, gather, run_statements};
-use crate::store::PageReader;
+use crate::store::{PageReader, PageStore};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
 use std::cell::RefCell;
@@ -29,6 +29,12 @@ impl Reader {
     /// A connection to pages of `state`, at the primary.
     pub fn open(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
+        Reader::on(file, Access::Read, setup)
+    }
+
+    /// A connection to `state` of a store, with temporary files there.
+    pub(super) fn of(store: &Rc<dyn PageStore>, state: State, setup: &Setup) -> Result<Reader, Error> {
+        let file = DatabaseFile::reader(Rc::new(store.clone()), state).with_scratch(store.clone());
         Reader::on(file, Access::Read, setup)
     }
 

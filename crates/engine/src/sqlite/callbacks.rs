@@ -1,7 +1,7 @@
 //! The functions that SQLite calls: `sqlite3_vfs` and `sqlite3_io_methods` (<https://www.sqlite.org/c3ref/vfs.html>).
 
-use super::file::{File, FileFailure, Opened, VFS_NAME, lookup};
-use super::work;
+use super::file::{File, FileFailure, Opened, lookup};
+use super::{temporary, work};
 use rusqlite::ffi;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -16,17 +16,25 @@ struct OpenFile {
 
 const MAX_PATHNAME: c_int = 128;
 
-/// The VFS. Time and randomness come from `default_vfs`, SQLite's own for the platform.
-pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
-    // SAFETY: the caller found `default_vfs` registered; registered structures are complete and stay.
-    let default = unsafe { &*default_vfs };
+/// What a VFS keeps in `pAppData`.
+pub(super) struct AppData {
+    /// SQLite's own for the platform, which has time and randomness.
+    pub(super) platform: *mut ffi::sqlite3_vfs,
+    /// Where its temporary files come from, if it has some (`temporary`).
+    pub(super) temporary: Option<usize>,
+}
+
+/// A VFS of this name. `data` lives as long as it does.
+pub(super) fn vfs(name: &'static CStr, data: *mut AppData) -> ffi::sqlite3_vfs {
+    // SAFETY: the caller found the platform's registered; registered structures are complete and stay.
+    let platform = unsafe { &*(*data).platform };
     ffi::sqlite3_vfs {
         iVersion: 2,
         szOsFile: size_of::<OpenFile>() as c_int,
         mxPathname: MAX_PATHNAME,
         pNext: ptr::null_mut(),
-        zName: VFS_NAME.as_ptr(),
-        pAppData: default_vfs.cast(),
+        zName: name.as_ptr(),
+        pAppData: data.cast(),
         xOpen: Some(x_open),
         xDelete: Some(x_delete),
         xAccess: Some(x_access),
@@ -36,7 +44,7 @@ pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
         xDlSym: None,
         xDlClose: None,
         xRandomness: Some(x_randomness),
-        xSleep: default.xSleep,
+        xSleep: platform.xSleep,
         xCurrentTime: Some(x_current_time),
         xGetLastError: None,
         xCurrentTimeInt64: Some(x_current_time_int64),
@@ -49,7 +57,11 @@ pub(super) fn vfs(default_vfs: *mut ffi::sqlite3_vfs) -> ffi::sqlite3_vfs {
 /// What SQLite adds to a database's name for its rollback journal.
 const JOURNAL_SUFFIX: &str = "-journal";
 
-/// Of a database file.
+/// Files that SQLite opens without a name, and deletes when it closes them.
+const TEMPORARY: c_int =
+    ffi::SQLITE_OPEN_TEMP_DB | ffi::SQLITE_OPEN_TRANSIENT_DB | ffi::SQLITE_OPEN_TEMP_JOURNAL | ffi::SQLITE_OPEN_SUBJOURNAL;
+
+/// Of a database file, or a temporary one.
 static IO_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     iVersion: 1,
     xClose: Some(x_close),
@@ -83,7 +95,7 @@ static JOURNAL_METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
 };
 
 unsafe extern "C" fn x_open(
-    _vfs: *mut ffi::sqlite3_vfs,
+    vfs: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
     file: *mut ffi::sqlite3_file,
     flags: c_int,
@@ -91,17 +103,20 @@ unsafe extern "C" fn x_open(
 ) -> c_int {
     // SAFETY: SQLite gives `szOsFile` bytes; a null `pMethods` tells it that there is nothing to close.
     unsafe { (*file).pMethods = ptr::null() };
-    if name.is_null() {
-        return ffi::SQLITE_CANTOPEN;
-    }
-    // SAFETY: not null, and SQLite's names end with a zero byte.
-    let name = unsafe { CStr::from_ptr(name) }.to_str().ok();
-    let (name, methods) = match flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL) {
-        ffi::SQLITE_OPEN_MAIN_DB => (name, &IO_METHODS),
-        ffi::SQLITE_OPEN_MAIN_JOURNAL => (name.and_then(|name| name.strip_suffix(JOURNAL_SUFFIX)), &JOURNAL_METHODS),
-        _ => return ffi::SQLITE_CANTOPEN,
+    // SAFETY: SQLite's names are null or end with a zero byte.
+    let name = (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }).and_then(|name| name.to_str().ok());
+    let (found, methods) = match flags & (ffi::SQLITE_OPEN_MAIN_DB | ffi::SQLITE_OPEN_MAIN_JOURNAL | TEMPORARY) {
+        ffi::SQLITE_OPEN_MAIN_DB => (name.and_then(lookup), &IO_METHODS),
+        ffi::SQLITE_OPEN_MAIN_JOURNAL => (name.and_then(|name| name.strip_suffix(JOURNAL_SUFFIX)).and_then(lookup), &JOURNAL_METHODS),
+        kind if kind & TEMPORARY != 0 => {
+            // SAFETY: SQLite calls this with our VFS.
+            let place = unsafe { (*app_data(vfs)).temporary };
+            let file = place.and_then(|place| temporary::create(place, kind & ffi::SQLITE_OPEN_SUBJOURNAL != 0));
+            (file.map(|file| Opened { file, on_read: None }), &IO_METHODS)
+        }
+        _ => (None, &IO_METHODS),
     };
-    let Some(found) = name.and_then(lookup) else { return ffi::SQLITE_CANTOPEN };
+    let Some(found) = found else { return ffi::SQLITE_CANTOPEN };
     // SAFETY: `file` has room for a `OpenFile` and is ours to initialise.
     unsafe { file.cast::<OpenFile>().write(OpenFile { base: ffi::sqlite3_file { pMethods: methods }, opened: ManuallyDrop::new(found) }) };
     if !out_flags.is_null() {
@@ -300,13 +315,22 @@ unsafe extern "C" fn x_full_pathname(_vfs: *mut ffi::sqlite3_vfs, name: *const c
     ffi::SQLITE_OK
 }
 
-/// The platform's VFS, kept in `pAppData`.
+/// What `pAppData` points to.
 ///
 /// # Safety
-/// `vfs` is the VFS made by [`vfs`].
-unsafe fn platform(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
+/// `vfs` is a VFS made by [`vfs`].
+unsafe fn app_data(vfs: *mut ffi::sqlite3_vfs) -> *const AppData {
     // SAFETY: the caller's promise.
     unsafe { (*vfs).pAppData.cast() }
+}
+
+/// The platform's VFS.
+///
+/// # Safety
+/// As for [`app_data`].
+unsafe fn platform(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
+    // SAFETY: the caller's promise; the data lives as long as the VFS.
+    unsafe { (*app_data(vfs)).platform }
 }
 
 unsafe extern "C" fn x_randomness(vfs: *mut ffi::sqlite3_vfs, length: c_int, out: *mut c_char) -> c_int {

@@ -4,8 +4,7 @@
 //! **Invariants**
 //! 1. No callback panics or unwinds into C: each turns every outcome into a result code.
 //! 2. A `File` is valid from a successful `x_open` until `x_close`, as SQLite promises, and is touched by one thread.
-//! 3. Files are found by name among those of the calling thread; SQLite's other files (temporary ones) are kept in its own memory
-//!    by configuration, so no other name is ever opened.
+//! 3. Files are found by name among those of the calling thread, temporary ones by their VFS; no other name is ever opened.
 //!
 //! **Not here:** decisions. Those are in `vfs`, which has the files (`file::File`).
 #![allow(unsafe_code)]
@@ -19,6 +18,7 @@ mod memcmp;
 pub(crate) mod progress;
 pub(crate) mod stack;
 pub(crate) mod statement;
+pub(crate) mod temporary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod work;
@@ -54,12 +54,18 @@ pub(crate) fn register_vfs() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         work::count_allocations();
-        // SAFETY: finding the default VFS (by null name) has no preconditions; SQLite keeps it registered for the whole process.
-        let default_vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
-        assert!(!default_vfs.is_null(), "SQLite has no default VFS");
-        let vfs = Box::leak(Box::new(callbacks::vfs(default_vfs)));
+        let data = Box::leak(Box::new(callbacks::AppData { platform: platform_vfs(), temporary: None }));
+        let vfs = Box::leak(Box::new(callbacks::vfs(file::VFS_NAME, data)));
         // SAFETY: the structure is complete and lives forever; 0 = not the default.
         let code = unsafe { ffi::sqlite3_vfs_register(vfs, 0) };
         assert_eq!(code, ffi::SQLITE_OK, "registering the VFS failed");
     });
+}
+
+/// SQLite's own VFS for the platform.
+fn platform_vfs() -> *mut ffi::sqlite3_vfs {
+    // SAFETY: finding the default VFS (by null name) has no preconditions; SQLite keeps it registered for the whole process.
+    let platform = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
+    assert!(!platform.is_null(), "SQLite has no default VFS");
+    platform
 }

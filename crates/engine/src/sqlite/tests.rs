@@ -33,7 +33,7 @@ unsafe extern "C" fn noon(_vfs: *mut ffi::sqlite3_vfs, now: *mut f64) -> c_int {
 /// What SQLite would find registered: the VFS, which keeps a pointer to the platform's.
 struct Vfs {
     vfs: *mut ffi::sqlite3_vfs,
-    platform: *mut ffi::sqlite3_vfs,
+    data: *mut callbacks::AppData,
 }
 
 impl Vfs {
@@ -43,7 +43,8 @@ impl Vfs {
         platform.xRandomness = Some(ones);
         platform.xCurrentTime = Some(noon);
         let platform = Box::into_raw(Box::new(platform));
-        Vfs { vfs: Box::into_raw(Box::new(callbacks::vfs(platform))), platform }
+        let data = Box::into_raw(Box::new(callbacks::AppData { platform, temporary: None }));
+        Vfs { vfs: Box::into_raw(Box::new(callbacks::vfs(VFS_NAME, data))), data }
     }
 
     fn open(&self, name: Option<&CStr>, kind: c_int) -> Result<File, c_int> {
@@ -67,8 +68,8 @@ impl Vfs {
 
 impl Drop for Vfs {
     fn drop(&mut self) {
-        // SAFETY: both come from boxes, and nothing uses them afterwards.
-        unsafe { (drop(Box::from_raw(self.vfs)), drop(Box::from_raw(self.platform))) };
+        // SAFETY: all come from boxes, and nothing uses them afterwards.
+        unsafe { (drop(Box::from_raw(self.vfs)), drop(Box::from_raw((*self.data).platform)), drop(Box::from_raw(self.data))) };
     }
 }
 

@@ -1,12 +1,13 @@
 //! SQLite's view of a page store: a VFS whose files are states of a store.
 //!
 //! A [`DatabaseFile`] is opened under a name of its own, either for writing (at the head, one at a time) or for reading one state.
-//! SQLite then opens that name through the VFS [`VFS_NAME`](crate::sqlite::file::VFS_NAME). What the file does is in `db_file`; `sqlite` only translates.
+//! SQLite then opens that name through the VFS [`DatabaseFile::vfs_name`]. What the file does is in `db_file`; `sqlite` only translates.
 //!
 //! How SQLite is to be configured on such a connection, and why:
 //! - `journal_mode = TRUNCATE` for the writer: SQLite's own rollback journal serves statement aborts and savepoints, and shows each page
 //!   before it is changed; nothing of it is stored (`journal`).
-//! - `temp_store = MEMORY`: no other files are opened, the statement journal included.
+//! - `temp_store = FILE` where there is scratch space: sorters, temporary trees and the statement journal may be longer than memory
+//!   (`scratch_file`). Replicas have none, and keep them in SQLite's memory: `temp_store = MEMORY`.
 //! - `locking_mode = EXCLUSIVE` for the writer: it is the only one, its cache stays valid, and a commit need not rewrite page 1
 //!   just to count changes.
 //! - `synchronous = OFF`: there is nothing to sync; a commit is the one call that the store makes atomic.
@@ -16,6 +17,7 @@
 mod db_file;
 mod journal;
 mod read_ahead;
+mod scratch_file;
 #[cfg(test)]
 mod tests;
 mod uncommitted;
@@ -24,23 +26,28 @@ pub(crate) use db_file::{Clock, DbFile};
 
 use crate::sqlite::{
     self,
-    file::{File, Named},
+    file::{File, Named, VFS_NAME},
+    temporary::TemporaryVfs,
 };
-use crate::store::{PageReader, PageStore, StoreError};
+use crate::store::{PageReader, PageStore, ScratchSpace, StoreError};
 use littoral_protocol::{PageSize, State};
+use scratch_file::ScratchFiles;
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::rc::Rc;
 
 /// A file that SQLite can open by [`DatabaseFile::name`] for as long as this value lives. SQLite keeps what it has opened.
 pub(crate) struct DatabaseFile {
     named: Named,
+    temporary: Option<(TemporaryVfs, Rc<ScratchFiles>)>,
     file: Rc<RefCell<DbFile>>,
 }
 
 impl DatabaseFile {
     /// The store's head, for writing.
     pub(crate) fn writer(store: Rc<dyn PageStore>, clock: Clock, uncommitted_bytes: usize) -> DatabaseFile {
-        DatabaseFile::register(DbFile::writer(store, clock, uncommitted_bytes))
+        let space = store.clone();
+        DatabaseFile::register(DbFile::writer(store, clock, uncommitted_bytes)).with_scratch(space)
     }
 
     /// One state at a time, for reading.
@@ -53,10 +60,27 @@ impl DatabaseFile {
         self.file.borrow_mut().move_to(state);
     }
 
+    /// The same with temporary files in a store: SQLite keeps them in its memory otherwise.
+    pub(crate) fn with_scratch(mut self, space: Rc<dyn ScratchSpace>) -> DatabaseFile {
+        let files = Rc::new(ScratchFiles::new(space));
+        self.temporary = Some((TemporaryVfs::new(files.clone()), files));
+        self
+    }
+
+    /// The VFS to open it with.
+    pub(crate) fn vfs_name(&self) -> &'static CStr {
+        self.temporary.as_ref().map_or(VFS_NAME, |(vfs, _)| vfs.name())
+    }
+
+    /// Whether temporary files may be in files.
+    pub(crate) fn has_scratch(&self) -> bool {
+        self.temporary.is_some()
+    }
+
     fn register(file: DbFile) -> DatabaseFile {
         sqlite::register_vfs();
         let file = Rc::new(RefCell::new(file));
-        DatabaseFile { named: Named::new(file.clone()), file }
+        DatabaseFile { named: Named::new(file.clone()), temporary: None, file }
     }
 
     /// The name to open.
@@ -94,9 +118,17 @@ impl DatabaseFile {
         self.file.borrow_mut().discard_uncommitted();
     }
 
+    /// Gives back what statements of a transaction needed that has ended.
+    pub(crate) fn forget_statements(&self) {
+        if let Some((_, files)) = &self.temporary {
+            files.forget_statements();
+        }
+    }
+
     /// The error behind the last `SQLITE_IOERR`, `SQLITE_FULL` or `SQLITE_CORRUPT` that the file answered.
     pub(crate) fn take_error(&self) -> Option<StoreError> {
-        self.file.borrow_mut().take_error()
+        let temporary = self.temporary.as_ref().and_then(|(_, files)| files.take_error());
+        self.file.borrow_mut().take_error().or(temporary)
     }
 
     /// Whether SQLite went on after an error, and met another one.
