@@ -3,39 +3,22 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { bundle } from "./harness.mjs";
+import { Miniflare } from "miniflare";
+import { askInside, startInside } from "./inside/start.mjs";
 
 let miniflare;
 
 before(async () => {
-  miniflare = await start();
+  miniflare = await startInside();
 });
-
-async function start(bindings = {}) {
-  const worker = {
-    name: "inside",
-    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url)), "build-testing"),
-    compatibilityDate: "2026-11-01",
-    bindings,
-    durableObjects: { DATABASE: { className: "Database", useSQLite: true } },
-  };
-  const started = new Miniflare(convertV4MiniflareOptions({ workers: [worker] }));
-  await started.ready;
-  return started;
-}
 
 after(() => miniflare.dispose());
 
 /** Calls a method of the object of that name, or an action of the Worker; a Miniflare as the last argument is asked instead of the common one. */
-async function ask(name, method, ...args) {
+function ask(name, method, ...args) {
   const asked = args.at(-1) instanceof Miniflare ? args.pop() : miniflare;
-  const response = await asked.dispatchFetch("http://inside/", { method: "POST", body: JSON.stringify({ name, method, args }) });
-  const { value, error } = await response.json();
-  if (error !== undefined) throw new Error(error);
-  return value;
+  return askInside(asked, name, method, ...args);
 }
 
 /** The only response to one call. */
@@ -177,8 +160,8 @@ test("storage of somebody else and of a newer version is refused and left as it 
 });
 
 test("limits come from the variable LIMITS, in D1's words, and one that is not understood is named", async () => {
-  const limited = await start({ LIMITS: { bound_parameters: 100, result_bytes: 10_000 } });
-  const wrong = await start({ LIMITS: { bound_params: 100 } });
+  const limited = await startInside({ LIMITS: { bound_parameters: 100, result_bytes: 10_000 } });
+  const wrong = await startInside({ LIMITS: { bound_params: 100 } });
   try {
     const params = Array.from({ length: 101 }, (_, index) => index);
     const text = `SELECT ${params.map(() => "?").join(",")}`;
@@ -192,7 +175,7 @@ test("limits come from the variable LIMITS, in D1's words, and one that is not u
 });
 
 test("the past is thinned by an alarm, which the first write sets and the next ones leave", async () => {
-  const thin = await start({ LIMITS: { history_exact_ms: 0, history_step_ms: 20 } });
+  const thin = await startInside({ LIMITS: { history_exact_ms: 0, history_step_ms: 20 } });
   const name = "thinned";
   const states = async () => (await ask(name, "storage", "SELECT count(*) AS states FROM commits", thin))[0].states;
   try {
@@ -214,7 +197,7 @@ test("the past is thinned by an alarm, which the first write sets and the next o
 });
 
 test("many databases in one isolate stay within one heap, and running out of memory is an error like any other", async () => {
-  const small = await start({ LIMITS: { heap_bytes: 16 << 20, cache_bytes: 2 << 20 } });
+  const small = await startInside({ LIMITS: { heap_bytes: 16 << 20, cache_bytes: 2 << 20 } });
   try {
     const names = Array.from({ length: 12 }, (_, index) => `heap ${index}`);
     for (const name of names) {
@@ -248,8 +231,27 @@ test("a DEFAULT tells nothing about the build", async () => {
   assert.deepEqual(column(await run(name, "SELECT count(*) FROM t")), [0]);
 });
 
+test("what a transaction stored ahead that failed is swept by itself, though nothing was written", async () => {
+  const forgetful = await startInside({ LIMITS: { history_ms: 0, history_exact_ms: 0, uncommitted_bytes: 100_000, cache_bytes: 100_000 } });
+  const name = "discarded";
+  const until = async (holds) => {
+    for (let waited = 0; !(await holds()) && waited < 50; waited++) await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.ok(await holds());
+  };
+  try {
+    await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", forgetful);
+    await run(name, "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 2000) SELECT x, randomblob(500) FROM c", forgetful);
+    await ask(name, "ring", forgetful);
+    await until(async () => (await ask(name, "alarmTime", forgetful)) === null);
+    await assert.rejects(run(name, "UPDATE t SET v = zeroblob(500), id = CASE id WHEN 2000 THEN 1 ELSE id END", forgetful), /UNIQUE/);
+    await until(async () => (await ask(name, "storage", "SELECT count(*) AS n FROM garbage", forgetful))[0].n === 0);
+  } finally {
+    await forgetful.dispose();
+  }
+});
+
 test("transactions larger than memory: committed, rolled back, and what that leaves is swept", { timeout: 180_000 }, async () => {
-  const roomy = await start();
+  const roomy = await startInside();
   const name = "large";
   const call = (sql) => run(name, sql, roomy);
   const garbage = async () => (await ask(name, "storage", "SELECT count(*) AS n FROM garbage", roomy))[0].n;

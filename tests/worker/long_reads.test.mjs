@@ -4,9 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { bundle } from "./harness.mjs";
+import { askInside, startInside } from "./inside/start.mjs";
 
 /** How many are read at once (`crates/engine/src/primary/readers.rs`). */
 const MOST = 8;
@@ -16,25 +14,12 @@ const LOST = /LITTORAL_OUTCOME_UNKNOWN/;
 let miniflare;
 
 before(async () => {
-  const worker = {
-    name: "inside",
-    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url)), "build-testing"),
-    compatibilityDate: "2026-11-01",
-    durableObjects: { DATABASE: { className: "Database", useSQLite: true } },
-  };
-  miniflare = new Miniflare(convertV4MiniflareOptions({ workers: [worker] }));
-  await miniflare.ready;
+  miniflare = await startInside();
 });
 
 after(() => miniflare.dispose());
 
-/** Calls a method of the object of that name. */
-async function ask(name, method, ...args) {
-  const response = await miniflare.dispatchFetch("http://inside/", { method: "POST", body: JSON.stringify({ name, method, args }) });
-  const { value, error } = await response.json();
-  if (error !== undefined) throw new Error(error);
-  return value;
-}
+const ask = (name, method, ...args) => askInside(miniflare, name, method, ...args);
 
 /** The response to one call, a statement or a batch. */
 async function call(name, asked) {

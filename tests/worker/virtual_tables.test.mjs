@@ -2,32 +2,18 @@
 // databases of an isolate share a heap, which a freed statement's memory once damaged.
 
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { bundle } from "./harness.mjs";
+import { askInside, startInside } from "./inside/start.mjs";
 
 let miniflare;
 
 before(async () => {
-  const worker = {
-    name: "inside",
-    modules: await bundle(fileURLToPath(new URL("inside/entry.mjs", import.meta.url)), "build-testing"),
-    compatibilityDate: "2026-11-01",
-    durableObjects: { DATABASE: { className: "Database", useSQLite: true } },
-  };
-  miniflare = new Miniflare(convertV4MiniflareOptions({ workers: [worker] }));
-  await miniflare.ready;
+  miniflare = await startInside();
 });
 
 after(() => miniflare.dispose());
 
-async function ask(name, method, ...args) {
-  const response = await miniflare.dispatchFetch("http://inside/", { method: "POST", body: JSON.stringify({ name, method, args }) });
-  const { value, error } = await response.json();
-  if (error !== undefined) throw new Error(error);
-  return value;
-}
+const ask = (name, method, ...args) => askInside(miniflare, name, method, ...args);
 
 /** The rows of one call, and its `rows_read`. */
 async function run(name, sql) {
