@@ -136,6 +136,16 @@ mod tests {
     }
 
     #[test]
+    fn a_set_of_a_large_database_is_small() {
+        // Of 10 GB every second page, and all of them.
+        let pages = (10_000_000_000_u64 / 4_096) as u32;
+        assert!(PageSet::from_iter((1..=pages).step_by(2).map(Pgno)).to_bytes().len() < 320_000);
+        let mut all = PageSet::new();
+        all.insert_range(1..=pages);
+        assert!(all.to_bytes().len() < 1_000);
+    }
+
+    #[test]
     fn what_is_cut_or_too_long_is_no_set() {
         let bytes = PageSet::from_iter([Pgno(1), Pgno(70_000)]).to_bytes();
         assert_eq!(PageSet::from_bytes(&bytes[..bytes.len() - 1]), None);

@@ -193,7 +193,7 @@ pub enum StoreError {
     /// No space is left.
     #[error("the storage is full: {0}")]
     Full(String),
-    /// A replica lacks the page, and whoever asks cannot wait for it.
+    /// A copy lacks the page, and whoever asks cannot wait for it.
     #[error("page {0} is not here")]
     Missing(Pgno),
     /// The storage failed.

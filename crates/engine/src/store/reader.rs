@@ -1,4 +1,4 @@
-//! Pages of states, for whoever only reads: SQLite's file over a store, or over a replica.
+//! Pages of states, for whoever only reads: SQLite's file over a store, or over a copy of some of its pages (`fetch`).
 
 use super::{PageStore, StoreError};
 use littoral_protocol::{Pgno, Txid};

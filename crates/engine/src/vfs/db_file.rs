@@ -133,9 +133,9 @@ impl DbFile {
         let Some(Writer { uncommitted, .. }) = &mut self.writer else { return Ok(()) };
         let (page_size, page_count) = (self.page_size, self.page_count);
         let mut state = State { txid: self.base.txid.next(), page_size, page_count, time_ms, checksum: Checksum::EMPTY };
-        let writes_first = uncommitted.contains(Pgno::FIRST);
+        let was_staged = uncommitted.is_staged();
         let first = uncommitted.commit(&self.base, &mut state)?;
-        if writes_first {
+        if was_staged || first.is_some() {
             self.first_page = first;
         }
         self.base = state;

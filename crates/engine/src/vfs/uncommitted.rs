@@ -49,9 +49,9 @@ impl Uncommitted {
         self.written.is_empty() && self.staged.is_none()
     }
 
-    /// Whether the page was written.
-    pub(super) fn contains(&self, pgno: Pgno) -> bool {
-        self.written.contains_key(&pgno) || self.staged.is_some() && self.store.staged().contains(pgno)
+    /// Whether some of it is in the store.
+    pub(super) fn is_staged(&self) -> bool {
+        self.staged.is_some()
     }
 
     /// Reads a page. `false`: it was not written.
@@ -141,7 +141,7 @@ impl Uncommitted {
         self.staged.is_none().then(|| std::mem::take(&mut self.written))
     }
 
-    /// Makes it the next commit, which makes `state`; its checksum is to be found out. Returns page 1, if that was written and is at hand.
+    /// Makes it the next commit, which makes `state`; its checksum is to be found out. Returns page 1, if that was written and nothing is staged.
     pub(super) fn commit(&mut self, base: &State, state: &mut State) -> Result<Option<Box<[u8]>>, StoreError> {
         if self.staged.is_some() {
             self.stage(base)?;

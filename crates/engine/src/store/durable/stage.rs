@@ -18,8 +18,8 @@ use littoral_protocol::{Checksum, Commit, Frame, InvalidCommit, PageSet, Pgno, S
 
 impl<Q: Sql> DurableStore<Q> {
     pub(super) fn stage_frames(&self, frames: &[Frame]) -> Result<Checksum, StoreError> {
-        let Some(first) = frames.first() else { return self.cut_stage(u32::MAX) };
         let begun = self.kept.borrow().stage.clone();
+        let Some(first) = frames.first() else { return Ok(begun.map_or(Checksum::EMPTY, |stage| stage.checksum)) };
         let mut stage = begun.map_or_else(|| self.begin_stage(first.image.len()), Ok)?;
         for Frame { pgno, image, .. } in frames {
             check_size(pgno.0)?;
