@@ -91,6 +91,11 @@ pub(super) enum Event {
         life: u64,
         event: primary::Event<Ask>,
     },
+    /// A long read at the primary comes to its end.
+    Read {
+        life: u64,
+        number: u64,
+    },
     Done {
         request: Ask,
         place: Mark,

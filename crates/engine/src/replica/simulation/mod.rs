@@ -26,6 +26,7 @@ mod check;
 mod clients;
 mod event;
 mod link;
+mod long_reads;
 mod network;
 mod node;
 mod nodes;

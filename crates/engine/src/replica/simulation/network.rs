@@ -26,6 +26,8 @@ pub(super) struct Weather {
     pub(super) max_staleness_ms: Option<u64>,
     pub(super) replaced: bool,
     pub(super) storage_fails: bool,
+    /// How many of the primary's reads are long.
+    pub(super) long_reads: f64,
 }
 
 impl Weather {
@@ -43,6 +45,7 @@ impl Weather {
             max_staleness_ms: *rng.choice(&[None, Some(5), Some(30), Some(200)]).unwrap(),
             replaced: rng.bool(),
             storage_fails: rng.u32(0..3) == 0,
+            long_reads: *rng.choice(&[0.0, 0.1, 1.0]).unwrap(),
         }
     }
 }
@@ -54,6 +57,7 @@ pub(super) struct Stats {
     pub(super) commits: u64,
     pub(super) replica_reads: u64,
     pub(super) primary_reads: u64,
+    pub(super) long_reads: u64,
     pub(super) failed_reads: u64,
     pub(super) restarts: u64,
     pub(super) relayed: u64,
@@ -65,6 +69,7 @@ impl std::ops::AddAssign for Stats {
         self.commits += other.commits;
         self.replica_reads += other.replica_reads;
         self.primary_reads += other.primary_reads;
+        self.long_reads += other.long_reads;
         self.failed_reads += other.failed_reads;
         self.restarts += other.restarts;
         self.relayed += other.relayed;

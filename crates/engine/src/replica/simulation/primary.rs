@@ -5,15 +5,16 @@
 //! **Not here:** what followers are answered (`Source`), how messages travel (`network`).
 
 use super::event::{self, Ask, OBJECTS, PRIMARY};
+use super::long_reads::{LongRead, LongReads};
 use super::network::{Network, brief_bytes};
-use super::truth::{Mark, Moment, Page, Truth};
+use super::truth::{Check, Mark, Moment, Page, Truth};
 use crate::primary::{Action, Event, Primary as Policy};
 use crate::replica::{Sizes, Source};
 use crate::settings::region::Region;
 use crate::store::{MemoryStore, PageStore};
 use fastrand::Rng;
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSize, Pgno, Position, State, Txid};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
@@ -38,6 +39,7 @@ pub(super) struct Primary {
     pushes: BTreeMap<usize, u64>,
     /// Answers that leave when what was written is durable.
     held_back: Vec<(Ask, Mark, State)>,
+    long_reads: LongReads,
     /// Writes that are being made durable.
     syncing: u32,
     /// The new database has the same beginning as the one before it.
@@ -55,6 +57,7 @@ impl Primary {
             life: 0,
             pushes: BTreeMap::new(),
             held_back: Vec::new(),
+            long_reads: LongReads::default(),
             syncing: 0,
             mirror: 0,
             writes: 0,
@@ -83,6 +86,7 @@ impl Primary {
         self.life += 1;
         self.pushes.clear();
         self.held_back.clear();
+        self.long_reads = LongReads::default();
         self.syncing = 0;
     }
 
@@ -104,7 +108,9 @@ impl Primary {
     pub(super) fn forget(&self, rng: &mut Rng) {
         let before = Txid(self.head().txid.0.saturating_sub(rng.u64(0..12)));
         let step_ms = *rng.choice(&[10, 40, 200]).unwrap();
-        let _ = if rng.bool() { self.store.prune(before) } else { self.store.thin(before, step_ms, &BTreeSet::new()) };
+        let pinned = self.long_reads.pinned();
+        let oldest = pinned.first().map_or(before, |oldest| before.min(*oldest));
+        let _ = if rng.bool() { self.store.prune(oldest) } else { self.store.thin(before, step_ms, &pinned) };
     }
 
     /// Whether a state after `after`, up to `until`, is kept.
@@ -209,9 +215,12 @@ impl Primary {
         let mut actions = VecDeque::from(self.policy.on(event, net.now_ms()));
         while let Some(action) = actions.pop_front() {
             let events = match action {
-                Action::Run(requests) => vec![self.run(net, requests)],
-                // No read is long here.
-                Action::Read(_) => Vec::new(),
+                Action::Run(requests) => self.run(net, requests),
+                Action::Read(request) => {
+                    let read = LongRead { request, place: self.truth.head(), state: self.head() };
+                    self.long_reads.begin(net, self.life, read);
+                    Vec::new()
+                }
                 Action::Sync => {
                     self.syncing += 1;
                     self.waits(net, net.weather.sync_ms, Event::Synced)
@@ -227,8 +236,8 @@ impl Primary {
                 }
             };
             actions.extend(events.into_iter().flat_map(|event| self.policy.on(event, net.now_ms())));
-            self.let_out(net);
         }
+        self.let_out(net);
     }
 
     /// What it waited for has come, unless it has started again since.
@@ -266,7 +275,8 @@ impl Primary {
         Vec::new()
     }
 
-    fn run(&mut self, net: &mut Network, requests: Vec<Ask>) -> Event<Ask> {
+    fn run(&mut self, net: &mut Network, requests: Vec<Ask>) -> Vec<Event<Ask>> {
+        let (requests, long) = self.long_reads.put_aside(net, requests);
         let writes = requests.iter().filter(|request| request.write).count();
         // Those that run together share a commit.
         if writes > 0 {
@@ -277,7 +287,24 @@ impl Primary {
         }
         let (head, place) = (self.head(), self.truth.head());
         self.held_back.extend(requests.into_iter().map(|request| (request, place, head)));
-        Event::Ran { wrote: (writes > 0).then(|| head.position()) }
+        let ran = Event::Ran { wrote: (writes > 0).then(|| head.position()) };
+        long.into_iter().map(Event::TooLong).chain([ran]).collect()
+    }
+
+    /// A long read has come to its end, unless the primary has started again since.
+    pub(super) fn has_read(&mut self, net: &mut Network, life: u64, number: u64) -> Check {
+        if life != self.life {
+            return Ok(());
+        }
+        let read = self.long_reads.end(net, number, (self.database, &self.store), &self.truth)?;
+        self.held_back.extend(read.map(|LongRead { request, place, state }| (request, place, state)));
+        self.on(net, Event::ReadEnded);
+        Ok(())
+    }
+
+    /// No read is left without an answer.
+    pub(super) fn has_read_all(&self) -> Check {
+        self.long_reads.open()
     }
 
     /// Answers leave, unless a write before them is not durable.
