@@ -60,8 +60,23 @@ const CRATES: [(&str, &Layers); 3] = [
 ];
 
 /// The parts of the simulator, from the bottom up: each may name those before it.
-const SIMULATOR: [&str; 14] =
-    ["truth", "event", "planted", "link", "network", "node", "nodes", "primary", "queries", "past", "clients", "check", "chaos", "world"];
+const SIMULATOR: [&str; 15] = [
+    "truth",
+    "event",
+    "planted",
+    "link",
+    "network",
+    "node",
+    "nodes",
+    "long_reads",
+    "primary",
+    "queries",
+    "past",
+    "clients",
+    "check",
+    "chaos",
+    "world",
+];
 
 /// The only folder with unsafe code.
 const UNSAFE: &str = "crates/engine/src/sqlite";
