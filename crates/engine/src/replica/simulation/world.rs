@@ -167,9 +167,10 @@ impl World {
     fn primary_answers(&mut self) -> Check {
         let before = self.primary.truth().head();
         self.primary.on(&mut self.net, Arrived(Ask::NOBODY_S));
+        let asked_ms = self.net.now_ms();
         // A late write of a client may be under way at any one moment.
-        for until in (100..200).step_by(20).map(|ms| self.net.now_ms() + ms).collect::<Vec<_>>() {
-            self.run(until)?;
+        for within_ms in (100..200).step_by(20) {
+            self.run(asked_ms + within_ms)?;
             if self.primary.truth().head() > before && self.primary.holds_back() == 0 {
                 return Ok(());
             }
