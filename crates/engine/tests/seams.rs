@@ -5,7 +5,7 @@ mod common;
 
 use common::{Fixture, run};
 use littoral_engine::engine::{
-    Column, Description, Engine, Error, Extension, Limits, ResultSet, RowChange, RowEncoder, RowValues, Setup, ValueRef, Watcher,
+    Column, Description, Engine, Error, Extension, Limits, Profile, ResultSet, RowChange, RowEncoder, RowValues, Setup, ValueRef, Watcher,
     from_sqlite,
 };
 use littoral_engine::store::MemoryStore;
@@ -133,6 +133,21 @@ fn an_extension_is_there_at_the_primary_and_at_readers() {
     assert!(rows(&mut open(Limits::default().into()), half).is_err_and(|error| error.to_string().contains("no such table")));
     let error = rows(&mut open(Setup::default().with(Broken)), Statement::new("SELECT 1", vec![])).unwrap_err();
     assert!(error.to_string().contains("the extension broken"), "{error}");
+}
+
+#[test]
+fn a_profile_says_what_sql_may_do_at_the_primary_and_at_readers() {
+    let open = |profile: Profile| Engine::open(Rc::new(MemoryStore::new()), Setup::default().with_profile(profile), Rc::new(|| 1));
+    let search = Statement::new("CREATE VIRTUAL TABLE search USING vec0(body)", vec![]);
+    let refused = |db: &mut Engine, statement: &Statement| rows(db, statement.clone()).unwrap_err().to_string();
+    let mut db = open(Profile::d1());
+    assert!(refused(&mut db, &search).starts_with("not authorized"));
+    let mut db = open(Profile::d1().with_virtual_table("VEC0").without_function("Random"));
+    assert_eq!(refused(&mut db, &search), "no such module: vec0: SQLITE_ERROR", "nobody but SQLite refuses it");
+    let random = Statement::new("SELECT random()", vec![]);
+    assert!(refused(&mut db, &random).contains("not authorized to use function: random"));
+    let reader = db.snapshot(db.state().txid).unwrap();
+    assert!(reader.run::<ResultSet>(&vec![random]).unwrap_err().to_string().contains("not authorized to use function: random"));
 }
 
 /// Writes down what it is told, a line for each change.

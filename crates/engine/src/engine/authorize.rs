@@ -1,23 +1,20 @@
-//! What SQL may do: D1's rules, enforced by SQLite's authorizer while a statement is compiled.
+//! Where the rules are kept: SQLite asks its authorizer for everything that a statement would do, while it compiles it.
 //!
-//! Denied: transactions in SQL (calls are transactions), ATTACH, temporary objects, names that begin with `_cf_`, virtual tables and
-//! PRAGMAs that D1 does not have, and functions that tell about the build.
-//!
-//! **Invariant:** everything is refused that is not known to be harmless: an action this file does not name is denied.
-//!
-//! **Not here:** permissions of users.
+//! **Not here:** the rules (`profile`), permissions of users.
 
+use super::Profile;
 use super::configuration::FLAGS;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Shared between the engine and the authorizer of its connection.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Authorizer(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
+    profile: Profile,
     /// The engine's own statements may do everything.
     trusted: AtomicBool,
     /// A BEGIN or SAVEPOINT was refused; it has an error text of its own.
@@ -43,8 +40,8 @@ pub(super) struct ColumnUpdate {
 
 impl Authorizer {
     /// An authorizer for the primary, or for a replica.
-    pub(super) fn new(is_replica: bool) -> Authorizer {
-        Authorizer(Arc::new(Shared { is_replica: is_replica.into(), ..Shared::default() }))
+    pub(super) fn new(profile: &Profile, is_replica: bool) -> Authorizer {
+        Authorizer(Arc::new(Shared { profile: profile.clone(), is_replica: is_replica.into(), ..Shared::default() }))
     }
 
     /// Runs `body` with everything allowed.
@@ -125,7 +122,7 @@ impl Authorizer {
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);
         let elsewhere = self.0.is_replica.load(Ordering::Relaxed) && is_of_the_primary(&context.action);
-        if !in_temp && !elsewhere && allowed(&context.action) { Authorization::Allow } else { Authorization::Deny }
+        if !in_temp && !elsewhere && self.0.profile.allows(&context.action) { Authorization::Allow } else { Authorization::Deny }
     }
 }
 
@@ -164,92 +161,7 @@ const SCHEMA_PRAGMAS: [&str; 10] = [
     "table_xinfo",
 ];
 
-fn allowed(action: &AuthAction<'_>) -> bool {
-    match action {
-        AuthAction::Select | AuthAction::Recursive | AuthAction::Reindex { .. } | AuthAction::Analyze { .. } => true,
-        AuthAction::CreateTable { table_name }
-        | AuthAction::DropTable { table_name }
-        | AuthAction::Insert { table_name }
-        | AuthAction::Delete { table_name }
-        | AuthAction::Read { table_name, .. }
-        | AuthAction::Update { table_name, .. }
-        | AuthAction::AlterTable { table_name, .. } => open_name(table_name),
-        AuthAction::CreateView { view_name } | AuthAction::DropView { view_name } => open_name(view_name),
-        AuthAction::CreateIndex { index_name, table_name } | AuthAction::DropIndex { index_name, table_name } => {
-            open_name(index_name) && open_name(table_name)
-        }
-        AuthAction::CreateTrigger { trigger_name, table_name } | AuthAction::DropTrigger { trigger_name, table_name } => {
-            open_name(trigger_name) && open_name(table_name)
-        }
-        AuthAction::CreateVtable { table_name, module_name } | AuthAction::DropVtable { table_name, module_name } => {
-            open_name(table_name) && VIRTUAL_TABLES.iter().any(|known| known.eq_ignore_ascii_case(module_name))
-        }
-        AuthAction::Function { function_name } => !DENIED_FUNCTIONS.iter().any(|denied| denied.eq_ignore_ascii_case(function_name)),
-        AuthAction::Pragma { pragma_name, pragma_value } => pragma_allowed(pragma_name, *pragma_value),
-        _ => false,
-    }
-}
-
-/// Names beginning with `_cf_` are the platform's.
-fn open_name(name: &str) -> bool {
-    !name.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("_cf_"))
-}
-
-const VIRTUAL_TABLES: [&str; 4] = ["fts5", "fts5vocab", "rtree", "rtree_i32"];
-
-const DENIED_FUNCTIONS: [&str; 11] = [
-    "sqlite_version",
-    "sqlite_source_id",
-    "sqlite_compileoption_get",
-    "sqlite_compileoption_used",
-    "sqlite_offset",
-    "sqlite_log",
-    "load_extension",
-    "fts5",
-    "fts5_source_id",
-    "rtreenode",
-    "rtreedepth",
-];
-
-/// The argument that a PRAGMA takes.
-enum Argument {
-    None,
-    Boolean,
-    OptionalName,
-    Name,
-    OptionalNumber,
-    OptionalNumberOrName,
-}
-
-fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
-    let argument = match name.to_ascii_lowercase().as_str() {
-        flag if is_flag(flag) => Argument::Boolean,
-        "data_version" | "page_size" => Argument::None,
-        "foreign_key_check" | "table_list" => Argument::OptionalName,
-        "foreign_key_list" | "index_info" | "index_list" | "index_xinfo" | "table_info" | "table_xinfo" => Argument::Name,
-        "optimize" => Argument::OptionalNumber,
-        "quick_check" => Argument::OptionalNumberOrName,
-        _ => return false,
-    };
-    match (argument, value) {
-        (Argument::None, value) => value.is_none(),
-        (Argument::Boolean, value) => value.is_none_or(boolean),
-        (Argument::Name, value) => value.is_some(),
-        (Argument::OptionalName | Argument::OptionalNumberOrName, _) => true,
-        (Argument::OptionalNumber, value) => value.is_none_or(number),
-    }
-}
-
 /// Whether a PRAGMA sets a flag of the connection.
-fn is_flag(name: &str) -> bool {
+pub(super) fn is_flag(name: &str) -> bool {
     FLAGS.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name))
-}
-
-fn boolean(value: &str) -> bool {
-    ["on", "off", "true", "false", "yes", "no", "0", "1"].iter().any(|known| known.eq_ignore_ascii_case(value))
-}
-
-fn number(value: &str) -> bool {
-    let digits = value.strip_prefix("0x").unwrap_or(value.strip_prefix('-').unwrap_or(value));
-    !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit())
 }

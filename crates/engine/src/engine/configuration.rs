@@ -3,7 +3,7 @@
 //! **Not here:** the flags of the builds (`.cargo/config.toml`).
 
 use super::connection::Access;
-use super::limits::Limits;
+use super::setup::Setup;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 
@@ -18,21 +18,13 @@ pub(super) const FLAGS: [(&str, &str); 7] = [
     ("reverse_unordered_selects", "PRAGMA reverse_unordered_selects = OFF"),
 ];
 
-/// Functions that tell about the build, and their arguments. The authorizer refuses them, but is not asked about those in a DEFAULT.
-const TELLING: [(&str, i32); 5] = [
-    ("sqlite_version", 0),
-    ("sqlite_source_id", 0),
-    ("sqlite_compileoption_get", 1),
-    ("sqlite_compileoption_used", 1),
-    ("fts5_source_id", 0),
-];
-
 /// Lets every connection read the schema again, and with it the statistics of ANALYZE, of which SQLite tells only the connection that made
 /// them: replicas would plan with the old ones. Callers cannot have a view of that name.
 pub(super) const NEW_SCHEMA: [&str; 2] = ["CREATE VIEW _cf_statistics AS SELECT 1", "DROP VIEW _cf_statistics"];
 
 /// Sets a connection that has just been opened.
-pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limits: &Limits, has_scratch: bool) -> rusqlite::Result<()> {
+pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, setup: &Setup, has_scratch: bool) -> rusqlite::Result<()> {
+    let limits = &setup.limits;
     sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     let cache_kib = limits.cache_bytes / 1024;
     let (locking, journal) = if access == Access::Write { ("EXCLUSIVE", "TRUNCATE") } else { ("NORMAL", "MEMORY") };
@@ -44,10 +36,10 @@ pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, limit
         limits.heap_bytes
     ))?;
     limits.apply(sqlite)?;
-    TELLING.iter().try_for_each(|(name, arguments)| {
+    setup.profile.functions_refused_in_defaults().try_for_each(|(name, arguments)| {
         let refuse = move |_: &Context<'_>| -> rusqlite::Result<i64> {
             Err(rusqlite::Error::UserFunctionError(format!("not authorized to use function: {name}").into()))
         };
-        sqlite.create_scalar_function(*name, *arguments, FunctionFlags::SQLITE_UTF8, refuse)
+        sqlite.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, refuse)
     })
 }

@@ -117,10 +117,10 @@ impl Connection {
         let failed = |error: rusqlite::Error| describe(&error, &file);
         let budget = Budget::of(file.name());
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, file.vfs_name()).map_err(failed)?;
-        configure(&mut sqlite, access, limits, file.has_scratch()).map_err(failed)?;
+        configure(&mut sqlite, access, setup, file.has_scratch()).map_err(failed)?;
         count_visits(&sqlite);
         functions::install(&sqlite).and_then(|()| setup.install(&sqlite)).map_err(failed)?;
-        let authorizer = Authorizer::new(access == Access::Replica);
+        let authorizer = Authorizer::new(&setup.profile, access == Access::Replica);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });

@@ -27,6 +27,7 @@ mod parameters;
 mod past;
 #[cfg(feature = "testing")]
 mod pragmas;
+mod profile;
 mod reader;
 mod room;
 mod rows;
@@ -43,6 +44,7 @@ pub use export::ExportOptions;
 pub use limits::Limits;
 #[cfg(feature = "testing")]
 pub use pragmas::compile_options;
+pub use profile::Profile;
 pub use reader::{Reader, Snapshot};
 pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;

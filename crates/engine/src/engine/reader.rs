@@ -14,7 +14,7 @@ use super::{Call, CallResult, Error, RowEncoder, Setup, gather, run_statements};
 use crate::store::{PageReader, PageStore};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// A connection that reads one state at a time.
@@ -23,6 +23,8 @@ pub struct Reader {
     /// The bytes that one answer may have.
     pub(super) result_bytes: usize,
     pace: RefCell<Pace>,
+    /// The transaction that is held is of another state, or met an error.
+    is_outdated: Cell<bool>,
 }
 
 impl Reader {
@@ -47,7 +49,7 @@ impl Reader {
 
     fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
         let connection = Connection::open(file, access, setup)?;
-        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole) })
+        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole), is_outdated: Cell::new(false) })
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -73,6 +75,7 @@ impl Reader {
         if state.txid != self.state().txid {
             self.connection.file().move_to(state);
             self.connection.forget_size();
+            self.is_outdated.set(true);
         }
     }
 
@@ -107,12 +110,23 @@ impl Reader {
         let _busy = self.connection.occupy();
         self.connection.budget.begin_call();
         self.connection.restore_flags()?;
-        // No transaction around it: the file shows one state all the time.
+        self.read_one_state()?;
         let ran = run_statements::<E>(&self.connection, call, options);
-        if ran.is_err() && self.connection.in_transaction() {
-            self.connection.control("ROLLBACK")?;
+        if ran.is_err() {
+            self.is_outdated.set(true);
         }
         Ok(self.connection.finish(ran?))
+    }
+
+    /// Holds a transaction for as long as the state is the same: SQLite then need not ask the file, for every statement, whether it changed.
+    fn read_one_state(&self) -> Result<(), Error> {
+        if self.is_outdated.take() && self.connection.in_transaction() {
+            self.connection.control("ROLLBACK")?;
+        }
+        if !self.connection.in_transaction() {
+            self.connection.control("BEGIN")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a database is opened with: its limits, and what its SQLite has beyond SQLite's own.
+//! What a database is opened with: its limits, what SQL may do, and what its SQLite has beyond SQLite's own.
 //!
 //! **Not here:** how a connection is set (`configuration`).
 
-use super::{Limits, Watcher};
+use super::{Limits, Profile, Watcher};
 use std::fmt;
 use std::rc::Rc;
 
@@ -45,6 +45,8 @@ pub trait Extension {
 pub struct Setup {
     /// Its limits.
     pub limits: Limits,
+    /// What SQL may do.
+    pub profile: Profile,
     extensions: Rc<Vec<Rc<dyn Extension>>>,
 }
 
@@ -53,6 +55,11 @@ impl Setup {
     pub fn with(mut self, extension: impl Extension + 'static) -> Setup {
         Rc::make_mut(&mut self.extensions).push(Rc::new(extension));
         self
+    }
+
+    /// The same with another profile.
+    pub fn with_profile(self, profile: Profile) -> Setup {
+        Setup { profile, ..self }
     }
 
     /// The same for the connections of replicas, of which an isolate has many.
@@ -82,6 +89,6 @@ impl From<Limits> for Setup {
 impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let extensions: Vec<&str> = self.extensions.iter().map(|extension| extension.name()).collect();
-        f.debug_struct("Setup").field("limits", &self.limits).field("extensions", &extensions).finish()
+        f.debug_struct("Setup").field("limits", &self.limits).field("profile", &self.profile).field("extensions", &extensions).finish()
     }
 }
