@@ -11,6 +11,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! `PRAGMA foreign_keys = OFF` is heard in a file, which then commits only if `PRAGMA foreign_key_check` finds nothing: a table can be made
+//! anew without the loss of what refers to it.
+//!
 //! **Invariants**
 //! 1. A file and its rows commit together.
 //! 2. Of several who apply the same files at once, one applies each file and none fails.

@@ -274,3 +274,28 @@ fn a_failing_migration_is_rolled_back_whole_and_named_with_its_line() {
     assert_eq!(left, Some("0001_a.sql".into()));
     assert_eq!(block_on(db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'c'").first::<i64>(Some("n"))).unwrap(), Some(0));
 }
+
+#[test]
+fn a_migration_that_makes_a_table_anew_keeps_what_refers_to_it() {
+    let db = database();
+    let tables = Migration {
+        name: "0001_tables.sql",
+        sql: "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p REFERENCES p ON DELETE CASCADE); \
+            INSERT INTO p VALUES (1), (2); INSERT INTO c VALUES (1), (2);",
+    };
+    let rebuild = |condition: &str| {
+        format!(
+            "PRAGMA foreign_keys=OFF; CREATE TABLE n (id INTEGER PRIMARY KEY, x); INSERT INTO n (id) SELECT id FROM p {condition}; \
+            DROP TABLE p; ALTER TABLE n RENAME TO p; PRAGMA foreign_keys=ON;"
+        )
+    };
+    let (kept, lost) = (rebuild(""), rebuild("WHERE id = 1"));
+    let (kept, lost) = (Migration { name: "0002_kept.sql", sql: &kept }, Migration { name: "0003_lost.sql", sql: &lost });
+    let children = || block_on(db.prepare("SELECT count(*) AS n FROM c").first::<i64>(Some("n"))).unwrap();
+    block_on(apply(&db, &[tables, kept])).unwrap();
+    assert_eq!(children(), Some(2));
+    let error = block_on(apply(&db, &[tables, kept, lost])).unwrap_err();
+    assert!(matches!(&error, MigrateError::Failed { line: None, .. }), "{error:?}");
+    assert!(error.to_string().contains("rows refer to rows that do not exist: c (rowid 2) to p"), "{error}");
+    assert_eq!(children(), Some(2));
+}

@@ -141,7 +141,7 @@ async function applyOne(db, file) {
   } catch (thrown) {
     const cause = /** @type {Failure} */ (thrown);
     if (await isApplied(db, file)) return false;
-    const found = cause.at === undefined ? await findFailure(db, file.sql, cause) : failureAt(rows, file.sql, cause);
+    const found = cause.at === undefined ? await findFailure(db, rows, file.sql, cause) : failureAt(rows, file.sql, cause);
     const where = found ? ` at line ${found.line}` : "";
     const what = found ? `\n${found.sql}` : "";
     // biome-ignore lint/style/useErrorCause: it is passed on, among what a MigrationError knows
@@ -194,19 +194,20 @@ function failureAt(rows, sql, cause) {
  * that must fail says, by which of the two errors comes back, whether those k are good. What cannot be
  * found so (the connection was lost; a deferred constraint failed at the commit) is left without a line.
  * @param {Database} db
+ * @param {string} rows
  * @param {string} sql
  * @param {Failure} cause
  */
-async function findFailure(db, sql, cause) {
+async function findFailure(db, rows, sql, cause) {
   const pieces = splitStatements(sql);
   let good = 0;
   let bad = pieces.length;
   while (bad - good > 1) {
     const middle = (good + bad) >> 1;
-    if ((await errorAfter(db, pieces.slice(0, middle))).includes(NOWHERE)) good = middle;
+    if ((await errorAfter(db, rows, pieces.slice(0, middle))).includes(NOWHERE)) good = middle;
     else bad = middle;
   }
-  if (bad === 0 || (await errorAfter(db, pieces.slice(0, bad))) !== cause.message) return undefined;
+  if (bad === 0 || (await errorAfter(db, rows, pieces.slice(0, bad))) !== cause.message) return undefined;
   return place(sql, pieces[good], cause);
 }
 
@@ -226,12 +227,13 @@ function place(sql, { text, start }, cause) {
 
 /**
  * @param {Database} db
+ * @param {string} rows
  * @param {Piece[]} pieces
  */
-async function errorAfter(db, pieces) {
+async function errorAfter(db, rows, pieces) {
   try {
-    // Not the first statement, as in applyOne: offsets are counted otherwise there.
-    await db.prepare(`SELECT 1;\n${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
+    // With the rows, as in applyOne: what a PRAGMA does in a migration, and offsets, are otherwise elsewhere.
+    await db.prepare(`${rows}${terminated(pieces.map(({ text }) => text).join(""))}SELECT * FROM ${NOWHERE};`).run();
     return "";
   } catch (error) {
     return /** @type {Failure} */ (error).message;

@@ -18,7 +18,7 @@ const second = {
 const third = { name: "0003_comment.sql", sql: "/* nothing but */ -- a comment;" };
 
 async function reset(db) {
-  for (const name of ["users", "audit", "d1_migrations", "littoral_migrations", "late", "x"])
+  for (const name of ["users", "audit", "d1_migrations", "littoral_migrations", "late", "x", "posts"])
     await db.prepare(`DROP TABLE IF EXISTS ${name}`).run();
 }
 
@@ -77,6 +77,32 @@ export default serve({
       await db.prepare("SELECT applied_at FROM d1_migrations WHERE id=1").first("applied_at"),
       /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/,
     );
+  },
+
+  async "a table is made anew and what refers to it stays, or nothing happens"({ db, binding }) {
+    await reset(db);
+    const posts = {
+      name: "0002_posts.sql",
+      sql: "CREATE TABLE posts(id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users ON DELETE CASCADE);\nINSERT INTO posts VALUES(1,1),(2,2);",
+    };
+    const rebuild = (condition) =>
+      `PRAGMA foreign_keys=OFF;--> statement-breakpoint\nCREATE TABLE __new_users(id INTEGER PRIMARY KEY, name TEXT NOT NULL);--> statement-breakpoint\nINSERT INTO __new_users SELECT * FROM users ${condition};--> statement-breakpoint\nDROP TABLE users;--> statement-breakpoint\nALTER TABLE __new_users RENAME TO users;--> statement-breakpoint\nPRAGMA foreign_keys=ON;`;
+    const ids = async () => (await db.prepare("SELECT id FROM posts").raw()).flat();
+    await applyMigrations(db, [first, posts]);
+    const files = [first, posts, { name: "0003_rebuild.sql", sql: rebuild("") }];
+    await applyMigrations(db, files);
+    // D1 does not hear the PRAGMA.
+    assert.deepEqual(await ids(), binding === "D1" ? [] : [1, 2]);
+    if (binding === "D1") return;
+    const lost = { name: "0004_lost.sql", sql: rebuild("WHERE id <> 2") };
+    const error = await failure(applyMigrations(db, [...files, lost]));
+    assert.equal(
+      error.message,
+      "Migration 0004_lost.sql failed and was rolled back: FOREIGN KEY constraint failed: after PRAGMA foreign_keys = OFF, " +
+        "rows refer to rows that do not exist: posts (rowid 2) to users: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_FOREIGNKEY)",
+    );
+    assert.deepEqual(await ids(), [1, 2]);
+    assert.equal(await db.prepare("SELECT count(*) AS n FROM users").first("n"), 2);
   },
 
   async "goes on from what wrangler applied"({ db }) {

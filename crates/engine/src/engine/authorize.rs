@@ -25,6 +25,10 @@ struct Shared {
     analyzed: AtomicBool,
     /// A PRAGMA was compiled that sets a flag of the connection.
     set_flags: AtomicBool,
+    /// What the `PRAGMA foreign_keys` compiled last sets.
+    foreign_keys: Mutex<Option<bool>>,
+    /// The PRAGMA that was refused last.
+    refused_pragma: Mutex<Option<String>>,
     /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
     is_replica: AtomicBool,
     /// Columns that the statement being compiled updates.
@@ -90,6 +94,16 @@ impl Authorizer {
         self.0.set_flags.store(false, Ordering::Relaxed);
     }
 
+    /// What was said of foreign keys since the last call.
+    pub(super) fn take_foreign_keys(&self) -> Option<bool> {
+        self.0.foreign_keys.lock().ok().and_then(|mut on| on.take())
+    }
+
+    /// The PRAGMA that was refused since the last call.
+    pub(super) fn take_refused_pragma(&self) -> Option<String> {
+        self.0.refused_pragma.lock().ok().and_then(|mut name| name.take())
+    }
+
     /// The column updates seen since the last call.
     pub(super) fn take_updates(&self) -> Vec<ColumnUpdate> {
         self.0.updates.lock().map(|mut updates| std::mem::take(&mut *updates)).unwrap_or_default()
@@ -109,10 +123,15 @@ impl Authorizer {
         if let AuthAction::Analyze { .. } = context.action {
             self.0.analyzed.store(true, Ordering::Relaxed);
         }
-        if let AuthAction::Pragma { pragma_name, pragma_value: Some(_) } = context.action
+        if let AuthAction::Pragma { pragma_name, pragma_value: Some(value) } = context.action
             && is_flag(pragma_name)
         {
             self.0.set_flags.store(true, Ordering::Relaxed);
+            if pragma_name.eq_ignore_ascii_case("foreign_keys")
+                && let Ok(mut on) = self.0.foreign_keys.lock()
+            {
+                *on = Some(is_on(value));
+            }
         }
         if let AuthAction::Update { table_name, column_name } = context.action
             && let Ok(mut updates) = self.0.updates.lock()
@@ -122,7 +141,15 @@ impl Authorizer {
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);
         let elsewhere = self.0.is_replica.load(Ordering::Relaxed) && is_of_the_primary(&context.action);
-        if !in_temp && !elsewhere && self.0.profile.allows(&context.action) { Authorization::Allow } else { Authorization::Deny }
+        if !in_temp && !elsewhere && self.0.profile.allows(&context.action) {
+            return Authorization::Allow;
+        }
+        if let AuthAction::Pragma { pragma_name, .. } = context.action
+            && let Ok(mut refused) = self.0.refused_pragma.lock()
+        {
+            *refused = Some(pragma_name.into());
+        }
+        Authorization::Deny
     }
 }
 
@@ -164,4 +191,9 @@ const SCHEMA_PRAGMAS: [&str; 10] = [
 /// Whether a PRAGMA sets a flag of the connection.
 pub(super) fn is_flag(name: &str) -> bool {
     FLAGS.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name))
+}
+
+/// What SQLite makes of a flag's value.
+fn is_on(value: &str) -> bool {
+    ["on", "true", "yes", "1"].iter().any(|on| on.eq_ignore_ascii_case(value))
 }

@@ -44,7 +44,11 @@ impl Connection {
         match self.file().take_error() {
             Some(error @ StoreError::Missing(_)) if several => Error::store(error),
             Some(error) => Error::Store { error, code },
-            None => Error::Sqlite { message, code, offset },
+            None => {
+                let refused = if code == ffi::SQLITE_AUTH { self.authorizer.take_refused_pragma() } else { None };
+                let message = refused.and_then(|pragma| self.why_refused(&pragma)).unwrap_or(message);
+                Error::Sqlite { message, code, offset }
+            }
         }
     }
 }

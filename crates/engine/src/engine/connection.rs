@@ -14,6 +14,7 @@ use super::causes::describe;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
 use super::limits::Limits;
+use super::migration::Migration;
 use super::parameters::numbers;
 use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
@@ -82,6 +83,8 @@ pub(super) struct Connection {
     rows_written: Rc<RowsWritten>,
     watchers: Watchers,
     pub(super) budget: Rc<Budget>,
+    /// What the running call is.
+    pub(super) migration: Cell<Migration>,
     _progress: Progress,
     limits: Limits,
     /// Bytes that the results of the running request may still have.
@@ -140,6 +143,7 @@ impl Connection {
             _progress: budget.watch(&shared.sqlite),
             shared,
             budget,
+            migration: Cell::default(),
             limits: limits.clone(),
             result_bytes_left: Cell::new(limits.result_bytes),
             place: OnceCell::new(),
@@ -329,7 +333,7 @@ impl Connection {
             Ok(())
         };
         self.counting(statement, run).map_err(|error| self.describe_caller(error))?;
-        self.no_swallowed_error()
+        self.ran_well()
     }
 
     /// Compiles the first statement of a text.
@@ -347,8 +351,16 @@ impl Connection {
             }
             self.encode_rows(statement, options)
         })?;
-        self.no_swallowed_error()?;
+        self.ran_well()?;
         Ok(encoder)
+    }
+
+    /// Ends a statement that SQLite calls done.
+    fn ran_well(&self) -> Result<(), Error> {
+        if self.migration.get() != Migration::None {
+            self.honour_foreign_keys()?;
+        }
+        self.no_swallowed_error()
     }
 
     fn encode_rows<E: RowEncoder>(&self, statement: &mut Statement, options: E::Options) -> Result<E, Error> {

@@ -23,6 +23,7 @@ mod held;
 mod history;
 mod limits;
 mod long_read;
+mod migration;
 mod parameters;
 mod past;
 #[cfg(feature = "testing")]
@@ -192,7 +193,8 @@ impl Engine {
             writer.refill(pace);
         }
         writer.restore_flags()?;
-        let result = in_transaction(&writer, |writer| writer.run_call::<E>(call, options)).map(|ran| writer.finish(ran));
+        let result =
+            in_transaction(&writer, |writer| writer.migrating(call, || writer.run_call::<E>(call, options))).map(|ran| writer.finish(ran));
         self.settle(result)
     }
 

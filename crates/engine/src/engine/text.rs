@@ -53,6 +53,11 @@ pub(super) fn common_table_expressions(sql: &str) -> usize {
     count
 }
 
+/// A name as it is meant. One with a quote in it is another's.
+fn without_quotes(name: &str) -> &str {
+    name.trim_matches(['"', '`', '\'', '[', ']'])
+}
+
 /// The tokens of a text, comments left out, nearly as SQLite tells them apart (<https://www.sqlite.org/lang_expr.html>).
 fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
@@ -82,6 +87,17 @@ fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
                 return Some(token);
             }
         }
+    })
+}
+
+/// The names of the tables that a text inserts into, those of the schema `main`.
+pub(super) fn names_after_into(sql: &str) -> impl Iterator<Item = &str> {
+    let mut tokens = tokens(sql).peekable();
+    std::iter::from_fn(move || {
+        tokens.find(|token| token.eq_ignore_ascii_case("INTO"))?;
+        let name = tokens.next().map(without_quotes)?;
+        let is_schema = tokens.next_if_eq(&".").is_some() && name.eq_ignore_ascii_case("main");
+        if is_schema { tokens.next().map(without_quotes) } else { Some(name) }
     })
 }
 

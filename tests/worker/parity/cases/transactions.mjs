@@ -21,6 +21,9 @@ const both = (why) => ({ DB: why, LITTORAL: why });
 const atCommit = both(
   "A deferred foreign key that fails at the end of the call is answered as `FOREIGN KEY constraint failed`. Local D1 answers `internal error` and resets its object; both roll back.",
 );
+const inMigrations = both(
+  "`PRAGMA foreign_keys = OFF` is heard in a migration: a call that inserts into `d1_migrations` or `__drizzle_migrations`. It commits only if `PRAGMA foreign_key_check` finds nothing, or fails and names the rows. D1 never hears it: dropping a table deletes the rows that refer to it.",
+);
 const orRollback = both(
   "`OR ROLLBACK` is answered with the constraint that failed. Local D1 answers `internal error` and resets its object; both roll back.",
 );
@@ -253,6 +256,26 @@ export const cases = [
       await rowsOf(db, "c"),
     ],
     differs: atCommit,
+  },
+  {
+    name: "foreign keys: a table rebuilt in a migration",
+    run: async (db) => {
+      await batch(
+        db,
+        "CREATE TABLE d1_migrations(id INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE TABLE mp(id INTEGER PRIMARY KEY)",
+        "CREATE TABLE mc(id INTEGER PRIMARY KEY, p REFERENCES mp ON DELETE CASCADE)",
+        "INSERT INTO mp VALUES(1)",
+        "INSERT INTO mc VALUES(1,1)",
+      );
+      await db
+        .prepare(
+          "PRAGMA foreign_keys=OFF; CREATE TABLE mn(id INTEGER PRIMARY KEY, x); INSERT INTO mn(id) SELECT id FROM mp; DROP TABLE mp; ALTER TABLE mn RENAME TO mp; PRAGMA foreign_keys=ON; INSERT INTO d1_migrations(name) VALUES('1.sql')",
+        )
+        .run();
+      return rowsOf(db, "mc");
+    },
+    differs: inMigrations,
   },
   {
     name: "exec: count and types",
