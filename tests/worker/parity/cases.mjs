@@ -12,9 +12,10 @@ import * as values from "./cases/values.mjs";
 import * as errors from "./cases/errors.mjs";
 import * as limits from "./cases/limits.mjs";
 import * as authorizer from "./cases/authorizer.mjs";
+import * as limitedWrites from "./cases/limited_writes.mjs";
 import * as transactions from "./cases/transactions.mjs";
 import * as sessions from "./cases/sessions.mjs";
 import * as meta from "./cases/meta.mjs";
 import * as exports from "./cases/export.mjs";
 
-export const groups = { methods, values, errors, limits, authorizer, transactions, sessions, meta, export: exports };
+export const groups = { methods, values, errors, limits, authorizer, limitedWrites, transactions, sessions, meta, export: exports };

@@ -7,6 +7,7 @@ const TITLES = {
   values: "Values",
   errors: "Errors",
   limits: "Limits",
+  limitedWrites: "UPDATE and DELETE with ORDER BY and LIMIT",
   authorizer: "Pragmas, functions, virtual tables",
   transactions: "Transactions",
   sessions: "Sessions",

@@ -81,7 +81,7 @@ pub(super) struct Connection {
     file: DatabaseFile,
     pub(super) authorizer: Authorizer,
     rows_written: Rc<RowsWritten>,
-    watchers: Watchers,
+    pub(super) watchers: Watchers,
     pub(super) budget: Rc<Budget>,
     /// What the running call is.
     pub(super) migration: Cell<Migration>,
@@ -297,8 +297,7 @@ impl Connection {
             if common_table_expressions(&sql[begin..]) > self.limits.common_table_expressions {
                 return Err(Error::too_many_common_table_expressions(self.limits.common_table_expressions));
             }
-            let compiled = self.watchers.compiling(&self.shared.sqlite, || source.compile(&self.shared.sqlite, begin));
-            let (statement, end) = compiled.map_err(|error| {
+            let (statement, end, is_as_written) = self.compile(&source, sql, begin).map_err(|error| {
                 // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
                 let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };
                 let offset = error.offset.map(|offset| offset.saturating_sub(blank));
@@ -307,7 +306,7 @@ impl Connection {
             self.rows_written.remember(sql, self.authorizer.take_updates());
             let is_last = is_blank(&sql[end..]);
             match statement {
-                Some(statement) if is_last && first => return self.run_whole(sql.into(), statement, text, options),
+                Some(statement) if is_last && first && is_as_written => return self.run_whole(sql.into(), statement, text, options),
                 Some(mut statement) => {
                     read_only &= statement.is_read_only();
                     if is_last {
@@ -338,7 +337,7 @@ impl Connection {
 
     /// Compiles the first statement of a text.
     pub(super) fn compile_first(&self, sql: &str) -> Result<Statement, Error> {
-        let compiled = SqlText::new(sql).compile(&self.shared.sqlite, 0).map_err(|error| self.describe_caller(error))?;
+        let compiled = self.compile(&SqlText::new(sql), sql, 0).map_err(|error| self.describe_caller(error))?;
         compiled.0.ok_or(Error::NoStatement)
     }
 

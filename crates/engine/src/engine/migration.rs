@@ -35,7 +35,7 @@ pub(super) enum Migration {
 
 /// Whether a call is a migration in which a PRAGMA could make a difference.
 fn is_migration(call: &Call) -> bool {
-    let is_noted = |sql: &str| names_after_into(sql).any(|name| TABLES.contains(&name));
+    let is_noted = |sql: &str| names_after_into(sql).any(|name| TABLES.contains(&&*name));
     call.iter().any(|text| mentions_pragma(&text.sql)) && call.iter().any(|text| is_noted(&text.sql))
 }
 

@@ -21,6 +21,7 @@ mod error;
 mod export;
 mod held;
 mod history;
+mod limited_writes;
 mod limits;
 mod long_read;
 mod migration;

@@ -2,6 +2,8 @@
 //!
 //! **Not here:** what it means: SQLite knows.
 
+use std::borrow::Cow;
+
 /// Whether a text begins as statements do that change rows and not the schema.
 pub(super) fn changes_rows(sql: &str) -> bool {
     let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
@@ -53,9 +55,40 @@ pub(super) fn common_table_expressions(sql: &str) -> usize {
     count
 }
 
-/// A name as it is meant. One with a quote in it is another's.
-fn without_quotes(name: &str) -> &str {
-    name.trim_matches(['"', '`', '\'', '[', ']'])
+/// A token of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token<'a> {
+    pub(super) text: &'a str,
+    /// Where it begins in the text.
+    pub(super) at: usize,
+    /// How many parentheses are open.
+    pub(super) depth: usize,
+}
+
+impl Token<'_> {
+    /// Whether it is this word, not quoted.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.text.eq_ignore_ascii_case(word)
+    }
+}
+
+/// The tokens of the statement at the beginning of a text, without the `;`.
+pub(super) fn statement_tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut depth = 0_usize;
+    tokens(sql).take_while(|text| *text != ";").map(move |text| {
+        depth = depth.saturating_sub(usize::from(text == ")"));
+        let token = Token { text, at: text.as_ptr() as usize - sql.as_ptr() as usize, depth };
+        depth += usize::from(text == "(");
+        token
+    })
+}
+
+/// A name as it is meant.
+pub(super) fn without_quotes(name: &str) -> Cow<'_, str> {
+    let Some(quote @ ('"' | '`' | '\'' | '[')) = name.chars().next() else { return name.into() };
+    let end = if quote == '[' { ']' } else { quote };
+    let inner = name.strip_prefix(quote).and_then(|name| name.strip_suffix(end)).unwrap_or(name);
+    if quote == '[' { inner.into() } else { inner.replace(&format!("{quote}{quote}"), &quote.to_string()).into() }
 }
 
 /// The tokens of a text, comments left out, nearly as SQLite tells them apart (<https://www.sqlite.org/lang_expr.html>).
@@ -71,7 +104,7 @@ fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
                 _ => None,
             };
             let (end, is_comment) = if let Some(quote) = quote {
-                (sql[1..].find(quote).map_or(sql.len(), |end| end + 2), false)
+                (end_of_quoted(sql, quote), false)
             } else if let Some(comment) = sql.strip_prefix("--") {
                 (comment.find('\n').map_or(sql.len(), |end| end + 3), true)
             } else if let Some(comment) = sql.strip_prefix("/*") {
@@ -91,7 +124,7 @@ fn tokens(mut sql: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The names of the tables that a text inserts into, those of the schema `main`.
-pub(super) fn names_after_into(sql: &str) -> impl Iterator<Item = &str> {
+pub(super) fn names_after_into(sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let mut tokens = tokens(sql).peekable();
     std::iter::from_fn(move || {
         tokens.find(|token| token.eq_ignore_ascii_case("INTO"))?;
@@ -99,6 +132,19 @@ pub(super) fn names_after_into(sql: &str) -> impl Iterator<Item = &str> {
         let is_schema = tokens.next_if_eq(&".").is_some() && name.eq_ignore_ascii_case("main");
         if is_schema { tokens.next().map(without_quotes) } else { Some(name) }
     })
+}
+
+/// Where what is quoted at the beginning of a text ends. A quote in it is doubled, except `]`.
+fn end_of_quoted(sql: &str, quote: char) -> usize {
+    let mut end = 1;
+    while let Some(found) = sql[end..].find(quote) {
+        end += found + 1;
+        if quote == ']' || !sql[end..].starts_with(quote) {
+            return end;
+        }
+        end += 1;
+    }
+    sql.len()
 }
 
 /// PRAGMAs set things for a whole transaction, so they cannot share one.
@@ -151,7 +197,7 @@ mod tests {
         assert_eq!(count("a AS ( -- x\n /* y */ WITH b AS (SELECT 1) SELECT 1) SELECT 2; WITH c AS (SELECT 1) SELECT 1"), 2);
         assert_eq!(count("SELECT 'AS (SELECT', \"AS (SELECT\", [AS (SELECT], (SELECT 1), x AS (1)"), 0);
         assert_eq!(common_table_expressions("WITH a AS (SELECT 1) SELECT 1"), 0, "short");
-        assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), ["'a'", "'b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"]);
+        assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), ["'a''b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"]);
     }
 
     #[test]

@@ -374,11 +374,6 @@ export const cases = [
   })),
   { name: "UPDATE FROM", run: (db) => db.prepare("UPDATE p SET v=v FROM c WHERE c.pid=p.id RETURNING p.id").all() },
   {
-    name: "DELETE LIMIT",
-    run: (db) => db.prepare("DELETE FROM c RETURNING id ORDER BY id LIMIT 1").all(),
-    differs: both("SQLite's published source is generated without `SQLITE_ENABLE_UPDATE_DELETE_LIMIT`: select the rowids in a subquery instead."),
-  },
-  {
     name: "generated columns",
     run: async (db) => {
       await db.prepare("CREATE TABLE g(a, b AS (a*2), c AS (a||'!') STORED)").run();
