@@ -36,10 +36,8 @@ pub(super) fn configure(sqlite: &mut rusqlite::Connection, access: Access, setup
         limits.heap_bytes
     ))?;
     limits.apply(sqlite)?;
-    setup.profile.functions_refused_in_defaults().try_for_each(|(name, arguments)| {
-        let refuse = move |_: &Context<'_>| -> rusqlite::Result<i64> {
-            Err(rusqlite::Error::UserFunctionError(format!("not authorized to use function: {name}").into()))
-        };
-        sqlite.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, refuse)
+    setup.profile.failing_functions().try_for_each(|(name, arguments, message)| {
+        let fail = move |_: &Context<'_>| -> rusqlite::Result<i64> { Err(rusqlite::Error::UserFunctionError(message.clone().into())) };
+        sqlite.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, fail)
     })
 }

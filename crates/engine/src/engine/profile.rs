@@ -15,14 +15,13 @@ use std::borrow::Cow;
 const VIRTUAL_TABLES: [&str; 4] = ["fts5", "fts5vocab", "rtree", "rtree_i32"];
 
 /// Functions that D1 refuses.
-const REFUSED_FUNCTIONS: [&str; 11] = [
+const REFUSED_FUNCTIONS: [&str; 10] = [
     "sqlite_version",
     "sqlite_source_id",
     "sqlite_compileoption_get",
     "sqlite_compileoption_used",
     "sqlite_offset",
     "sqlite_log",
-    "load_extension",
     "fts5",
     "fts5_source_id",
     "rtreenode",
@@ -81,9 +80,13 @@ impl Profile {
         self
     }
 
-    /// Functions, with the number of their arguments, that no table may call in a DEFAULT: about those the authorizer is not asked.
-    pub(super) fn functions_refused_in_defaults(&self) -> impl Iterator<Item = (&'static str, i32)> {
-        TELLING.into_iter().filter(|(name, _)| contains(&self.refused_functions, name))
+    /// Functions that are replaced by one that fails: their names, the number of their arguments, and what they say. The authorizer is not asked
+    /// about those in a DEFAULT.
+    pub(super) fn failing_functions(&self) -> impl Iterator<Item = (&'static str, i32, String)> {
+        let refused = TELLING.into_iter().filter(|(name, _)| contains(&self.refused_functions, name));
+        let telling = refused.map(|(name, arguments)| (name, arguments, format!("not authorized to use function: {name}")));
+        // D1's SQLite has it, and lets nobody load anything.
+        telling.chain([1, 2].map(|arguments| ("load_extension", arguments, "not authorized".into())))
     }
 
     pub(super) fn allows(&self, action: &AuthAction<'_>) -> bool {
