@@ -47,6 +47,8 @@ pub struct Budget {
     /// Connections that are open at once, of all databases together. A query that finds none waits for one, for a moment, and then goes on to
     /// the next tier.
     pub connections: usize,
+    /// Reads that take long, of those: they let others have their turn. Those beyond go on to the next tier.
+    pub long_reads: usize,
     /// Connections that stay open when no query uses them.
     pub idle_connections: usize,
     /// What each connection is opened with.
@@ -55,7 +57,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { cache_bytes: 32 << 20, connections: 64, idle_connections: 16, setup: Setup::default().for_replicas() }
+        Budget { cache_bytes: 32 << 20, connections: 64, long_reads: 8, idle_connections: 16, setup: Setup::default().for_replicas() }
     }
 }
 

@@ -11,7 +11,7 @@ use littoral_engine::engine::{Error, Limits, Reader, Setup};
 use littoral_engine::fetch::{Fetcher, FetchingReader};
 use littoral_engine::replica::SharedFollower;
 use littoral_protocol::{DatabaseId, State};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -83,12 +83,35 @@ pub(super) struct Pool {
     idle: VecDeque<Box<ReplicaConnection>>,
     busy: usize,
     waiting: VecDeque<Rc<Turn>>,
+    /// Reads that let others have their turn.
+    long: usize,
     budget: Budget,
+}
+
+/// A long read's place among those that are under way.
+pub(super) struct LongPlace(Rc<RefCell<Pool>>);
+
+impl LongPlace {
+    /// `None`: too many are.
+    pub(super) fn take(pool: &Rc<RefCell<Pool>>) -> Option<LongPlace> {
+        let mut places = pool.borrow_mut();
+        if places.long >= places.budget.long_reads {
+            return None;
+        }
+        places.long += 1;
+        Some(LongPlace(pool.clone()))
+    }
+}
+
+impl Drop for LongPlace {
+    fn drop(&mut self) {
+        self.0.borrow_mut().long -= 1;
+    }
 }
 
 impl Pool {
     pub(super) fn new(budget: Budget) -> Pool {
-        Pool { idle: VecDeque::new(), busy: 0, waiting: VecDeque::new(), budget }
+        Pool { idle: VecDeque::new(), busy: 0, waiting: VecDeque::new(), long: 0, budget }
     }
 
     /// Connections opened from now on have these limits.

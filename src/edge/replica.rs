@@ -1,11 +1,11 @@
 //! One database's replica, answering requests.
 
-use super::pool::{Pool, ReplicaConnection};
+use super::pool::{LongPlace, Pool, ReplicaConnection};
 use super::rows::{self, Rows};
 use crate::client::{D1Result, StatementNow};
 use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, answer_from};
-use littoral_engine::engine::{Error, Failure, Reader};
+use littoral_engine::engine::{Error, Failure, GiveWay, Reader};
 use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Driver, Link, Pin};
 use littoral_engine::session::Freshness;
@@ -26,6 +26,8 @@ pub enum Outcome {
     Answered(Answer),
     /// The next tier may answer.
     NextTier,
+    /// It reads for longer than others are to wait: it is for where reads let others have their turn.
+    LongRead,
     /// The primary has to.
     Primary,
 }
@@ -43,10 +45,21 @@ enum Unanswered {
     Missing,
     /// All connections are in use.
     Busy,
+    /// It reads for longer than others are to wait.
+    LongRead,
     /// No connection can be opened.
     Unopened(Error),
     /// Anything else.
     Failed(Failure),
+}
+
+/// What a query's stack may wait for.
+#[derive(Default)]
+struct Way {
+    /// Pages.
+    fetcher: Option<Rc<dyn Fetcher>>,
+    /// Its turn.
+    give_way: Option<GiveWay>,
 }
 
 impl Replica {
@@ -60,10 +73,14 @@ impl Replica {
     }
 
     /// Answers a request without waiting for anything. `None`: it takes waiting, or another tier.
-    pub fn answer_now(&self, request: &Request, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Answer> {
+    pub fn answer_now(&self, request: &Request, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Outcome> {
         let freshness = request.freshness().filter(|_| request.point().is_none())?;
         let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
-        self.run(database, &pin, None, |reader| answer_from(request, reader, self.served(served, now_ms))).ok()
+        match self.run(database, &pin, &Way::default(), |reader| answer_from(request, reader, self.served(served, now_ms))) {
+            Ok(answer) => Some(Outcome::Answered(answer)),
+            Err(Unanswered::LongRead) => Some(Outcome::LongRead),
+            Err(_) => None,
+        }
     }
 
     /// Answers one statement of a Rust caller, as values, without waiting for anything.
@@ -78,37 +95,55 @@ impl Replica {
         let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
         let call = vec![rows::statement(statement)];
         let served = self.served(served, now_ms);
-        let result = self.run(database, &pin, None, |reader| reader.run_one::<Rows>(&call, served));
+        let result = self.run(database, &pin, &Way::default(), |reader| reader.run_one::<Rows>(&call, served));
         match result {
             Ok(mut results) => Some(Ok((results.pop()?, pin.state().bookmark()))),
             // Wherever else it ran, it would take as long and end alike.
-            Err(Unanswered::Failed(failure)) if failure.error == Error::RanTooLong => Some(Err(failure)),
+            Err(Unanswered::Failed(failure)) if matches!(failure.error, Error::RanTooLong { .. }) => Some(Err(failure)),
             Err(_) => None,
         }
     }
 
     /// Answers a request, waiting for what it takes.
     pub async fn answer(&self, request: Rc<Request>, served: Served, max_staleness_ms: Option<u64>, link: Rc<dyn Link>) -> Outcome {
-        let Some(freshness) = request.freshness() else { return Outcome::Primary };
-        let pin = match request.point() {
-            Some(point) => self.driver.pin_past(point, &*link).await,
-            None => self.driver.pin_present(freshness, max_staleness_ms, &*link).await,
-        };
-        let Some((database, pin)) = pin else { return Outcome::Primary };
+        let Some((database, pin)) = self.pin(&request, max_staleness_ms, &*link).await else { return Outcome::Primary };
         let served = self.served(served, link.now_ms());
         let until_ms = link.now_ms() + BUSY_MS;
         loop {
-            match self.run(database, &pin, None, |reader| answer_from(&request, reader, served)) {
+            match self.run(database, &pin, &Way::default(), |reader| answer_from(&request, reader, served)) {
                 Ok(answer) => return Outcome::Answered(answer),
                 Err(Unanswered::Failed(_)) => return Outcome::Primary,
                 Err(Unanswered::Unopened(error)) => {
                     link.log(&format!("a replica cannot open a connection: {error}"));
                     return Outcome::Primary;
                 }
-                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, request, served, link).await,
+                Err(Unanswered::Missing) => return self.answer_waiting(database, pin, request, served, link, None).await,
+                Err(Unanswered::LongRead) => return Outcome::LongRead,
                 Err(Unanswered::Busy) if link.now_ms() < until_ms => self.wait_for_connection(&*link, until_ms).await,
                 Err(Unanswered::Busy) => return Outcome::NextTier,
             }
+        }
+    }
+
+    /// Answers a request that reads for long, and lets others have their turn meanwhile.
+    pub async fn answer_in_turns(
+        &self,
+        request: Rc<Request>,
+        served: Served,
+        max_staleness_ms: Option<u64>,
+        link: Rc<dyn Link>,
+        give_way: GiveWay,
+    ) -> Outcome {
+        let Some(_place) = LongPlace::take(&self.pool) else { return Outcome::NextTier };
+        let Some((database, pin)) = self.pin(&request, max_staleness_ms, &*link).await else { return Outcome::Primary };
+        let served = self.served(served, link.now_ms());
+        self.answer_waiting(database, pin, request, served, link, Some(give_way)).await
+    }
+
+    async fn pin(&self, request: &Request, max_staleness_ms: Option<u64>, link: &dyn Link) -> Option<(DatabaseId, Pin)> {
+        match request.point() {
+            Some(point) => self.driver.pin_past(point, link).await,
+            None => self.driver.pin_present(request.freshness()?, max_staleness_ms, link).await,
         }
     }
 
@@ -122,13 +157,22 @@ impl Replica {
         }
     }
 
-    /// Runs a query again, on a stack that may wait for pages.
-    async fn answer_waiting(&self, database: DatabaseId, pin: Pin, request: Rc<Request>, served: Served, link: Rc<dyn Link>) -> Outcome {
+    /// Runs a query on a stack that may wait for pages, and for its turn.
+    async fn answer_waiting(
+        &self,
+        database: DatabaseId,
+        pin: Pin,
+        request: Rc<Request>,
+        served: Served,
+        link: Rc<dyn Link>,
+        give_way: Option<GiveWay>,
+    ) -> Outcome {
         let outcome: Rc<RefCell<Option<Result<Answer, Unanswered>>>> = Rc::default();
         let job = {
-            let (replica, outcome, fetcher) = (self.clone(), outcome.clone(), link.fetcher());
+            let (replica, outcome) = (self.clone(), outcome.clone());
+            let way = Way { fetcher: Some(link.fetcher()), give_way };
             Box::new(move || {
-                let result = replica.run(database, &pin, Some(fetcher), |reader| answer_from(&request, reader, served));
+                let result = replica.run(database, &pin, &way, |reader| answer_from(&request, reader, served));
                 outcome.replace(Some(result));
             })
         };
@@ -136,6 +180,7 @@ impl Replica {
         self.driver.say_events(&*link);
         match (ran, outcome.take()) {
             (Ok(()), Some(Ok(answer))) => Outcome::Answered(answer),
+            (Ok(()), Some(Err(Unanswered::LongRead))) => Outcome::LongRead,
             (Ok(()), Some(Err(Unanswered::Failed(failure)))) if !is_storage(&failure) => Outcome::Primary,
             (Err(error), _) => {
                 link.log(&format!("a query that waited for pages was lost: {error}"));
@@ -150,11 +195,11 @@ impl Replica {
         &self,
         database: DatabaseId,
         pin: &Pin,
-        fetcher: Option<Rc<dyn Fetcher>>,
+        way: &Way,
         query: impl FnOnce(&Reader) -> Result<T, Failure>,
     ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(self.driver.follower());
-        let connection = match ReplicaConnection::begin(taken, self.driver.follower(), database, pin.state(), fetcher) {
+        let connection = match ReplicaConnection::begin(taken, self.driver.follower(), database, pin.state(), way.fetcher.clone()) {
             None => return Err(Unanswered::Busy),
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
@@ -162,12 +207,17 @@ impl Replica {
                 return Err(if is_missing(&error) { Unanswered::Missing } else { Unanswered::Unopened(error) });
             }
         };
+        connection.reader.take_turns(way.give_way.clone());
         let result = query(&connection.reader);
         connection.pages.end();
         match result {
             Ok(answer) => {
                 self.pool.borrow_mut().put(connection);
                 Ok(answer)
+            }
+            Err(failure) if failure.error == Error::LongRead => {
+                self.pool.borrow_mut().put(connection);
+                Err(Unanswered::LongRead)
             }
             Err(failure) if is_missing(&failure.error) && !failure.error.was_swallowed() => {
                 self.pool.borrow_mut().put(connection);

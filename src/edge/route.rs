@@ -113,15 +113,20 @@ impl Route {
         }
         let kept = self.kept();
         let now_ms = now_ms();
-        if let Some(answer) = kept.replica.answer_now(&request, self.served, max_staleness_ms, now_ms) {
+        let now = kept.replica.answer_now(&request, self.served, max_staleness_ms, now_ms);
+        if let Some(Outcome::Answered(answer)) = now {
             self.poll(&kept, now_ms);
             return Ok(Reply::Now(answer));
         }
         let (route, link) = (self.clone(), Rc::new(self.link(&kept)?));
         Ok(Reply::Later(Box::pin(async move {
-            match kept.replica.answer(request.clone(), route.served, max_staleness_ms, link).await {
+            let outcome = match now {
+                Some(outcome) => outcome,
+                None => kept.replica.answer(request.clone(), route.served, max_staleness_ms, link).await,
+            };
+            match outcome {
                 Outcome::Answered(answer) => Some(to_js(answer)),
-                Outcome::NextTier => route.ask_replica_object(&request).await,
+                Outcome::NextTier | Outcome::LongRead => route.ask_replica_object(&request).await,
                 Outcome::Primary => None,
             }
         })))

@@ -5,7 +5,7 @@ use crate::client::StatementNow;
 use littoral_engine::answer::d1::{Answer, answer_calls};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::commit_log::Message;
-use littoral_engine::engine::{Engine, Error};
+use littoral_engine::engine::{Engine, Error, GiveWay};
 use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Later, Link, LinkError, Sizes, Source};
 use littoral_engine::session::Freshness;
@@ -13,7 +13,8 @@ use littoral_engine::store::{MemoryStore, PageStore, StoreError};
 use littoral_protocol::Txid;
 use littoral_protocol::d1::{BlobFormat, PointBody};
 use littoral_protocol::sql::{Served, Tier};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 /// A primary, and the way to it.
@@ -320,9 +321,56 @@ fn a_query_that_runs_too_long_is_stopped_once() {
         let statement = StatementNow { sql, params: &[], session: None };
         replica.answer_statement(&statement, Freshness::Anywhere, Served::default(), None, primary.now_ms.get())
     };
-    assert!(matches!(at_once(endless), Some(Err(failure)) if failure.error == Error::RanTooLong));
+    assert!(matches!(at_once(endless), Some(Err(failure)) if matches!(failure.error, Error::RanTooLong { kiloinstructions: 100, .. })));
     assert!(at_once("SELECT 'abcd' LIKE 'abcd'").is_none(), "the primary decides");
     assert!(matches!(at_once("SELECT count(*) FROM t"), Some(Ok(_))));
+}
+
+#[test]
+fn a_read_that_takes_long_moves_to_where_others_have_their_turn() {
+    let primary = Primary::new();
+    primary.run("CREATE TABLE t (a)");
+    let edge = Edge::new(Budget { long_reads: 2, ..Budget::default() });
+    let replica = edge.replica(64);
+    let long = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 200000) SELECT count(*) + (SELECT count(*) FROM t) FROM c";
+    assert!(matches!(ask(&replica, &primary, "first-unconstrained", long), Outcome::LongRead));
+    let long_request = request(long, Some("first-unconstrained".into()), None);
+    let at_once = replica.answer_now(&long_request, SERVED, None, primary.now_ms.get());
+    assert!(matches!(at_once, Some(Outcome::LongRead)), "{at_once:?}");
+    let in_turns = |give_way: GiveWay| {
+        pollster::block_on(replica.answer_in_turns(long_request.clone(), SERVED, None, Rc::new(Way(primary.clone())), give_way))
+    };
+    // Each turn others are answered, and two more begin to read for long: one has a place, and none has one beside it.
+    let (turns, places) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+    let (count, seen, other, its_primary) = (turns.clone(), places.clone(), replica.clone(), primary.clone());
+    let (asked, link) = (long_request.clone(), Rc::new(Way(primary.clone())));
+    let outcome = in_turns(Rc::new(move || {
+        count.set(count.get() + 1);
+        assert_eq!(value(&answered(ask(&other, &its_primary, "first-unconstrained", "SELECT count(*) FROM t"))), 0);
+        let within = seen.clone();
+        let (third, third_link, third_asked) = (other.clone(), link.clone(), asked.clone());
+        let second = other.answer_in_turns(
+            asked.clone(),
+            SERVED,
+            None,
+            link.clone(),
+            Rc::new(move || {
+                let refused = third.answer_in_turns(third_asked.clone(), SERVED, None, third_link.clone(), Rc::new(|| Ok(())));
+                within.borrow_mut().push(matches!(pollster::block_on(refused), Outcome::NextTier));
+                Ok(())
+            }),
+        );
+        if seen.borrow().is_empty() {
+            assert!(matches!(pollster::block_on(second), Outcome::Answered(_)));
+        }
+        Ok(())
+    }));
+    assert_eq!(value(&answered(outcome)), 200_000);
+    assert!(turns.get() > 10, "{}", turns.get());
+    assert!(!places.borrow().is_empty() && places.borrow().iter().all(|refused| *refused), "{:?}", places.borrow());
+    let failed = in_turns(Rc::new(|| Err(StoreError::Io("the instance is gone".into()))));
+    assert!(matches!(failed, Outcome::NextTier), "{failed:?}");
+    assert!(matches!(in_turns(Rc::new(|| Ok(()))), Outcome::Answered(_)), "places are given back");
 }
 
 /// It did not pull for an hour, and said that it was not stale.

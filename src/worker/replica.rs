@@ -13,8 +13,10 @@ use crate::runtime::link::{MissBudget, StubLink, Waiting};
 use crate::runtime::request::{Routed, to_js};
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::stubs::ObjectStub;
+use crate::runtime::turns::give_way;
 use crate::runtime::work::{keep_alive, promise};
 use js_sys::{Promise, Uint8Array};
+use littoral_engine::engine::GiveWay;
 use littoral_engine::replica::HeldPages;
 use littoral_engine::replica::Link;
 use littoral_engine::settings::Replication;
@@ -63,14 +65,23 @@ impl ReplicaObject {
             colo: colo.and_then(|colo| colo.as_bytes().try_into().ok()),
             staleness_ms: None,
         };
-        if let Some(answer) = replica.answer_now(&request, served, max_staleness_ms, link.now_ms()) {
+        let now = replica.answer_now(&request, served, max_staleness_ms, link.now_ms());
+        if let Some(Outcome::Answered(answer)) = now {
             self.poll(&replica, link);
             return Ok(to_js(answer));
         }
         let answered = async move {
-            match replica.answer(request, served, max_staleness_ms, Rc::new(link)).await {
+            let link: Rc<dyn Link> = Rc::new(link);
+            let mut outcome = match now {
+                Some(outcome) => outcome,
+                None => replica.answer(request.clone(), served, max_staleness_ms, link.clone()).await,
+            };
+            if let Outcome::LongRead = outcome {
+                outcome = replica.answer_in_turns(request, served, max_staleness_ms, link, in_turns()).await;
+            }
+            match outcome {
                 Outcome::Answered(answer) => to_js(answer),
-                Outcome::NextTier | Outcome::Primary => JsValue::UNDEFINED,
+                Outcome::NextTier | Outcome::LongRead | Outcome::Primary => JsValue::UNDEFINED,
             }
         };
         Ok(promise(answered).into())
@@ -110,6 +121,10 @@ impl ReplicaObject {
         }
         Ok(())
     }
+}
+
+fn in_turns() -> GiveWay {
+    Rc::new(|| give_way().map_err(|error| StoreError::Io(error_text(&error))))
 }
 
 impl ReplicaObject {

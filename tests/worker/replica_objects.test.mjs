@@ -38,6 +38,38 @@ function inLab(name, options, run) {
   });
 }
 
+describe("a read that takes long", () => {
+  const counting = (steps) =>
+    `WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${steps}) SELECT count(*) AS n, (SELECT count(*) FROM t) AS rows FROM c`;
+
+  inLab("is answered by the replica object, which answers others in between", {}, async (lab) => {
+    await fill(lab);
+    await lab.readAt("weur", point(7));
+    const STEPS = 5_000_000;
+    const began = performance.now();
+    let took;
+    const long = lab.readAt("weur", counting(STEPS)).finally(() => (took = performance.now() - began));
+    const others = [];
+    while (took === undefined) {
+      const asked = performance.now();
+      assert.deepEqual((await lab.readAt("weur", point(7))).rows, answerOf(7));
+      others.push(performance.now() - asked);
+    }
+    const { rows, meta } = await long;
+    assert.deepEqual([rows, meta.served_by_tier], [[{ n: STEPS, rows: ROWS }], "replica"]);
+    const worst = Math.max(...others);
+    assert.ok(others.length > 20 && worst < took / 4, `${others.length} others in ${took} ms, ${worst} ms at most`);
+  });
+
+  inLab("leaves the isolate, and is run once where it can be", {}, async (lab) => {
+    await fill(lab);
+    const { rows, meta } = await lab.read(LONDON, counting(2_000_000));
+    assert.deepEqual([rows, meta.served_by_tier], [[{ n: 2_000_000, rows: ROWS }], "replica"]);
+    const short = await lab.read(LONDON, point(7));
+    assert.equal(short.meta.served_by_tier, "isolate");
+  });
+});
+
 describe("what a replica object keeps", () => {
   inLab("it starts empty, answers at once, and keeps the pages that were read", {}, async (lab) => {
     await fill(lab);

@@ -150,7 +150,12 @@ fn a_snapshot_stays_where_it_is() {
 fn endless_statements_end() {
     let mut db = Fixture::with_limits(|limits| limits.run_kiloinstructions = 1_000);
     let endless = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
-    assert_eq!(run_err(&mut db, endless), "D1 DB exceeded its CPU time limit and was reset.");
+    assert_eq!(
+        run_err(&mut db, endless),
+        "D1 DB exceeded its CPU time limit and was reset. The request ran 1000 thousand instructions of SQLite, which is its limit, and its last \
+         text had read 117657 rows. Add an index, do the work in parts, or raise run_kiloinstructions in LIMITS and limits.cpu_ms in the Worker's \
+         configuration."
+    );
     assert_eq!(values(&mut db, "SELECT 1"), [[Value::Integer(1)]]);
 }
 

@@ -82,7 +82,7 @@ fn work_inside_functions_counts() {
         let mut db = Fixture::with_limits(|limits| limits.run_kiloinstructions = 10_000);
         let began = Instant::now();
         let error = run_err(&mut db, &format!("{rows} {body}"));
-        assert!(error == "D1 DB exceeded its CPU time limit and was reset.", "{body}: {error}");
+        assert!(error.starts_with("D1 DB exceeded its CPU time limit and was reset."), "{body}: {error}");
         println!("{:?}: {body}", began.elapsed());
         assert!(began.elapsed() < Duration::from_secs(20), "{body}: {:?}", began.elapsed());
     }

@@ -114,7 +114,7 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
     }
     let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
     // The primary would stop a call that runs too long, too, and take as long for it.
-    let is_for_primary = |failure: &&Failure| !matches!(failure.error, Error::RanTooLong);
+    let is_for_primary = |failure: &&Failure| !matches!(failure.error, Error::RanTooLong { .. });
     if let Some(failed) = results.iter().filter_map(|result| result.as_ref().err()).find(is_for_primary) {
         return Err(failed.clone());
     }

@@ -23,9 +23,6 @@ const STEP: u64 = 100;
 const BYTES_PER_INSTRUCTION: u64 = 8;
 /// A turn, in steps: some 2 ms where SQLite is compiled to WebAssembly.
 const TURN: u64 = 1_000;
-/// The only turn, in steps, of a read that is on the write connection. Some 5 ms: one that takes less would lose more by moving, to a
-/// connection that has no pages yet, than others by waiting.
-const BRIEF: u64 = 3 * TURN;
 
 /// Lets others have their turn; an error ends what runs.
 pub type GiveWay = Rc<dyn Fn() -> Result<(), StoreError>>;
@@ -35,8 +32,8 @@ pub type GiveWay = Rc<dyn Fn() -> Result<(), StoreError>>;
 pub(super) enum Pace {
     /// They go on.
     Whole,
-    /// Those that only read end, with [`Error::LongRead`].
-    Brief,
+    /// Those that only read end after so many, with [`Error::LongRead`].
+    Brief(u64),
     /// Others have their turn, then they go on.
     InTurns(GiveWay),
 }
@@ -54,7 +51,9 @@ enum Running {
 
 /// The budget of one connection, endless until it is filled.
 pub(super) struct Budget {
-    /// Of the calls that run together, in steps.
+    /// Of the calls that run together, in thousands of instructions.
+    kiloinstructions: Cell<u64>,
+    /// What is left of it, in steps.
     left: Cell<u64>,
     /// Of the turn, in steps.
     turn: Cell<u64>,
@@ -73,6 +72,7 @@ impl Budget {
     /// looked at, too.
     pub(super) fn of(file: &str) -> Rc<Budget> {
         let budget = Rc::new(Budget {
+            kiloinstructions: Cell::new(u64::MAX),
             left: Cell::new(u64::MAX),
             turn: Cell::new(TURN),
             pace: RefCell::new(Pace::Whole),
@@ -96,13 +96,14 @@ impl Budget {
     /// Gives the calls that run next all of it.
     pub(super) fn refill(&self, kiloinstructions: u64, pace: Pace) {
         work::take(1);
+        self.kiloinstructions.set(kiloinstructions);
         self.left.set(kiloinstructions.saturating_mul(1_000 / STEP));
         self.pace.replace(pace);
     }
 
     /// A call begins, and with it a turn.
     pub(super) fn begin_call(&self) {
-        self.turn.set(if matches!(*self.pace.borrow(), Pace::Brief) { BRIEF } else { TURN });
+        self.turn.set(if let Pace::Brief(turns) = *self.pace.borrow() { turns * TURN } else { TURN });
         self.stays.set(false);
         self.stopped.take();
     }
@@ -158,12 +159,12 @@ impl Budget {
         self.left.set(left.saturating_sub(steps));
         self.turn.set(turn.saturating_sub(steps));
         if left < steps {
-            return Err(Error::RanTooLong);
+            return Err(Error::RanTooLong { kiloinstructions: self.kiloinstructions.get(), rows_read: 0 });
         }
         if turn >= steps {
             return Ok(());
         }
-        let is_brief = matches!(*self.pace.borrow(), Pace::Brief);
+        let is_brief = matches!(*self.pace.borrow(), Pace::Brief(_));
         if is_brief && self.running.get() == Running::Stoppable { Err(Error::LongRead) } else { self.give_way().map(drop) }
     }
 }

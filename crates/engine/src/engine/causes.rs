@@ -16,6 +16,14 @@ impl Connection {
         self.file().take_error().map_or(Ok(()), |error| Err(Error::store(error)))
     }
 
+    /// An error of a statement that was stopped, with the rows that it read.
+    pub(super) fn how_far(&self, error: Error) -> Error {
+        match error {
+            Error::RanTooLong { kiloinstructions, .. } => Error::RanTooLong { kiloinstructions, rows_read: self.rows_read() },
+            other => other,
+        }
+    }
+
     /// The engine's error for one of its own statements.
     pub(super) fn describe(&self, error: &rusqlite::Error) -> Error {
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)

@@ -172,6 +172,11 @@ impl Connection {
         self.statement_offset.get()
     }
 
+    /// The rows that the statements of the text visited that ran last.
+    pub(super) fn rows_read(&self) -> u64 {
+        self.rows_read.get()
+    }
+
     pub(super) fn in_transaction(&self) -> bool {
         !self.shared.sqlite.is_autocommit()
     }
@@ -331,7 +336,7 @@ impl Connection {
             while statement.step()? {}
             Ok(())
         };
-        self.counting(statement, run).map_err(|error| self.describe_caller(error))?;
+        self.counting(statement, run).map_err(|error| self.how_far(self.describe_caller(error)))?;
         self.ran_well()
     }
 
@@ -349,7 +354,8 @@ impl Connection {
                 statement.bind(number, to_sqlite(value)).map_err(|error| self.describe_caller(error))?;
             }
             self.encode_rows(statement, options)
-        })?;
+        });
+        let encoder = encoder.map_err(|error| self.how_far(error))?;
         self.ran_well()?;
         Ok(encoder)
     }

@@ -81,7 +81,12 @@ pub enum Error {
     /// BEGIN, COMMIT, SAVEPOINT and their like.
     TransactionStatement,
     /// The call ran for too long.
-    RanTooLong,
+    RanTooLong {
+        /// The limit, in thousands of SQLite's instructions.
+        kiloinstructions: u64,
+        /// The rows that the statement had read, and those before it in its text.
+        rows_read: u64,
+    },
     /// The call only reads, and for longer than others are to wait for it: it belongs on a connection of its own.
     LongRead,
     /// The results are larger than one answer may be.
@@ -102,7 +107,7 @@ impl Error {
             Error::ParameterCount | Error::UnknownParameter { .. } | Error::ParametersNotLast => Code::Parameters,
             Error::NoStatement | Error::NulInText => Code::NoStatement,
             Error::TransactionStatement => Code::TransactionStatement,
-            Error::RanTooLong | Error::LongRead => Code::RanTooLong,
+            Error::RanTooLong { .. } | Error::LongRead => Code::RanTooLong,
             Error::ResultTooLarge { .. } => Code::ResultTooLarge,
         }
     }
@@ -190,7 +195,13 @@ impl fmt::Display for Error {
                  automatically roll back on exceptions, and because it interacts correctly with Durable Objects' automatic atomic \
                  write coalescing.",
             ),
-            Error::RanTooLong | Error::LongRead => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
+            Error::RanTooLong { kiloinstructions, rows_read } => write!(
+                f,
+                "D1 DB exceeded its CPU time limit and was reset. The request ran {kiloinstructions} thousand instructions of SQLite, which is its \
+                 limit, and its last text had read {rows_read} rows. Add an index, do the work in parts, or raise run_kiloinstructions in LIMITS and \
+                 limits.cpu_ms in the Worker's configuration."
+            ),
+            Error::LongRead => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
             Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
         }
     }

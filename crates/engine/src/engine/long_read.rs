@@ -19,11 +19,17 @@ use crate::sqlite::statement::SqlText;
 use littoral_protocol::sql::Point;
 use std::rc::Rc;
 
+/// The turns of a read on the write connection, some 5 ms. One that takes less would lose more by moving, to a connection that has no pages
+/// yet, than others by waiting.
+const AT_THE_PRIMARY: u64 = 3;
+/// The turns of a read on a replica, some 20 ms: what takes longer is for one that lets others have their turn.
+const ON_A_REPLICA: u64 = 10;
+
 impl Engine {
     /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
     /// results. Calls after it have not run.
     pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
-        self.run_at::<E>(calls, Pace::Brief)
+        self.run_at::<E>(calls, Pace::Brief(AT_THE_PRIMARY))
     }
 
     /// A connection of its own for one that reads for long: of the newest state, or of that at a point of the past. It answers as the write
@@ -42,9 +48,15 @@ impl Engine {
 }
 
 impl Reader {
+    /// Lets others have their turn again and again while calls run, from now on. `None`: a call that is not done after a few turns ends with
+    /// [`Error::LongRead`], which is how a replica's reader begins.
+    pub fn take_turns(&self, give_way: Option<GiveWay>) {
+        self.set_pace(give_way.map_or(Pace::Brief(ON_A_REPLICA), Pace::InTurns));
+    }
+
     /// As [`Reader::run_with`], but without an answer to a call that is not done after a turn, as in [`Engine::run_briefly`].
     pub fn run_briefly<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
-        self.run_at::<E>(calls, options, Pace::Brief)
+        self.run_at::<E>(calls, options, Pace::Brief(AT_THE_PRIMARY))
     }
 }
 
@@ -52,7 +64,7 @@ impl Snapshot {
     /// Lets others have their turn again and again while calls run.
     pub fn in_turns(self, give_way: GiveWay) -> Snapshot {
         let pin = self.pin.watch();
-        self.set_pace(Pace::InTurns(Rc::new(move || give_way().and_then(|()| pin.check()))));
+        self.take_turns(Some(Rc::new(move || give_way().and_then(|()| pin.check()))));
         self
     }
 

@@ -344,6 +344,6 @@ fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Re
 /// Whether a call failed only because the calls before it took the room for results, or the instructions. The first has all of both: its
 /// failure is an answer, so each request makes progress.
 fn lacked_room<T>(calls_before: usize, result: &Result<T, Failure>) -> bool {
-    let lacked = |failure: &Failure| matches!(failure.error, Error::ResultTooLarge { .. } | Error::RanTooLong);
+    let lacked = |failure: &Failure| matches!(failure.error, Error::ResultTooLarge { .. } | Error::RanTooLong { .. });
     calls_before > 0 && result.as_ref().is_err_and(lacked)
 }

@@ -44,7 +44,9 @@ impl Reader {
     /// PRAGMAs about the connection.
     pub fn open_replica(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        Reader::on(file, Access::Replica, setup)
+        let reader = Reader::on(file, Access::Replica, setup)?;
+        reader.take_turns(None);
+        Ok(reader)
     }
 
     fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
