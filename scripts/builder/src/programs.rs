@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Of WebAssembly, what the Rust compiler and wasm-bindgen use. wasm-opt writes nothing beyond it, so nothing that a runtime may lack.
-const FEATURES: [&str; 7] = [
+/// Of WebAssembly, what the compilers (`.cargo/config.toml`) and wasm-bindgen use. wasm-opt writes nothing beyond it, so nothing that a runtime may lack.
+const FEATURES: [&str; 8] = [
     "--enable-bulk-memory",
     "--enable-exception-handling",
     "--enable-multivalue",
@@ -14,6 +14,7 @@ const FEATURES: [&str; 7] = [
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
     "--enable-sign-ext",
+    "--enable-simd",
 ];
 
 /// Bundles `entry.js` in the folder with what it imports, except for the module and the runtime's own modules.
