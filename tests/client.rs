@@ -4,7 +4,7 @@
 mod common;
 
 use common::Fixture;
-use littoral::client::{Database, Error, Point, Request, SessionOptions, Transport};
+use littoral::client::{Code, Database, Error, Point, Request, SessionOptions, Transport};
 use littoral::migrate::{MigrateError, Migration, apply};
 use littoral_engine::answer::{self, Form};
 use littoral_protocol::d1::{BlobFormat, PointBody};
@@ -14,6 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[derive(Clone)]
 struct Local(Rc<RefCell<Fixture>>);
@@ -22,8 +23,10 @@ impl Transport for Local {
     fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
         let form = Form::Calls { blobs: BlobFormat::default() };
         let session = request.session.as_deref().map(String::from);
-        let request = answer::Request::new(form, request.body, session, request.at.map(PointBody::from));
-        Box::pin(ready(Ok(answer::d1::answer(&mut self.0.borrow_mut().database, request).body)))
+        let database = &mut self.0.borrow_mut().database;
+        let until_ms = request.timeout_ms.map(|timeout_ms| database.now_ms() + timeout_ms);
+        let request = answer::Request::new(form, request.body, session, request.at.map(PointBody::from)).until(until_ms);
+        Box::pin(ready(Ok(answer::d1::answer(database, request).body)))
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
@@ -298,4 +301,18 @@ fn a_migration_that_makes_a_table_anew_keeps_what_refers_to_it() {
     assert!(matches!(&error, MigrateError::Failed { line: None, .. }), "{error:?}");
     assert!(error.to_string().contains("rows refer to rows that do not exist: c (rowid 2) to p"), "{error}");
     assert_eq!(children(), Some(2));
+}
+
+#[test]
+fn a_call_ends_in_time_and_says_so() {
+    let db = database();
+    let hasty = db.with_timeout(Duration::from_millis(20));
+    block_on(hasty.exec("CREATE TABLE t (a)")).unwrap();
+    let endless = "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c) SELECT x FROM c";
+    let error = block_on(hasty.prepare(endless).run()).unwrap_err();
+    assert_eq!(error.code(), Some(Code::TimedOut), "{error}");
+    let error =
+        block_on(hasty.with_session(None).batch(vec![hasty.prepare("INSERT INTO t VALUES (1)"), hasty.prepare(endless)])).unwrap_err();
+    assert_eq!(error.code(), Some(Code::TimedOut), "{error}");
+    assert_eq!(block_on(db.prepare("SELECT count(*) AS n FROM t").first::<i64>(Some("n"))).unwrap(), Some(0));
 }

@@ -58,19 +58,20 @@ export class D1Database {
   /**
    * Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer.
    * @param {string} [constraintOrBookmark]
-   * @param {{ cf?: unknown }} [options]
+   * @param {{ cf?: unknown, timeout_ms?: number }} [options]
    */
   withSession(constraintOrBookmark, options) {
-    return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark), options?.cf));
+    return new D1DatabaseSession(this.#channel.session(sessionToken(constraintOrBookmark), options));
   }
 
   /**
    * A read-only session at a point of the past: a bookmark, or a Date.
    * @param {D1SessionBookmark | Date} point
+   * @param {{ timeout_ms?: number }} [options]
    */
-  at(point) {
-    if (point instanceof Date && !Number.isNaN(point.getTime())) return new D1DatabaseSession(this.#channel.at(point.getTime()));
-    if (typeof point === "string") return new D1DatabaseSession(this.#channel.at(point.trim()));
+  at(point, options) {
+    if (point instanceof Date && !Number.isNaN(point.getTime())) return new D1DatabaseSession(this.#channel.at(point.getTime(), options));
+    if (typeof point === "string") return new D1DatabaseSession(this.#channel.at(point.trim(), options));
     throw new TypeError("at() takes a bookmark or a Date");
   }
 

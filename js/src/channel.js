@@ -12,7 +12,7 @@
 // 5. What fails on the way rejects with `D1_ERROR: ...`; what the database refuses is an answer.
 // Not here: what a call means or how its answer is shaped (binding.js).
 
-import { blobsOnTheWire, parseResponse } from "./values.js";
+import { blobsOnTheWire, parseResponse, timeout } from "./values.js";
 
 /** @import { D1SessionBookmark, LittoralService, QueryOptions } from "../types/index.d.ts" */
 /** @import { Answer, Codec, Done, Refusal } from "./values.js" */
@@ -72,17 +72,28 @@ export class Channel {
   /**
    * A channel to the same database that starts from a bookmark or a constraint; `cf` is that of the request that it serves.
    * @param {string} token
+   * @param {Pick<Codec, "cf" | "timeout_ms">} [options]
    */
-  session(token, cf = this.#codec.cf) {
-    return new Channel(this.#stub, { ...this.#codec, cf }, token);
+  session(token, options) {
+    return new Channel(this.#stub, this.#with(options), token);
+  }
+
+  /**
+   * The options of `bind`, and others in their place.
+   * @param {Pick<Codec, "cf" | "timeout_ms">} [options]
+   * @returns {Codec}
+   */
+  #with({ cf = this.#codec.cf, timeout_ms } = {}) {
+    return { ...this.#codec, cf, timeout_ms: timeout(timeout_ms) ?? this.#codec.timeout_ms };
   }
 
   /**
    * A channel to the same database as it was: at a bookmark, or at a time in milliseconds since 1970.
    * @param {D1SessionBookmark | number} point
+   * @param {Pick<Codec, "timeout_ms">} [options]
    */
-  at(point) {
-    return new Channel(this.#stub, this.#codec, FIRST_UNCONSTRAINED, point);
+  at(point, options) {
+    return new Channel(this.#stub, this.#with(options), FIRST_UNCONSTRAINED, point);
   }
 
   /** @returns {Promise<ArrayBuffer>} */
@@ -161,9 +172,10 @@ export class Channel {
    * @returns {QueryOptions | undefined}
    */
   #options() {
-    const { cf } = this.#codec;
+    const { cf, timeout_ms } = this.#codec;
     const [blobs, session] = [blobsOnTheWire(this.#codec), this.#at === undefined ? (this.#token ?? undefined) : undefined];
-    return cf || blobs || session !== undefined || this.#at !== undefined ? { session, at: this.#at, blobs, cf } : undefined;
+    const routes = cf || blobs || timeout_ms || session !== undefined || this.#at !== undefined;
+    return routes ? { session, at: this.#at, blobs, cf, timeout_ms } : undefined;
   }
 
   /** @param {D1SessionBookmark} bookmark */

@@ -12,7 +12,7 @@
 
 /**
  * The options of `bind`, every one of them present.
- * @typedef {Required<Pick<BindOptions, "blobs" | "integers">> & Pick<BindOptions, "cf">} Codec
+ * @typedef {Required<Pick<BindOptions, "blobs" | "integers">> & Pick<BindOptions, "cf" | "timeout_ms">} Codec
  */
 /**
  * Rows as they travel.
@@ -38,14 +38,24 @@ const INT64_MAX = 2n ** 63n - 1n;
  * @param {BindOptions} [options]
  * @returns {Codec}
  */
-export function options({ blobs = "array", integers = "number", cf } = {}) {
+export function options({ blobs = "array", integers = "number", cf, timeout_ms } = {}) {
   if (blobs !== "array" && blobs !== "bytes") {
     throw new TypeError(`littoral: option blobs is "array" or "bytes", not ${JSON.stringify(blobs)}`);
   }
   if (integers !== "number" && integers !== "bigint") {
     throw new TypeError(`littoral: option integers is "number" or "bigint", not ${JSON.stringify(String(integers))}`);
   }
-  return { blobs, integers, cf };
+  return { blobs, integers, cf, timeout_ms: timeout(timeout_ms) };
+}
+
+/**
+ * The checked form of a timeout.
+ * @param {unknown} timeout_ms
+ */
+export function timeout(timeout_ms) {
+  if (timeout_ms === undefined) return undefined;
+  if (typeof timeout_ms === "number" && timeout_ms > 0 && Number.isFinite(timeout_ms)) return timeout_ms;
+  throw new TypeError(`littoral: option timeout_ms is a number of milliseconds, not ${String(timeout_ms)}`);
 }
 
 /**

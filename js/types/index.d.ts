@@ -79,9 +79,12 @@ export declare class D1Database {
   /** Runs one statement per line, all in one transaction. */
   exec(query: string): Promise<D1ExecResult>;
   /** Beyond D1: `options.cf`, the request's `cf`, lets the replica nearest to it answer. */
-  withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint, options?: { cf?: unknown }): D1DatabaseSession;
+  withSession(
+    constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint,
+    options?: { cf?: unknown; timeout_ms?: number },
+  ): D1DatabaseSession;
   /** A read-only session at a point of the past: a bookmark, or a time. Not in D1. */
-  at(point: D1SessionBookmark | Date): D1DatabaseSession;
+  at(point: D1SessionBookmark | Date, options?: { timeout_ms?: number }): D1DatabaseSession;
   /** The database as a SQLite file. */
   dump(): Promise<ArrayBuffer>;
 }
@@ -94,6 +97,8 @@ export interface QueryOptions {
   at?: D1SessionBookmark | number;
   /** BLOBs in base64, `{"blob":"..."}`, and not as arrays of numbers. */
   blobs?: "base64";
+  /** Milliseconds after which the caller no longer waits. */
+  timeout_ms?: number;
   /** The `cf` of the request that is served, by which the nearest replica is found. */
   cf?: unknown;
 }
@@ -114,6 +119,11 @@ export interface BindOptions {
   cf?: unknown;
   /** How an INTEGER comes back: a number as in D1 (the default), or a BigInt. With "bigint", bind() takes BigInt too. */
   integers?: "number" | "bigint";
+  /**
+   * Milliseconds after which a call ends, with the code `TIMED_OUT`, and has changed nothing. A call that writes is measured by what it computes,
+   * since no clock goes on meanwhile.
+   */
+  timeout_ms?: number;
 }
 
 /** A statement, as far as this package uses one: Littoral's or the runtime's own. */

@@ -48,6 +48,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A request of many calls.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Request {
     pub session: Option<Rc<str>>,
     /// The point of the past to read, instead of the present.
     pub at: Option<Point>,
+    /// Milliseconds after which its caller no longer waits.
+    pub timeout_ms: Option<u64>,
 }
 
 /// What carries a request to the database and its answer, a JSON text, back.
@@ -87,6 +90,7 @@ pub struct StatementNow<'a> {
 #[derive(Clone)]
 pub struct Database {
     transport: Rc<dyn Transport>,
+    timeout: Option<Duration>,
 }
 
 /// Where a session may begin, if not at a bookmark.
@@ -111,7 +115,22 @@ impl SessionConstraint {
 impl Database {
     /// A database behind `transport`.
     pub fn new(transport: impl Transport + 'static) -> Database {
-        Database { transport: Rc::new(transport) }
+        Database { transport: Rc::new(transport), timeout: None }
+    }
+
+    /// The same database, each of whose calls ends after this time at the latest, with [`Code::TimedOut`], and has changed nothing then.
+    ///
+    /// A call that writes is measured by what it computes, since no clock goes on meanwhile; a call that waits for nothing but the network is ended
+    /// by the network.
+    ///
+    /// ```no_run
+    /// # async fn handler(db: littoral::client::Database) -> Result<(), littoral::client::Error> {
+    /// let impatient = db.with_timeout(std::time::Duration::from_millis(500));
+    /// let report = impatient.prepare("SELECT region, sum(total) FROM orders GROUP BY region").all().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn with_timeout(&self, timeout: Duration) -> Database {
+        Database { transport: self.transport.clone(), timeout: Some(timeout) }
     }
 
     /// Prepares a statement. Nothing is sent or checked yet.
@@ -154,7 +173,7 @@ impl Database {
     }
 
     fn on(&self, session: Session) -> D1DatabaseSession {
-        D1DatabaseSession { transport: self.transport.clone(), session }
+        D1DatabaseSession { transport: self.transport.clone(), session, timeout: self.timeout }
     }
 }
 
@@ -207,6 +226,7 @@ impl Session {
 pub struct D1DatabaseSession {
     transport: Rc<dyn Transport>,
     session: Session,
+    timeout: Option<Duration>,
 }
 
 impl D1DatabaseSession {
@@ -232,7 +252,8 @@ impl D1DatabaseSession {
     async fn send(&self, call: CallRef<'_>) -> Result<Response, Error> {
         let (session, at) = self.session.token();
         let body = serde_json::to_string(&CallsRequest { calls: [call] }).map_err(Error::encoding)?;
-        let (bookmark, response) = result::parse(&self.transport.query(Request { body, session, at }).await?)?;
+        let timeout_ms = self.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let (bookmark, response) = result::parse(&self.transport.query(Request { body, session, at, timeout_ms }).await?)?;
         self.session.advance(bookmark.into());
         Ok(response)
     }
@@ -271,7 +292,7 @@ impl D1PreparedStatement {
     }
 
     fn answer_now(&self) -> Option<Result<D1Result, Error>> {
-        let D1DatabaseSession { transport, session } = &self.database;
+        let D1DatabaseSession { transport, session, .. } = &self.database;
         let (token, past) = session.token();
         if past.is_some() {
             return None;

@@ -102,8 +102,8 @@ impl Transport for ServiceBinding {
 }
 
 /// What routes a request, as `query` takes it; undefined: nothing does.
-fn options(Request { session, at, .. }: &Request) -> Result<JsValue, JsValue> {
-    if session.is_none() && at.is_none() {
+fn options(Request { session, at, timeout_ms, .. }: &Request) -> Result<JsValue, JsValue> {
+    if session.is_none() && at.is_none() && timeout_ms.is_none() {
         return Ok(JsValue::UNDEFINED);
     }
     let options = js_sys::Object::new();
@@ -116,6 +116,9 @@ fn options(Request { session, at, .. }: &Request) -> Result<JsValue, JsValue> {
             Point::Time(time_ms) => JsValue::from(*time_ms as f64),
         };
         js_sys::Reflect::set(&options, &"at".into(), &at)?;
+    }
+    if let Some(timeout_ms) = timeout_ms {
+        js_sys::Reflect::set(&options, &"timeout_ms".into(), &JsValue::from(*timeout_ms as f64))?;
     }
     Ok(options.into())
 }

@@ -27,6 +27,7 @@
 use super::isolate::KeptReplica;
 use super::route::{Reply, Route};
 use crate::client::{D1Result, Database, Error, Request, ServiceBinding, StatementNow, Transport, lost};
+use crate::runtime::time::now_ms;
 use js_sys::{Array, Reflect, Uint8Array};
 use littoral_engine::answer::{self as engine, Form};
 use littoral_engine::session::Freshness;
@@ -107,7 +108,9 @@ impl Transport for EdgeBinding {
         Box::pin(async move {
             let form = Form::Calls { blobs: BlobFormat::default() };
             let session = request.session.as_deref().map(String::from);
-            let request = Rc::new(engine::Request::new(form, request.body, session, request.at.map(PointBody::from)));
+            let until_ms = request.timeout_ms.map(|timeout_ms| now_ms().saturating_add(timeout_ms));
+            let at = request.at.map(PointBody::from);
+            let request = Rc::new(engine::Request::new(form, request.body, session, at).until(until_ms));
             let near = match inner.route.answer(request.clone()).map_err(lost)? {
                 Reply::Now(answer) => return Ok(answer.body),
                 Reply::Later(answer) => answer.await,

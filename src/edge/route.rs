@@ -9,11 +9,12 @@
 use super::Outcome;
 use super::isolate::{KeptReplica, kept, locate, settings};
 use crate::client::{D1Result, StatementNow};
+use crate::runtime::jspi::Deadline;
 use crate::runtime::link::{MissBudget, StubLink};
 use crate::runtime::request::{to_js, write};
 use crate::runtime::stubs::{Namespace, ObjectStub, replica_name};
 use crate::runtime::time::now_ms;
-use crate::runtime::work::keep_alive;
+use crate::runtime::work::{keep_alive, promise};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise, Reflect};
 use littoral_engine::answer::Request;
@@ -111,6 +112,7 @@ impl Route {
         if request.goes_to_primary(max_staleness_ms) {
             return Ok(Reply::Primary);
         }
+        let remaining_ms = request.remaining_ms(now_ms());
         let kept = self.kept();
         let now_ms = now_ms();
         let now = kept.replica.answer_now(&request, self.served, max_staleness_ms, now_ms);
@@ -119,7 +121,8 @@ impl Route {
             return Ok(Reply::Now(answer));
         }
         let (route, link) = (self.clone(), Rc::new(self.link(&kept)?));
-        Ok(Reply::Later(Box::pin(async move {
+        let late = request.clone();
+        let answered = async move {
             let outcome = match now {
                 Some(outcome) => outcome,
                 None => kept.replica.answer(request.clone(), route.served, max_staleness_ms, link).await,
@@ -128,6 +131,16 @@ impl Route {
                 Outcome::Answered(answer) => Some(to_js(answer)),
                 Outcome::NextTier | Outcome::LongRead => route.ask_replica_object(&request).await,
                 Outcome::Primary => None,
+            }
+        };
+        let Some(remaining_ms) = remaining_ms else { return Ok(Reply::Later(Box::pin(answered))) };
+        // What only reads may be left alone: nothing comes of it.
+        Ok(Reply::Later(Box::pin(async move {
+            let answered = promise(async move { answered.await.unwrap_or_default() });
+            match Deadline::after(remaining_ms as f64).wait_for(&answered).await {
+                Ok(answer) if answer.is_undefined() => None,
+                Ok(answer) => Some(answer),
+                Err(_) => Some(to_js(Answer::timed_out(&late))),
             }
         })))
     }

@@ -368,7 +368,7 @@ fn a_read_that_takes_long_moves_to_where_others_have_their_turn() {
     assert_eq!(value(&answered(outcome)), 200_000);
     assert!(turns.get() > 10, "{}", turns.get());
     assert!(!places.borrow().is_empty() && places.borrow().iter().all(|refused| *refused), "{:?}", places.borrow());
-    let failed = in_turns(Rc::new(|| Err(StoreError::Io("the instance is gone".into()))));
+    let failed = in_turns(Rc::new(|| Err(StoreError::Io("the instance is gone".into()).into())));
     assert!(matches!(failed, Outcome::NextTier), "{failed:?}");
     assert!(matches!(in_turns(Rc::new(|| Ok(()))), Outcome::Answered(_)), "places are given back");
 }

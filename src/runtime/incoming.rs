@@ -3,6 +3,7 @@
 //! **Invariant:** nothing that arrives is an error here. What is of a wrong type is kept as something that will be refused.
 
 use super::request::Routed;
+use super::time::now_ms;
 use js_sys::{JsString, Uint8Array};
 use littoral_engine::answer::{Form, Request};
 use littoral_protocol::d1::{BlobFormat, PointBody};
@@ -30,6 +31,13 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     fn format(this: &Routed) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    fn timeout_ms(this: &Routed) -> JsValue;
+
+    /// When it arrived, in milliseconds since 1970, if it has waited since.
+    #[wasm_bindgen(method, getter)]
+    fn arrived_ms(this: &Routed) -> JsValue;
 }
 
 impl Routed {
@@ -57,7 +65,14 @@ impl Routed {
         } else {
             Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } }
         };
-        Request::new(form, body, text(self.session()), point(&self.at()))
+        Request::new(form, body, text(self.session()), point(&self.at())).until(self.until_ms())
+    }
+
+    /// When its caller no longer waits. What is no number of milliseconds is no timeout.
+    fn until_ms(&self) -> Option<u64> {
+        let timeout_ms = self.timeout_ms().as_f64().filter(|timeout_ms| (0.0..=MOST_MS).contains(timeout_ms))?;
+        let arrived_ms = self.arrived_ms().as_f64().map_or_else(now_ms, |arrived_ms| arrived_ms as u64);
+        Some(arrived_ms.saturating_add(timeout_ms as u64))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Requests and answers, as they are sent between entry points and objects.
 //!
-//! A request is an object `{protocol, body, session, at, format}`: what routes it stands beside the body, which is text, or UTF-8 where it is
+//! A request is an object `{protocol, body, session, at, format, timeout_ms}`: what routes it stands beside the body, which is text, or UTF-8 where it is
 //! long. `types.d.ts` has it for JavaScript.
 //!
 //! **Not here:** reading what arrives (`incoming`).
 
+use super::time::now_ms;
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use littoral_engine::answer::d1::Answer;
 use littoral_engine::answer::{Form, Request};
@@ -30,6 +31,8 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
         PointBody::Bookmark(text) => text.into(),
         PointBody::TimeMs(time_ms) => JsValue::from(*time_ms as f64),
     });
+    // Clocks differ from machine to machine.
+    let timeout_ms = request.remaining_ms(now_ms()).map_or(JsValue::UNDEFINED, |ms| JsValue::from(ms as f64));
     let optional = |text: Option<&str>| text.map_or(JsValue::UNDEFINED, JsValue::from);
     let routed = Object::new();
     for (name, value) in [
@@ -38,6 +41,7 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
         ("session", optional(request.session())),
         ("at", at),
         ("format", optional(format)),
+        ("timeout_ms", timeout_ms),
     ] {
         Reflect::set(&routed, &name.into(), &value)?;
     }

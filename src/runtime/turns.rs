@@ -7,8 +7,12 @@
 //!
 //! **Not here:** how long a turn is (`littoral_engine::engine`).
 
+use super::js::error_text;
 use super::jspi::{block_on, is_condemned};
+use super::time::now_ms;
 use js_sys::Promise;
+use littoral_engine::engine::Error;
+use littoral_engine::store::StoreError;
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -17,11 +21,13 @@ extern "C" {
     fn wait(milliseconds: f64) -> Promise;
 }
 
-/// Lets everything run that waits to. Only below [`super::jspi::suspendable`].
-pub(crate) fn give_way() -> Result<(), JsValue> {
+/// Lets everything run that waits to. It is an error if nobody waits any more for what gives way: that is at `until_ms`. Only below
+/// [`super::jspi::suspendable`].
+pub(crate) fn give_way(until_ms: Option<u64>) -> Result<(), Error> {
     let waited = block_on(&wait(0.0));
     if is_condemned() {
         std::process::abort();
     }
-    waited.map(drop)
+    waited.map_err(|error| Error::from(StoreError::Io(error_text(&error))))?;
+    if until_ms.is_some_and(|until_ms| until_ms <= now_ms()) { Err(Error::TimedOut) } else { Ok(()) }
 }

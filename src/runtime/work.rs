@@ -19,7 +19,6 @@ pub(crate) fn keep_alive(work: impl Future<Output = ()> + 'static) {
 }
 
 /// A promise of what work brings, which goes on even if its caller has gone.
-#[cfg(feature = "server")]
 pub(crate) fn promise(work: impl Future<Output = JsValue> + 'static) -> Promise {
     let promise = future_to_promise(async move { Ok(work.await) });
     wait_until(&promise);

@@ -97,7 +97,7 @@ export class Database extends DurableObject {
 
 	/** @param {Routed} request */
 	#submit(request) {
-		const ticket = this.#tickets.open(request);
+		const ticket = this.#tickets.open({ ...request, arrived_ms: Date.now() });
 		this.#say(() => this.rust.submit(ticket));
 		return ticket.answer();
 	}

@@ -21,8 +21,8 @@ export function bytes(message) {
  * @returns {Routed}
  */
 export function callsRequest(calls, options) {
-	const { session, at, blobs } = options ?? {};
-	return checked({ protocol: "calls", body: /** @type {Body} */ (calls), session, at, format: blobs });
+	const { session, at, blobs, timeout_ms } = options ?? {};
+	return checked({ protocol: "calls", body: /** @type {Body} */ (calls), session, at, format: blobs, timeout_ms });
 }
 
 /**

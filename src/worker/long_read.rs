@@ -8,7 +8,6 @@
 
 use super::database::deliver;
 use super::host::{Host, Ticket};
-use crate::runtime::js::error_text;
 use crate::runtime::jspi::{Lost, suspendable};
 use crate::runtime::turns::give_way;
 use js_sys::Uint8Array;
@@ -16,7 +15,6 @@ use js_sys::futures::spawn_local;
 use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, answer_long};
 use littoral_engine::engine::{GiveWay, Snapshot};
-use littoral_engine::store::StoreError;
 use littoral_protocol::Position;
 use littoral_protocol::sql::Code;
 use std::rc::Rc;
@@ -24,7 +22,7 @@ use std::rc::Rc;
 /// Begins to read; the answer is delivered, and the host told, when it is there.
 pub(super) fn begin(host: Host, ticket: Ticket, request: Request, reader: Snapshot) {
     spawn_local(async move {
-        let turns = in_turns(ticket.clone(), reader.state().position());
+        let turns = in_turns(ticket.clone(), reader.state().position(), request.until_ms());
         let answer = match suspendable(move || answer_long(&request, &reader.in_turns(turns))).await {
             Ok(answer) => answer,
             // The next instance is handed the ticket.
@@ -36,12 +34,12 @@ pub(super) fn begin(host: Host, ticket: Ticket, request: Request, reader: Snapsh
     });
 }
 
-fn in_turns(ticket: Ticket, position: Position) -> GiveWay {
+fn in_turns(ticket: Ticket, position: Position, until_ms: Option<u64>) -> GiveWay {
     let position = Uint8Array::from(&position.to_bytes()[..]);
     Rc::new(move || {
         ticket.waits();
-        let waited = give_way();
+        let waited = give_way(until_ms);
         ticket.runs(&position, true);
-        waited.map_err(|error| StoreError::Io(error_text(&error)))
+        waited
     })
 }

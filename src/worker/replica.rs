@@ -77,7 +77,8 @@ impl ReplicaObject {
                 None => replica.answer(request.clone(), served, max_staleness_ms, link.clone()).await,
             };
             if let Outcome::LongRead = outcome {
-                outcome = replica.answer_in_turns(request, served, max_staleness_ms, link, in_turns()).await;
+                let turns = in_turns(request.until_ms());
+                outcome = replica.answer_in_turns(request, served, max_staleness_ms, link, turns).await;
             }
             match outcome {
                 Outcome::Answered(answer) => to_js(answer),
@@ -123,8 +124,8 @@ impl ReplicaObject {
     }
 }
 
-fn in_turns() -> GiveWay {
-    Rc::new(|| give_way().map_err(|error| StoreError::Io(error_text(&error))))
+fn in_turns(until_ms: Option<u64>) -> GiveWay {
+    Rc::new(move || give_way(until_ms))
 }
 
 impl ReplicaObject {

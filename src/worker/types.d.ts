@@ -20,6 +20,10 @@ export interface Routed {
 	at?: unknown;
 	/** Calls: "base64" for BLOBs. D1: its `resultsFormat`. */
 	format?: unknown;
+	/** Milliseconds after which its caller no longer waits. */
+	timeout_ms?: unknown;
+	/** When it arrived where it waits, in milliseconds since 1970. */
+	arrived_ms?: number;
 }
 
 /** What `query` takes beside the calls. */
@@ -28,6 +32,8 @@ export interface QueryOptions {
 	at?: unknown;
 	/** "base64": BLOBs come so, and not as arrays of numbers. */
 	blobs?: unknown;
+	/** Milliseconds after which the caller no longer waits. */
+	timeout_ms?: unknown;
 	/** That of the request that led to this one. */
 	cf?: Cf;
 }

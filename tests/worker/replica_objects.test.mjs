@@ -61,6 +61,25 @@ describe("a read that takes long", () => {
     assert.ok(others.length > 20 && worst < took / 4, `${others.length} others in ${took} ms, ${worst} ms at most`);
   });
 
+  inLab("ends in time, at the object as in an isolate, and where the source does not answer", {}, async (lab) => {
+    await fill(lab);
+    await lab.readAt("weur", point(7));
+    const object = { namespace: "REPLICAS", name: `weur/${lab.primary}` };
+    const asked = { token: "first-unconstrained", timeout_ms: 300 };
+    const timesOut = async (where) => {
+      const began = performance.now();
+      await assert.rejects(lab.ask({ ...asked, ...where }), /The call took longer than its timeout/);
+      const took = performance.now() - began;
+      assert.ok(took < 1_500, `it took ${took} ms`);
+    };
+    await timesOut({ object, sql: counting(20_000_000) });
+    await timesOut({ cf: LONDON, sql: counting(20_000_000) });
+    await lab.atPrimary("fault", { delay_ms: 5_000 });
+    await timesOut({ cf: TOKYO, sql: "SELECT sum(length(b)) FROM t" });
+    await lab.atPrimary("fault", {});
+    assert.deepEqual((await lab.ask({ ...asked, cf: LONDON, sql: point(9) })).rows, answerOf(9));
+  });
+
   inLab("leaves the isolate, and is run once where it can be", {}, async (lab) => {
     await fill(lab);
     const { rows, meta } = await lab.read(LONDON, counting(2_000_000));

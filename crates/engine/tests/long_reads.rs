@@ -8,10 +8,10 @@ mod common;
 use common::{Fixture, run, values};
 use littoral_engine::answer::d1::{Answer, Attempt, answer, answer_long, answer_together, reader_for};
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{CallResult, Engine, Error, Limits, Reader, ResultSet};
+use littoral_engine::engine::{Asked, CallResult, Engine, Error, Limits, Reader, ResultSet};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, PageReader, PageStore, StoreError};
-use littoral_protocol::d1::PointBody;
+use littoral_protocol::d1::{BlobFormat, PointBody};
 use littoral_protocol::sql::{Call, Point, Statement, Value};
 use littoral_protocol::{Bookmark, Pgno, Txid};
 use std::cell::{Cell, RefCell};
@@ -43,7 +43,7 @@ fn call(texts: &[&str]) -> Call {
 }
 
 fn briefly(db: &mut Engine, calls: &[Call]) -> Vec<CallResult<ResultSet>> {
-    let calls: Vec<_> = calls.iter().map(|call| (call, ())).collect();
+    let calls: Vec<_> = calls.iter().map(|call| Asked::new(call, ())).collect();
     db.run_briefly::<ResultSet>(&calls)
 }
 
@@ -241,7 +241,7 @@ fn one_read_in_turns_at_a_time_has_a_large_result() {
         let patience = Cell::new(3);
         let give_way = move || {
             patience.set(patience.get() - 1);
-            if patience.get() > 0 { Ok(()) } else { Err(StoreError::Io("patience has an end".into())) }
+            if patience.get() > 0 { Ok(()) } else { Err(StoreError::Io("patience has an end".into()).into()) }
         };
         let other = db.database.reader(None).unwrap().in_turns(Rc::new(give_way));
         assert_eq!(other.run::<ResultSet>(&call(&["SELECT zeroblob(5000)"])).unwrap()[0].rows.len(), 1, "there is room for small ones");
@@ -369,4 +369,46 @@ fn the_past_is_read_in_turns_as_well() {
     assert!(read.body.contains(&ROWS.pow(3).to_string()), "{}", read.body);
     let kept_open = db.database.at(Point::Bookmark(bookmark)).unwrap();
     assert_eq!(kept_open.run::<ResultSet>(&call(&[LONG])).unwrap()[0].rows, integer(ROWS.pow(3)), "a kept snapshot has its full budget");
+}
+
+/// Writes until it is stopped.
+const ENDLESS_WRITE: &str = "INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1000) UNION ALL SELECT x + 1 FROM c) SELECT x, 'b' FROM c";
+
+#[test]
+fn a_call_ends_when_its_own_time_is_over_and_those_beside_it_do_not() {
+    let mut db = fixture();
+    let before = db.database.state();
+    let calls =
+        [call(&["UPDATE t SET v = 'b' WHERE id = 1"]), call(&["SELECT 1", ENDLESS_WRITE]), call(&["UPDATE t SET v = 'c' WHERE id = 2"])];
+    let asked = |call, kiloinstructions| Asked { kiloinstructions, ..Asked::new(call, ()) };
+    let alone = db.database.run_with::<ResultSet>(&[asked(&calls[1], Some(100))]).remove(0).unwrap_err();
+    assert_eq!((alone.error, alone.place.map(|place| place.text)), (Error::TimedOut, Some(1)));
+    assert_eq!(db.database.state(), before, "it has changed nothing");
+    let limits = [None, Some(100), Some(100)];
+    let together: Vec<_> = calls.iter().zip(limits).map(|(call, limit)| asked(call, limit)).collect();
+    let results = db.database.run_with::<ResultSet>(&together);
+    let errors: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|failure| failure.error.clone())).collect();
+    assert_eq!(errors, [None, Some(Error::TimedOut), None]);
+    // SQLite ends the transaction with a write that is interrupted, so they ran once more, one by one.
+    assert_eq!(db.database.state().txid.0, before.txid.0 + 2);
+    assert_eq!(values(&mut db, "SELECT v, count(*) FROM t GROUP BY v ORDER BY v").len(), 3);
+    assert!(db.database.run_with::<ResultSet>(&[asked(&calls[0], None)]).remove(0).is_ok(), "the next call has all the time that there is");
+}
+
+#[test]
+fn nothing_is_done_of_a_request_that_nobody_waits_for() {
+    let mut db = fixture();
+    let request = |sql: &str, until_ms| {
+        let form = Form::Calls { blobs: BlobFormat::default() };
+        Request::new(form, format!(r#"{{"calls":[{{"sql":"{sql}"}}]}}"#), None, None).until(until_ms)
+    };
+    let now_ms = db.database.now_ms();
+    let before = db.database.state();
+    let late = answer(&mut db.database, request("DELETE FROM t", Some(now_ms))).body;
+    assert!(late.contains("TIMED_OUT") && late.contains("changed nothing"), "{late}");
+    let short = answer(&mut db.database, request(ENDLESS_WRITE, Some(now_ms + 5))).body;
+    assert!(short.contains("TIMED_OUT"), "{short}");
+    assert_eq!(db.database.state(), before);
+    let enough = answer(&mut db.database, request("DELETE FROM t", Some(now_ms + 1_000))).body;
+    assert!(!enough.contains("error"), "{enough}");
 }

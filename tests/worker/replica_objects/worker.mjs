@@ -8,11 +8,11 @@ import { serve } from "../user.mjs";
 /**
  * The database: through the isolate of a request that arrived where `cf` says, or the object of a namespace.
  * @param {{ env: any, stub: any, db?: any }} context
- * @param {{ cf?: object, object?: { namespace: string, name: string }, way?: string }} where
+ * @param {{ cf?: object, object?: { namespace: string, name: string }, way?: string, timeout_ms?: number }} where
  */
-function open({ env, stub, db }, { cf, object, way }) {
+function open({ env, stub, db }, { cf, object, way, timeout_ms }) {
   if (way === "d1") return db;
-  return object === undefined ? bind(stub, { cf }) : bind(env[object.namespace], { database: object.name });
+  return object === undefined ? bind(stub, { cf, timeout_ms }) : bind(env[object.namespace], { database: object.name, timeout_ms });
 }
 
 /** Asks one statement, or several as a batch: `{ rows, meta, bookmark }`, or `{ error }`. */

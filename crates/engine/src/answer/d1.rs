@@ -10,10 +10,10 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
-use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, Reader, Snapshot};
+use crate::engine::{Asked, CallResult, Engine, Error, ExportOptions, Failure, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
-use littoral_protocol::sql::{Call, Code, Point, Served};
+use littoral_protocol::sql::{Code, Point, Served};
 
 /// What a session's token is refused with that has no known form.
 const INVALID_TOKEN: &str = "invalid bookmark or constraint: expected 8-8-8-32 hexadecimal digits, first-primary or first-unconstrained";
@@ -31,6 +31,11 @@ impl Answer {
     /// The answer to a request of which nothing was done.
     pub fn refusing(request: &Request, message: &impl std::fmt::Display, code: Code) -> Answer {
         Answer { body: request.form().refuse(message, code), bookmark: None }
+    }
+
+    /// The answer to a request that nobody waits for any more, and of which nothing was done.
+    pub fn timed_out(request: &Request) -> Answer {
+        Answer::refusing(request, &Error::TimedOut, Error::TimedOut.code())
     }
 }
 
@@ -69,8 +74,11 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
     let mut answers = Vec::with_capacity(requests.len());
     while answers.len() < requests.len() {
         let waiting = || requests.iter().zip(&admitted).skip(answers.len());
-        let calls: Vec<(&Call, Format)> =
-            waiting().filter_map(|(_, asked)| asked.as_ref().ok()).flat_map(|asked| present_calls(asked)).collect();
+        let now_ms = database.now_ms();
+        let calls: Vec<Asked<'_, Format>> = waiting()
+            .filter_map(|(request, asked)| Some((request, asked.as_ref().ok()?)))
+            .flat_map(|(request, asked)| present_calls(asked, request.kiloinstructions(now_ms)))
+            .collect();
         let mut results = database.run_briefly::<JsonResult>(&calls).into_iter();
         let bookmark = database.state().bookmark().to_string();
         let more: Vec<Attempt> = waiting()
@@ -86,11 +94,12 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
     answers
 }
 
-/// Refuses what cannot be understood, and a session that names no state of this database. The primary has every state, so it only has to
+/// Refuses what cannot be understood, what nobody waits for any more, and a session that names no state of this database. The primary has every state, so it only has to
 /// exist.
 fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answer> {
     let parsed = request.parsed().map_err(|refused| Answer { body: refused.clone(), bookmark: None })?;
     match request.freshness() {
+        _ if request.is_late(database.now_ms()) => Err(Answer::timed_out(request)),
         None => Err(Answer::refusing(request, &INVALID_TOKEN, Code::BookmarkInvalid)),
         Some(Freshness::AtLeast(bookmark)) if bookmark.txid > database.state().txid => {
             let error = Error::UnknownBookmark { bookmark, newest: database.state().bookmark() };
@@ -101,9 +110,9 @@ fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answ
 }
 
 /// The calls that run on the present state.
-fn present_calls(asked: &Parsed) -> impl Iterator<Item = (&Call, Format)> {
+fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator<Item = Asked<'_, Format>> {
     let is_present = asked.point.is_none() && asked.export.is_none();
-    asked.calls.iter().filter(move |_| is_present).map(|call| (call, asked.format))
+    asked.calls.iter().filter(move |_| is_present).map(move |call| Asked { call, options: asked.format, kiloinstructions })
 }
 
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.

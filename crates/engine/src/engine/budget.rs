@@ -12,7 +12,6 @@ use super::Error;
 use crate::sqlite::file::watch_reads;
 use crate::sqlite::progress::Progress;
 use crate::sqlite::work;
-use crate::store::StoreError;
 use rusqlite::{Connection, InterruptHandle};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -25,7 +24,7 @@ const BYTES_PER_INSTRUCTION: u64 = 8;
 const TURN: u64 = 1_000;
 
 /// Lets others have their turn; an error ends what runs.
-pub type GiveWay = Rc<dyn Fn() -> Result<(), StoreError>>;
+pub type GiveWay = Rc<dyn Fn() -> Result<(), Error>>;
 
 /// What becomes of calls at the end of a turn.
 #[derive(Clone)]
@@ -55,6 +54,8 @@ pub(super) struct Budget {
     kiloinstructions: Cell<u64>,
     /// What is left of it, in steps.
     left: Cell<u64>,
+    /// What is left of the running call's own, in steps.
+    of_call: Cell<u64>,
     /// Of the turn, in steps.
     turn: Cell<u64>,
     pace: RefCell<Pace>,
@@ -74,6 +75,7 @@ impl Budget {
         let budget = Rc::new(Budget {
             kiloinstructions: Cell::new(u64::MAX),
             left: Cell::new(u64::MAX),
+            of_call: Cell::new(u64::MAX),
             turn: Cell::new(TURN),
             pace: RefCell::new(Pace::Whole),
             running: Cell::new(Running::Nothing),
@@ -97,12 +99,13 @@ impl Budget {
     pub(super) fn refill(&self, kiloinstructions: u64, pace: Pace) {
         work::take(1);
         self.kiloinstructions.set(kiloinstructions);
-        self.left.set(kiloinstructions.saturating_mul(1_000 / STEP));
+        self.left.set(steps(kiloinstructions));
         self.pace.replace(pace);
     }
 
-    /// A call begins, and with it a turn.
-    pub(super) fn begin_call(&self) {
+    /// A call begins, and with it a turn. It may run so many instructions, if no fewer are left for all.
+    pub(super) fn begin_call(&self, kiloinstructions: Option<u64>) {
+        self.of_call.set(kiloinstructions.map_or(u64::MAX, steps));
         self.turn.set(if let Pace::Brief(turns) = *self.pace.borrow() { turns * TURN } else { TURN });
         self.stays.set(false);
         self.stopped.take();
@@ -126,7 +129,7 @@ impl Budget {
         let pace = self.pace.borrow().clone();
         let Pace::InTurns(give_way) = pace else { return Ok(false) };
         self.turn.set(TURN);
-        work::apart(|| give_way()).map(|()| true).map_err(Error::store)
+        work::apart(|| give_way()).map(|()| true)
     }
 
     /// Why what ran was interrupted.
@@ -155,11 +158,15 @@ impl Budget {
     }
 
     fn spend(&self, steps: u64) -> Result<(), Error> {
-        let (left, turn) = (self.left.get(), self.turn.get());
+        let (left, of_call, turn) = (self.left.get(), self.of_call.get(), self.turn.get());
         self.left.set(left.saturating_sub(steps));
+        self.of_call.set(of_call.saturating_sub(steps));
         self.turn.set(turn.saturating_sub(steps));
         if left < steps {
             return Err(Error::RanTooLong { kiloinstructions: self.kiloinstructions.get(), rows_read: 0 });
+        }
+        if of_call < steps {
+            return Err(Error::TimedOut);
         }
         if turn >= steps {
             return Ok(());
@@ -167,4 +174,8 @@ impl Budget {
         let is_brief = matches!(*self.pace.borrow(), Pace::Brief(_));
         if is_brief && self.running.get() == Running::Stoppable { Err(Error::LongRead) } else { self.give_way().map(drop) }
     }
+}
+
+fn steps(kiloinstructions: u64) -> u64 {
+    kiloinstructions.saturating_mul(1_000 / STEP)
 }

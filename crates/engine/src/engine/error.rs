@@ -87,6 +87,8 @@ pub enum Error {
         /// The rows that the statement had read, and those before it in its text.
         rows_read: u64,
     },
+    /// The call took longer than its caller wants to wait.
+    TimedOut,
     /// The call only reads, and for longer than others are to wait for it: it belongs on a connection of its own.
     LongRead,
     /// The results are larger than one answer may be.
@@ -108,13 +110,14 @@ impl Error {
             Error::NoStatement | Error::NulInText => Code::NoStatement,
             Error::TransactionStatement => Code::TransactionStatement,
             Error::RanTooLong { .. } | Error::LongRead => Code::RanTooLong,
+            Error::TimedOut => Code::TimedOut,
             Error::ResultTooLarge { .. } => Code::ResultTooLarge,
         }
     }
 
     /// An error of the store outside SQLite.
     pub(super) fn store(error: StoreError) -> Error {
-        Error::Store { error, code: ffi::SQLITE_ERROR }
+        error.into()
     }
 
     /// Whether SQLite went on after the store had failed: it may have read the schema, or its statistics, in part.
@@ -164,6 +167,12 @@ impl Error {
     }
 }
 
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Error {
+        Error::Store { error, code: ffi::SQLITE_ERROR }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -201,6 +210,7 @@ impl fmt::Display for Error {
                  limit, and its last text had read {rows_read} rows. Add an index, do the work in parts, or raise run_kiloinstructions in LIMITS and \
                  limits.cpu_ms in the Worker's configuration."
             ),
+            Error::TimedOut => f.write_str("The call took longer than its timeout, and changed nothing."),
             Error::LongRead => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
             Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
         }

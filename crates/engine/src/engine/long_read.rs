@@ -13,7 +13,7 @@ use super::budget::{GiveWay, Pace};
 use super::connection::Connection;
 use super::past::find;
 use super::room::Place;
-use super::{Call, CallResult, Engine, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
+use super::{Asked, Call, CallResult, Engine, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
 use crate::sqlite::set_last_insert_rowid;
 use crate::sqlite::statement::SqlText;
 use littoral_protocol::sql::Point;
@@ -28,7 +28,7 @@ const ON_A_REPLICA: u64 = 10;
 impl Engine {
     /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
     /// results. Calls after it have not run.
-    pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+    pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Brief(AT_THE_PRIMARY))
     }
 
@@ -64,27 +64,28 @@ impl Snapshot {
     /// Lets others have their turn again and again while calls run.
     pub fn in_turns(self, give_way: GiveWay) -> Snapshot {
         let pin = self.pin.watch();
-        self.take_turns(Some(Rc::new(move || give_way().and_then(|()| pin.check()))));
+        self.take_turns(Some(Rc::new(move || give_way().and_then(|()| pin.check().map_err(Error::store)))));
         self
     }
 
     /// Lets others have their turn now, if they have it at all.
     pub fn give_way(&self) -> Result<(), Error> {
-        if let Pace::InTurns(give_way) = self.pace() { give_way().map_err(Error::store) } else { Ok(()) }
+        if let Pace::InTurns(give_way) = self.pace() { give_way() } else { Ok(()) }
     }
 }
 
 impl Connection {
     /// Runs a call on the write connection. One that is stopped as a long read, but is none as a whole, begins again, and ends there.
-    pub(super) fn run_call<E: RowEncoder>(&self, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
+    pub(super) fn run_call<E: RowEncoder>(&self, asked: Asked<'_, E::Options>) -> Result<Vec<Ran<E>>, Failure> {
+        let Asked { call, options, kiloinstructions } = asked;
         let room = self.result_bytes_left.get();
-        self.budget.begin_call();
+        self.budget.begin_call(kiloinstructions);
         let result = run_statements::<E>(self, call, options);
         if !is_long_read(&result) || call.iter().all(|text| self.only_reads(&text.sql)) {
             return result;
         }
         self.result_bytes_left.set(room);
-        self.budget.begin_call();
+        self.budget.begin_call(kiloinstructions);
         self.budget.stay();
         run_statements::<E>(self, call, options)
     }

@@ -82,6 +82,24 @@ pub trait RowEncoder {
     fn finish(self, meta: &Meta) -> Self::Output;
 }
 
+/// A call that is to be run.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a, O> {
+    /// The call.
+    pub call: &'a Call,
+    /// What its results are to look like.
+    pub options: O,
+    /// Thousands of instructions that it may run before it ends with [`Error::TimedOut`]; `None`: what all may run together.
+    pub kiloinstructions: Option<u64>,
+}
+
+impl<'a, O> Asked<'a, O> {
+    /// A call that nobody waits for impatiently.
+    pub fn new(call: &'a Call, options: O) -> Asked<'a, O> {
+        Asked { call, options, kiloinstructions: None }
+    }
+}
+
 /// What a call answers: an output for each statement, or why there is none.
 pub type CallResult<E> = Result<Vec<<E as RowEncoder>::Output>, Failure>;
 
@@ -130,6 +148,11 @@ impl Engine {
         self.damaged.is_some()
     }
 
+    /// The time, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
+
     /// The newest state.
     pub fn state(&self) -> State {
         self.store.head()
@@ -137,7 +160,7 @@ impl Engine {
 
     /// Runs calls in order, each in a transaction of its own as far as anyone can tell. Answers are in the same order.
     pub fn run<E: RowEncoder<Options = ()>>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
-        let calls: Vec<_> = calls.iter().map(|call| (call, ())).collect();
+        let calls: Vec<_> = calls.iter().map(|call| Asked::new(call, ())).collect();
         self.run_with::<E>(&calls)
     }
 
@@ -145,11 +168,11 @@ impl Engine {
     ///
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
     /// [`Limits::result_bytes`], or all take more than [`Limits::run_kiloinstructions`]. Calls without an answer have not run.
-    pub fn run_with<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)]) -> Vec<CallResult<E>> {
+    pub fn run_with<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Whole)
     }
 
-    fn run_at<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Vec<CallResult<E>> {
+    fn run_at<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
         let before = self.store.head().txid;
         let results = self.answer::<E>(calls, pace);
         if self.store.head().txid != before {
@@ -166,16 +189,16 @@ impl Engine {
         }
     }
 
-    fn answer<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Vec<CallResult<E>> {
+    fn answer<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls, pace.clone())
         {
             return results;
         }
         let mut results = Vec::with_capacity(calls.len());
-        for (call, options) in calls {
+        for call in calls {
             let refill = results.is_empty().then(|| pace.clone());
-            if !gather(&mut results, self.run_alone::<E>(call, *options, refill)) {
+            if !gather(&mut results, self.run_alone::<E>(*call, refill)) {
                 break;
             }
         }
@@ -183,25 +206,25 @@ impl Engine {
     }
 
     /// Runs a call, maybe the first of those that share a budget.
-    fn run_alone<E: RowEncoder>(&mut self, call: &Call, options: E::Options, refill: Option<Pace>) -> CallResult<E> {
+    fn run_alone<E: RowEncoder>(&mut self, asked: Asked<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
         let held = self.held.clone();
-        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, options, refill.clone()))
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(asked, refill.clone()))
     }
 
-    fn run_once<E: RowEncoder>(&mut self, call: &Call, options: E::Options, refill: Option<Pace>) -> CallResult<E> {
+    fn run_once<E: RowEncoder>(&mut self, asked: Asked<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
         let writer = self.writer()?;
         if let Some(pace) = refill {
             writer.refill(pace);
         }
         writer.restore_flags()?;
         let result =
-            in_transaction(&writer, |writer| writer.migrating(call, || writer.run_call::<E>(call, options))).map(|ran| writer.finish(ran));
+            in_transaction(&writer, |writer| writer.migrating(asked.call, || writer.run_call::<E>(asked))).map(|ran| writer.finish(ran));
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(&mut self, calls: &[(&Call, E::Options)], pace: Pace) -> Option<Vec<CallResult<E>>> {
-        if calls.iter().flat_map(|(call, _)| *call).any(|statement| mentions_pragma(&statement.sql)) {
+    fn run_together<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Option<Vec<CallResult<E>>> {
+        if calls.iter().flat_map(|asked| asked.call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
@@ -209,8 +232,8 @@ impl Engine {
         writer.restore_flags().ok()?;
         let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
-            for (call, options) in calls {
-                if !gather(&mut results, in_savepoint(writer, |writer| writer.run_call::<E>(call, *options))?) {
+            for asked in calls {
+                if !gather(&mut results, in_savepoint(writer, |writer| writer.run_call::<E>(*asked))?) {
                     break;
                 }
             }

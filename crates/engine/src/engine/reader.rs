@@ -110,7 +110,7 @@ impl Reader {
 
     fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
         let _busy = self.connection.occupy();
-        self.connection.budget.begin_call();
+        self.connection.budget.begin_call(None);
         self.connection.restore_flags()?;
         self.read_one_state()?;
         let ran = run_statements::<E>(&self.connection, call, options);

@@ -27,6 +27,8 @@ pub enum Code {
     TransactionStatement,
     /// `RAN_TOO_LONG`: the call was stopped.
     RanTooLong,
+    /// `TIMED_OUT`: the call took longer than its caller wants to wait, and changed nothing.
+    TimedOut,
     /// `RESULT_TOO_LARGE`: the results are larger than one answer may be.
     ResultTooLarge,
     /// `STORE_FAILED`: the database could not be read or written. Nothing was changed.
@@ -40,7 +42,7 @@ pub enum Code {
 }
 
 /// Littoral's own, as text.
-const OWN: [(Code, &str); 12] = [
+const OWN: [(Code, &str); 13] = [
     (Code::BookmarkInvalid, "BOOKMARK_INVALID"),
     (Code::BookmarkUnknown, "BOOKMARK_UNKNOWN"),
     (Code::StateExpired, "STATE_EXPIRED"),
@@ -48,6 +50,7 @@ const OWN: [(Code, &str); 12] = [
     (Code::NoStatement, "NO_STATEMENT"),
     (Code::TransactionStatement, "TRANSACTION_STATEMENT"),
     (Code::RanTooLong, "RAN_TOO_LONG"),
+    (Code::TimedOut, "TIMED_OUT"),
     (Code::ResultTooLarge, "RESULT_TOO_LARGE"),
     (Code::StoreFailed, "STORE_FAILED"),
     (Code::RequestMalformed, "REQUEST_MALFORMED"),
@@ -202,6 +205,7 @@ mod tests {
                 | Code::NoStatement
                 | Code::TransactionStatement
                 | Code::RanTooLong
+                | Code::TimedOut
                 | Code::ResultTooLarge
                 | Code::StoreFailed
                 | Code::RequestMalformed
