@@ -224,6 +224,29 @@ export default serve({
     assert.deepEqual(await orm.all(sql`SELECT typeof(${true}) AS t`), [{ t: "real" }]);
   },
 
+  async "a migration makes a table anew, sent as drizzle's migrate does"({ db, binding }) {
+    const orm = open(db);
+    const raw = (texts) => orm.batch(texts.map((text) => orm.run(sql.raw(text))));
+    await raw([
+      "CREATE TABLE IF NOT EXISTS __drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric)",
+      "CREATE TABLE ports (id INTEGER PRIMARY KEY, name TEXT)",
+      "CREATE TABLE ships (id INTEGER PRIMARY KEY, port INTEGER REFERENCES ports(id) ON DELETE CASCADE)",
+      "INSERT INTO ports VALUES (1, 'Cuxhaven')",
+      "INSERT INTO ships VALUES (1, 1)",
+    ]);
+    await raw([
+      "PRAGMA foreign_keys=OFF;",
+      "CREATE TABLE `__new_ports` (`id` integer PRIMARY KEY, `name` text NOT NULL);",
+      'INSERT INTO `__new_ports`("id", "name") SELECT "id", "name" FROM `ports`;',
+      "DROP TABLE `ports`;",
+      "ALTER TABLE `__new_ports` RENAME TO `ports`;",
+      "PRAGMA foreign_keys=ON;",
+      'INSERT INTO "__drizzle_migrations" ("hash", "created_at") VALUES(\'h\', 1)',
+    ]);
+    // D1 does not hear the PRAGMA, and deletes the ship.
+    assert.deepEqual(await orm.values(sql`SELECT count(*) FROM ships`), [[binding === "D1" ? 0 : 1]]);
+  },
+
   async "a session is a database too"({ db }) {
     const session = db.withSession();
     const orm = drizzle(session, { schema });
