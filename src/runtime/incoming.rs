@@ -35,6 +35,9 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn timeout_ms(this: &Routed) -> JsValue;
 
+    #[wasm_bindgen(method, setter)]
+    fn set_timeout_ms(this: &Routed, timeout_ms: f64);
+
     /// When it arrived, in milliseconds since 1970, if it has waited since.
     #[wasm_bindgen(method, getter)]
     fn arrived_ms(this: &Routed) -> JsValue;
@@ -66,6 +69,14 @@ impl Routed {
             Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } }
         };
         Request::new(form, body, text(self.session()), point(&self.at())).until(self.until_ms())
+    }
+
+    /// Leaves it the time that is left of what it had when it was read.
+    #[cfg(feature = "server")]
+    pub(crate) fn has_waited(&self, read: &Request) {
+        if let Some(remaining_ms) = read.remaining_ms(now_ms()) {
+            self.set_timeout_ms(remaining_ms as f64);
+        }
     }
 
     /// When its caller no longer waits. What is no number of milliseconds is no timeout.

@@ -31,9 +31,19 @@ impl Replicas {
         if route.is_for_primary(request) {
             return Ok(JsValue::UNDEFINED);
         }
-        Ok(match route.answer(Rc::new(request.read()))? {
+        let read = Rc::new(request.read());
+        Ok(match route.answer(read.clone())? {
             Reply::Now(answer) => to_js(answer),
-            Reply::Later(answer) => promise(async move { answer.await.unwrap_or_default() }).into(),
+            Reply::Later(answer) => {
+                let request = request.clone();
+                let answered = async move {
+                    answer.await.unwrap_or_else(|| {
+                        request.has_waited(&read);
+                        JsValue::UNDEFINED
+                    })
+                };
+                promise(answered).into()
+            }
             Reply::Primary => JsValue::UNDEFINED,
         })
     }

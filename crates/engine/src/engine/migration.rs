@@ -9,6 +9,7 @@
 //! **Not here:** which files are applied (the package and the crate `littoral`, wrangler, drizzle).
 
 use super::Failure;
+use super::configuration::FLAGS;
 use super::connection::Connection;
 use super::error::Error;
 use super::text::{mentions_pragma, names_after_into};
@@ -35,7 +36,7 @@ pub(super) enum Migration {
 
 /// Whether a call is a migration in which a PRAGMA could make a difference.
 fn is_migration(call: &Call) -> bool {
-    let is_noted = |sql: &str| names_after_into(sql).any(|name| TABLES.contains(&&*name));
+    let is_noted = |sql: &str| names_after_into(sql).any(|name| TABLES.iter().any(|table| name.eq_ignore_ascii_case(table)));
     call.iter().any(|text| mentions_pragma(&text.sql)) && call.iter().any(|text| is_noted(&text.sql))
 }
 
@@ -96,10 +97,11 @@ impl Connection {
             return None;
         }
         let why = if pragma.eq_ignore_ascii_case("writable_schema") {
-            "a schema that was written to by hand cannot be undone or copied safely; make the table anew (create, copy, drop, rename) after \
-             PRAGMA foreign_keys = OFF"
+            "make the table anew (create, copy, drop, rename) after PRAGMA foreign_keys = OFF; a schema written to by hand may be one that nobody can \
+             read"
+                .into()
         } else {
-            "a migration may set foreign_keys, defer_foreign_keys, legacy_alter_table and the other flags that docs/compatibility.md lists"
+            format!("a migration may set {}", FLAGS.map(|(flag, _)| flag).join(", "))
         };
         Some(format!("not authorized: PRAGMA {pragma}: {why}"))
     }
@@ -116,7 +118,7 @@ mod tests {
         for noted in [
             "INSERT INTO \"d1_migrations\" (name)\nvalues ('0001_a.sql');",
             "insert or ignore into main.d1_migrations VALUES (1)",
-            "REPLACE INTO [d1_migrations] SELECT 1",
+            "REPLACE INTO [D1_Migrations] SELECT 1",
             "INSERT INTO `main` . `__drizzle_migrations` (\"hash\") VALUES ('x')",
         ] {
             assert!(is(&["PRAGMA foreign_keys=OFF; SELECT 1;", noted]), "{noted}");
