@@ -55,7 +55,7 @@ enum Unanswered {
 
 /// What a query's stack may wait for.
 #[derive(Default)]
-struct Way {
+struct Waits {
     /// Pages.
     fetcher: Option<Rc<dyn Fetcher>>,
     /// Its turn.
@@ -76,7 +76,7 @@ impl Replica {
     pub fn answer_now(&self, request: &Request, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Outcome> {
         let freshness = request.freshness().filter(|_| request.point().is_none())?;
         let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
-        match self.run(database, &pin, &Way::default(), |reader| answer_from(request, reader, self.served(served, now_ms))) {
+        match self.run(database, &pin, &Waits::default(), |reader| answer_from(request, reader, self.served(served, now_ms))) {
             Ok(answer) => Some(Outcome::Answered(answer)),
             Err(Unanswered::LongRead) => Some(Outcome::LongRead),
             Err(_) => None,
@@ -95,7 +95,7 @@ impl Replica {
         let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
         let call = vec![rows::statement(statement)];
         let served = self.served(served, now_ms);
-        let result = self.run(database, &pin, &Way::default(), |reader| reader.run_one::<Rows>(&call, served));
+        let result = self.run(database, &pin, &Waits::default(), |reader| reader.run_one::<Rows>(&call, served));
         match result {
             Ok(mut results) => Some(Ok((results.pop()?, pin.state().bookmark()))),
             // Wherever else it ran, it would take as long and end alike.
@@ -110,7 +110,7 @@ impl Replica {
         let served = self.served(served, link.now_ms());
         let until_ms = link.now_ms() + BUSY_MS;
         loop {
-            match self.run(database, &pin, &Way::default(), |reader| answer_from(&request, reader, served)) {
+            match self.run(database, &pin, &Waits::default(), |reader| answer_from(&request, reader, served)) {
                 Ok(answer) => return Outcome::Answered(answer),
                 Err(Unanswered::Failed(_)) => return Outcome::Primary,
                 Err(Unanswered::Unopened(error)) => {
@@ -170,9 +170,9 @@ impl Replica {
         let outcome: Rc<RefCell<Option<Result<Answer, Unanswered>>>> = Rc::default();
         let job = {
             let (replica, outcome) = (self.clone(), outcome.clone());
-            let way = Way { fetcher: Some(link.fetcher()), give_way };
+            let waits = Waits { fetcher: Some(link.fetcher()), give_way };
             Box::new(move || {
-                let result = replica.run(database, &pin, &way, |reader| answer_from(&request, reader, served));
+                let result = replica.run(database, &pin, &waits, |reader| answer_from(&request, reader, served));
                 outcome.replace(Some(result));
             })
         };
@@ -195,11 +195,11 @@ impl Replica {
         &self,
         database: DatabaseId,
         pin: &Pin,
-        way: &Way,
+        waits: &Waits,
         query: impl FnOnce(&Reader) -> Result<T, Failure>,
     ) -> Result<T, Unanswered> {
         let taken = self.pool.borrow_mut().take(self.driver.follower());
-        let connection = match ReplicaConnection::begin(taken, self.driver.follower(), database, pin.state(), way.fetcher.clone()) {
+        let connection = match ReplicaConnection::begin(taken, self.driver.follower(), database, pin.state(), waits.fetcher.clone()) {
             None => return Err(Unanswered::Busy),
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
@@ -207,7 +207,7 @@ impl Replica {
                 return Err(if is_missing(&error) { Unanswered::Missing } else { Unanswered::Unopened(error) });
             }
         };
-        connection.reader.take_turns(way.give_way.clone());
+        connection.reader.take_turns(waits.give_way.clone());
         let result = query(&connection.reader);
         connection.pages.end();
         match result {

@@ -80,7 +80,7 @@ describe("a read that takes long", () => {
     assert.deepEqual((await lab.ask({ ...asked, cf: LONDON, sql: point(9) })).rows, answerOf(9));
   });
 
-  inLab("leaves the isolate, and is run once where it can be", {}, async (lab) => {
+  inLab("leaves the isolate for the replica object", {}, async (lab) => {
     await fill(lab);
     const { rows, meta } = await lab.read(LONDON, counting(2_000_000));
     assert.deepEqual([rows, meta.served_by_tier], [[{ n: 2_000_000, rows: ROWS }], "replica"]);

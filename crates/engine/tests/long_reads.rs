@@ -8,7 +8,7 @@ mod common;
 use common::{Fixture, run, values};
 use littoral_engine::answer::d1::{Answer, Attempt, answer, answer_long, answer_together, reader_for};
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::engine::{Asked, CallResult, Engine, Error, Limits, Reader, ResultSet};
+use littoral_engine::engine::{CallResult, Engine, Error, Invocation, Limits, Reader, ResultSet};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, PageReader, PageStore, StoreError};
 use littoral_protocol::d1::{BlobFormat, PointBody};
@@ -43,7 +43,7 @@ fn call(texts: &[&str]) -> Call {
 }
 
 fn briefly(db: &mut Engine, calls: &[Call]) -> Vec<CallResult<ResultSet>> {
-    let calls: Vec<_> = calls.iter().map(|call| Asked::new(call, ())).collect();
+    let calls: Vec<_> = calls.iter().map(|call| Invocation::new(call, ())).collect();
     db.run_briefly::<ResultSet>(&calls)
 }
 
@@ -380,7 +380,7 @@ fn a_call_ends_when_its_own_time_is_over_and_those_beside_it_do_not() {
     let before = db.database.state();
     let calls =
         [call(&["UPDATE t SET v = 'b' WHERE id = 1"]), call(&["SELECT 1", ENDLESS_WRITE]), call(&["UPDATE t SET v = 'c' WHERE id = 2"])];
-    let asked = |call, kiloinstructions| Asked { kiloinstructions, ..Asked::new(call, ()) };
+    let asked = |call, kiloinstructions| Invocation { kiloinstructions, ..Invocation::new(call, ()) };
     let alone = db.database.run_with::<ResultSet>(&[asked(&calls[1], Some(100))]).remove(0).unwrap_err();
     assert_eq!((alone.error, alone.place.map(|place| place.text)), (Error::TimedOut, Some(1)));
     assert_eq!(db.database.state(), before, "it has changed nothing");

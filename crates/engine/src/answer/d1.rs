@@ -10,7 +10,7 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
-use crate::engine::{Asked, CallResult, Engine, Error, ExportOptions, Failure, Reader, Snapshot};
+use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, Invocation, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
 use littoral_protocol::sql::{Code, Point, Served};
@@ -75,7 +75,7 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
     while answers.len() < requests.len() {
         let waiting = || requests.iter().zip(&admitted).skip(answers.len());
         let now_ms = database.now_ms();
-        let calls: Vec<Asked<'_, Format>> = waiting()
+        let calls: Vec<Invocation<'_, Format>> = waiting()
             .filter_map(|(request, asked)| Some((request, asked.as_ref().ok()?)))
             .flat_map(|(request, asked)| present_calls(asked, request.kiloinstructions(now_ms)))
             .collect();
@@ -94,8 +94,8 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
     answers
 }
 
-/// Refuses what cannot be understood, what nobody waits for any more, and a session that names no state of this database. The primary has every state, so it only has to
-/// exist.
+/// Refuses what cannot be understood, what nobody waits for any more, and a session that names no state of this database. The primary has
+/// every state, so it only has to exist.
 fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answer> {
     let parsed = request.parsed().map_err(|refused| Answer { body: refused.clone(), bookmark: None })?;
     match request.freshness() {
@@ -110,9 +110,9 @@ fn admit<'a>(request: &'a Request, database: &Engine) -> Result<&'a Parsed, Answ
 }
 
 /// The calls that run on the present state.
-fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator<Item = Asked<'_, Format>> {
+fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator<Item = Invocation<'_, Format>> {
     let is_present = asked.point.is_none() && asked.export.is_none();
-    asked.calls.iter().filter(move |_| is_present).map(move |call| Asked { call, options: asked.format, kiloinstructions })
+    asked.calls.iter().filter(move |_| is_present).map(move |call| Invocation { call, options: asked.format, kiloinstructions })
 }
 
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.

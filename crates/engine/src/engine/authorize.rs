@@ -4,6 +4,7 @@
 
 use super::Profile;
 use super::configuration::FLAGS;
+use super::profile::boolean;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -130,7 +131,7 @@ impl Authorizer {
             if pragma_name.eq_ignore_ascii_case("foreign_keys")
                 && let Ok(mut on) = self.0.foreign_keys.lock()
             {
-                *on = Some(is_on(value));
+                *on = boolean(value);
             }
         }
         if let AuthAction::Update { table_name, column_name } = context.action
@@ -191,9 +192,4 @@ const SCHEMA_PRAGMAS: [&str; 10] = [
 /// Whether a PRAGMA sets a flag of the connection.
 pub(super) fn is_flag(name: &str) -> bool {
     FLAGS.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name))
-}
-
-/// What SQLite makes of a flag's value.
-fn is_on(value: &str) -> bool {
-    ["on", "true", "yes", "1"].iter().any(|on| on.eq_ignore_ascii_case(value))
 }

@@ -35,8 +35,9 @@ pub struct Limits {
     pub value_bytes: i32,
     /// Instructions of a statement's program (D1: 25,000).
     pub program_instructions: i32,
-    /// Instructions that one call may run, and all calls of a request together, in thousands (D1: 30 s). The default is 8 to 16 s where SQLite is
-    /// compiled to WebAssembly: the runtime ends a request of a Durable Object after 30 s, and its object with it. `D1 DB exceeded its CPU time limit and was reset.`
+    /// Instructions that one call may run, and all calls of a request together, in thousands (D1: 30 s). The default is some
+    /// 9 s of a query that counts, where SQLite is compiled to WebAssembly: the runtime ends a request of a Durable Object after 30 s of
+    /// computing, and its object with it. `D1 DB exceeded its CPU time limit and was reset.`
     pub run_kiloinstructions: u64,
     /// Bytes of the results of one request, as JSON. A Durable Object answers at most 32 MiB. `the result is larger than`.
     pub result_bytes: usize,

@@ -13,7 +13,7 @@ use super::budget::{GiveWay, Pace};
 use super::connection::Connection;
 use super::past::find;
 use super::room::Place;
-use super::{Asked, Call, CallResult, Engine, Error, Failure, Ran, Reader, RowEncoder, Snapshot, run_statements};
+use super::{Call, CallResult, Engine, Error, Failure, Invocation, Ran, Reader, RowEncoder, Snapshot, run_statements};
 use crate::sqlite::set_last_insert_rowid;
 use crate::sqlite::statement::SqlText;
 use littoral_protocol::sql::Point;
@@ -28,7 +28,7 @@ const ON_A_REPLICA: u64 = 10;
 impl Engine {
     /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
     /// results. Calls after it have not run.
-    pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>]) -> Vec<CallResult<E>> {
+    pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Brief(AT_THE_PRIMARY))
     }
 
@@ -76,8 +76,8 @@ impl Snapshot {
 
 impl Connection {
     /// Runs a call on the write connection. One that is stopped as a long read, but is none as a whole, begins again, and ends there.
-    pub(super) fn run_call<E: RowEncoder>(&self, asked: Asked<'_, E::Options>) -> Result<Vec<Ran<E>>, Failure> {
-        let Asked { call, options, kiloinstructions } = asked;
+    pub(super) fn run_call<E: RowEncoder>(&self, invocation: Invocation<'_, E::Options>) -> Result<Vec<Ran<E>>, Failure> {
+        let Invocation { call, options, kiloinstructions } = invocation;
         let room = self.result_bytes_left.get();
         self.budget.begin_call(kiloinstructions);
         let result = run_statements::<E>(self, call, options);

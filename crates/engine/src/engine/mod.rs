@@ -84,7 +84,7 @@ pub trait RowEncoder {
 
 /// A call that is to be run.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a, O> {
+pub struct Invocation<'a, O> {
     /// The call.
     pub call: &'a Call,
     /// What its results are to look like.
@@ -93,10 +93,10 @@ pub struct Asked<'a, O> {
     pub kiloinstructions: Option<u64>,
 }
 
-impl<'a, O> Asked<'a, O> {
+impl<'a, O> Invocation<'a, O> {
     /// A call that nobody waits for impatiently.
-    pub fn new(call: &'a Call, options: O) -> Asked<'a, O> {
-        Asked { call, options, kiloinstructions: None }
+    pub fn new(call: &'a Call, options: O) -> Invocation<'a, O> {
+        Invocation { call, options, kiloinstructions: None }
     }
 }
 
@@ -160,7 +160,7 @@ impl Engine {
 
     /// Runs calls in order, each in a transaction of its own as far as anyone can tell. Answers are in the same order.
     pub fn run<E: RowEncoder<Options = ()>>(&mut self, calls: &[Call]) -> Vec<CallResult<E>> {
-        let calls: Vec<_> = calls.iter().map(|call| Asked::new(call, ())).collect();
+        let calls: Vec<_> = calls.iter().map(|call| Invocation::new(call, ())).collect();
         self.run_with::<E>(&calls)
     }
 
@@ -168,11 +168,11 @@ impl Engine {
     ///
     /// There may be fewer answers than calls, but at least one: when all results together would be larger than
     /// [`Limits::result_bytes`], or all take more than [`Limits::run_kiloinstructions`]. Calls without an answer have not run.
-    pub fn run_with<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>]) -> Vec<CallResult<E>> {
+    pub fn run_with<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Whole)
     }
 
-    fn run_at<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
+    fn run_at<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
         let before = self.store.head().txid;
         let results = self.answer::<E>(calls, pace);
         if self.store.head().txid != before {
@@ -189,7 +189,7 @@ impl Engine {
         }
     }
 
-    fn answer<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
+    fn answer<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
         if calls.len() > 1
             && let Some(results) = self.run_together::<E>(calls, pace.clone())
         {
@@ -206,25 +206,25 @@ impl Engine {
     }
 
     /// Runs a call, maybe the first of those that share a budget.
-    fn run_alone<E: RowEncoder>(&mut self, asked: Asked<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
+    fn run_alone<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
         let held = self.held.clone();
-        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(asked, refill.clone()))
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(invocation, refill.clone()))
     }
 
-    fn run_once<E: RowEncoder>(&mut self, asked: Asked<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
+    fn run_once<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
         let writer = self.writer()?;
         if let Some(pace) = refill {
             writer.refill(pace);
         }
         writer.restore_flags()?;
-        let result =
-            in_transaction(&writer, |writer| writer.migrating(asked.call, || writer.run_call::<E>(asked))).map(|ran| writer.finish(ran));
+        let result = in_transaction(&writer, |writer| writer.migrating(invocation.call, || writer.run_call::<E>(invocation)))
+            .map(|ran| writer.finish(ran));
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(&mut self, calls: &[Asked<'_, E::Options>], pace: Pace) -> Option<Vec<CallResult<E>>> {
-        if calls.iter().flat_map(|asked| asked.call).any(|statement| mentions_pragma(&statement.sql)) {
+    fn run_together<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Option<Vec<CallResult<E>>> {
+        if calls.iter().flat_map(|invocation| invocation.call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
@@ -232,8 +232,8 @@ impl Engine {
         writer.restore_flags().ok()?;
         let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
-            for asked in calls {
-                if !gather(&mut results, in_savepoint(writer, |writer| writer.run_call::<E>(*asked))?) {
+            for invocation in calls {
+                if !gather(&mut results, in_savepoint(writer, |writer| writer.run_call::<E>(*invocation))?) {
                     break;
                 }
             }

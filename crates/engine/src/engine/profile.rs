@@ -147,15 +147,17 @@ fn pragma_allowed(name: &str, value: Option<&str>) -> bool {
     };
     match (argument, value) {
         (Argument::None, value) => value.is_none(),
-        (Argument::Boolean, value) => value.is_none_or(boolean),
+        (Argument::Boolean, value) => value.is_none_or(|value| boolean(value).is_some()),
         (Argument::Name, value) => value.is_some(),
         (Argument::OptionalName | Argument::OptionalNumberOrName, _) => true,
         (Argument::OptionalNumber, value) => value.is_none_or(number),
     }
 }
 
-fn boolean(value: &str) -> bool {
-    ["on", "off", "true", "false", "yes", "no", "0", "1"].iter().any(|known| known.eq_ignore_ascii_case(value))
+/// What SQLite makes of a flag's value. `None`: D1 refuses it.
+pub(super) fn boolean(value: &str) -> Option<bool> {
+    let is_among = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
+    if is_among(["on", "true", "yes", "1"]) { Some(true) } else { is_among(["off", "false", "no", "0"]).then_some(false) }
 }
 
 fn number(value: &str) -> bool {
