@@ -56,7 +56,6 @@ describe("every tier", () => {
         ["bound_parameters", 32_766, (n) => `SELECT count(*) AS n FROM t WHERE id IN (${list(n, "?")})`, /too many SQL variables/, (n) => Array(n).fill(1)],
         ["columns", 2_000, (n) => `SELECT ${list(n)}`, /too many columns in result set/],
         ["compound_select_terms", 500, (n) => `SELECT 1${" UNION ALL SELECT 1".repeat(n - 1)}`, /too many terms in compound SELECT/],
-        ["common_table_expressions", 300, (n) => `WITH ${Array.from({ length: n }, (_, i) => `c${i} AS (SELECT 1)`)} SELECT 1`, /too many common table expressions/],
         ["expression_depth", 1_000, (n) => `SELECT 1${"+1".repeat(n - 1)}`, /Expression tree is too large \(maximum depth 1000\)/],
         ["function_arguments", 127, (n) => `SELECT max(${list(n)})`, /too many arguments on function max/],
         ["like_pattern_bytes", 300, (n) => `SELECT 'a' LIKE '${"a".repeat(n)}'`, /LIKE or GLOB pattern too complex/],

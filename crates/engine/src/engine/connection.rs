@@ -20,7 +20,7 @@ use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
 use super::rows_written::RowsWritten;
 use super::setup::Setup;
-use super::text::{changes_rows, common_table_expressions, is_blank, mentions_pragma};
+use super::text::{changes_rows, is_blank, mentions_pragma};
 use super::value::to_sqlite;
 use crate::sqlite::changes::{Watcher, Watchers};
 use crate::sqlite::progress::Progress;
@@ -299,9 +299,6 @@ impl Connection {
         let (mut begin, mut read_only, mut first) = (0, true, true);
         loop {
             self.statement_offset.set(begin);
-            if common_table_expressions(&sql[begin..]) > self.limits.common_table_expressions {
-                return Err(Error::too_many_common_table_expressions(self.limits.common_table_expressions));
-            }
             let (statement, end, is_as_written) = self.compile(&source, sql, begin).map_err(|error| {
                 // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
                 let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };

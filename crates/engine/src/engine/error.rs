@@ -140,12 +140,6 @@ impl Error {
         Error::Sqlite { message: "the statement nests too deeply".into(), code: ffi::SQLITE_ERROR, offset: None }
     }
 
-    /// A statement that would need more stack than there is.
-    pub(super) fn too_many_common_table_expressions(limit: usize) -> Error {
-        let message = format!("too many common table expressions (at most {limit})");
-        Error::Sqlite { message, code: ffi::SQLITE_ERROR, offset: None }
-    }
-
     /// What COMMIT says while a deferred constraint is violated.
     pub(super) fn deferred_violation() -> Error {
         Error::Sqlite { message: "FOREIGN KEY constraint failed".into(), code: ffi::SQLITE_CONSTRAINT_FOREIGNKEY, offset: None }

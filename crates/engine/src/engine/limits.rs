@@ -21,8 +21,6 @@ pub struct Limits {
     pub columns: i32,
     /// Terms of a compound SELECT (D1: 5). `too many terms in compound SELECT`.
     pub compound_select_terms: i32,
-    /// Common table expressions of a statement: each that reads another one takes stack. `too many common table expressions`.
-    pub common_table_expressions: usize,
     /// Depth of an expression (D1: 100). `Expression tree is too large`.
     pub expression_depth: i32,
     /// Arguments of a function (D1: 127). `too many arguments on function`.
@@ -66,7 +64,6 @@ impl Default for Limits {
             bound_parameters: 32_766,
             columns: 2_000,
             compound_select_terms: 500,
-            common_table_expressions: 300,
             expression_depth: 1_000,
             function_arguments: 127,
             like_pattern_bytes: 300,

@@ -37,24 +37,6 @@ fn has_several_statements(sql: &str) -> bool {
     sql.trim_end().trim_end_matches(';').contains(';')
 }
 
-/// How many common table expressions the statement at the beginning of a text has: SQLite's stack grows with each that reads another one.
-/// Most statements are not looked at: those that are short, or have a `;` near their beginning, even inside a string.
-pub(super) fn common_table_expressions(sql: &str) -> usize {
-    const SHORT: usize = 4_000;
-    if sql.len() < SHORT || sql.as_bytes()[..SHORT].contains(&b';') {
-        return 0;
-    }
-    // `AS (SELECT`, `AS MATERIALIZED ((WITH`, ...
-    let (mut after_as, mut opened, mut count) = (false, false, 0);
-    for token in tokens(sql).take_while(|token| *token != ";") {
-        let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(token));
-        count += usize::from(opened && is(&["SELECT", "VALUES", "WITH"]));
-        opened = token == "(" && (after_as || opened);
-        after_as = is(&["AS", "MATERIALIZED"]);
-    }
-    count
-}
-
 /// A token of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -158,7 +140,7 @@ pub(super) fn mentions_pragma(sql: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{common_table_expressions, is_blank, mentions_pragma, tokens};
+    use super::{is_blank, mentions_pragma, tokens};
     use crate::sqlite::statement::SqlText;
     use rusqlite::Connection;
     use std::rc::Rc;
@@ -190,14 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn common_table_expressions_are_counted_and_nothing_else_is() {
-        let pad = " ".repeat(4_000);
-        let count = |sql: &str| common_table_expressions(&format!("WITH {pad}{sql}"));
-        assert_eq!(count("a AS (SELECT 1), b AS MATERIALIZED (VALUES (2)), c as not materialized ((select 3)) SELECT 1"), 3);
-        assert_eq!(count("a AS ( -- x\n /* y */ WITH b AS (SELECT 1) SELECT 1) SELECT 2; WITH c AS (SELECT 1) SELECT 1"), 2);
-        assert_eq!(count("SELECT 'AS (SELECT', \"AS (SELECT\", [AS (SELECT], (SELECT 1), x AS (1)"), 0);
-        assert_eq!(common_table_expressions("WITH a AS (SELECT 1) SELECT 1"), 0, "short");
-        assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), ["'a''b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"]);
+    fn tokens_are_those_of_sqlite() {
+        let expected = ["'a''b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"];
+        assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), expected);
     }
 
     #[test]
