@@ -217,10 +217,10 @@ fn some_hours_of_small_commits() {
 
 #[test]
 fn history_is_capped_in_bytes_oldest_first() {
-    let limits = Limits { history_bytes: 12_000_000, history_exact_ms: 5 * MINUTE_MS, ..Limits::default() };
+    let limits = Limits { history_bytes: 5_000_000, history_exact_ms: 5 * MINUTE_MS, ..Limits::default() };
     let week = Week::simulate(Workload { commits: 60_000, ms_per_commit: 180, pages: 400 }, limits);
     let kept = week.check();
     let back = week.store.head().time_ms - kept[0].time_ms;
     assert!((10 * MINUTE_MS..2 * HOUR_MS).contains(&back), "{back} ms are kept");
-    assert!(week.storage_bytes() < 12_000_000 + 400 * PAGE_BYTES as u64, "{}", week.storage_bytes());
+    assert!(week.storage_bytes() < 5_000_000 + 400 * PAGE_BYTES as u64, "{}", week.storage_bytes());
 }

@@ -25,6 +25,12 @@ pub(crate) fn expand_against(stored: &[u8], base: &[u8], image: &mut [u8]) -> Re
 
 /// Restores an image from stored bytes and checks it. `image` is one page long. The error says what was found instead.
 pub(crate) fn expand(stored: &[u8], image: &mut [u8], pgno: Pgno, checksum: Checksum) -> Result<(), String> {
+    expand_unchecked(stored, image)?;
+    check(image, pgno, checksum)
+}
+
+/// As [`expand`], for the base of something that will be checked.
+pub(crate) fn expand_unchecked(stored: &[u8], image: &mut [u8]) -> Result<(), String> {
     if stored.len() == image.len() {
         image.copy_from_slice(stored);
     } else {
@@ -33,6 +39,11 @@ pub(crate) fn expand(stored: &[u8], image: &mut [u8], pgno: Pgno, checksum: Chec
             return Err(format!("{length} bytes instead of {}", image.len()));
         }
     }
+    Ok(())
+}
+
+/// Checks an image. The error says what was found instead.
+pub(crate) fn check(image: &[u8], pgno: Pgno, checksum: Checksum) -> Result<(), String> {
     let found = Checksum::of_page(pgno, image);
     if found != checksum {
         return Err(format!("checksum {found} instead of {checksum}"));

@@ -89,13 +89,13 @@ impl History {
         store.history_bytes().is_ok_and(|bytes| bytes > limits.history_bytes)
     }
 
-    /// Drops history beyond its bytes, as far as its growth since the last time demands. Thinning that is due comes first: the oldest
-    /// states may then not have to go.
+    /// Drops history beyond its bytes, as far as its growth since the last time demands. Thinning that is due comes first, as long as there
+    /// is not twice as much as wanted: the oldest states may then not have to go.
     pub(super) fn shrink(&mut self, store: &dyn PageStore, limits: &Limits, now_ms: u64) -> Result<(), StoreError> {
-        if self.thin(store, limits, now_ms)? {
+        let bytes = store.history_bytes()?;
+        if bytes / 2 < limits.history_bytes && self.thin(store, limits, now_ms)? {
             return Ok(());
         }
-        let bytes = store.history_bytes()?;
         let grown = bytes - self.bytes.unwrap_or(bytes).min(bytes);
         let wanted = limits.history_bytes.max(bytes.saturating_sub(2 * grown));
         let free = self.oldest_pinned(store);

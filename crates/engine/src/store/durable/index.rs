@@ -5,7 +5,7 @@
 //! | bytes | content |
 //! |---|---|
 //! | 4 | page number |
-//! | 4 | length of the stored image |
+//! | 4 | length of the stored image; the highest bit is set where it is a delta (see `log`) |
 //! | 8 | checksum of the image |
 //!
 //! Where `frames` is NULL the images are in the table `pages`, and the list is a set of page numbers (`PageSet`): of millions, too.
@@ -27,6 +27,8 @@ use xxhash_rust::xxh64::xxh64;
 
 pub(super) const ENTRY_BYTES: usize = 16;
 pub(super) const SEAL_BYTES: usize = 8;
+/// The bit of a length that says that the image is a delta.
+const DELTA: u32 = 1 << 31;
 
 /// One frame of a commit in the log: where its stored image is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Slot {
     pub(super) offset: u32,
     pub(super) length: u32,
     pub(super) checksum: Checksum,
+    /// It is stored as what is different from the version before.
+    pub(super) is_delta: bool,
 }
 
 /// What a stored list names.
@@ -56,9 +60,10 @@ impl Listed {
 }
 
 /// Appends an entry to a stored list.
-pub(super) fn encode_entry(list: &mut Vec<u8>, pgno: Pgno, length: usize, checksum: Checksum) {
+pub(super) fn encode_entry(list: &mut Vec<u8>, pgno: Pgno, length: usize, is_delta: bool, checksum: Checksum) {
+    let length = length as u32 | if is_delta { DELTA } else { 0 };
     list.extend_from_slice(&pgno.0.to_le_bytes());
-    list.extend_from_slice(&(length as u32).to_le_bytes());
+    list.extend_from_slice(&length.to_le_bytes());
     list.extend_from_slice(&checksum.0.to_le_bytes());
 }
 
@@ -94,9 +99,9 @@ pub(super) fn decode_entries(state: &State, list: &[u8]) -> Result<Vec<(Pgno, Sl
     let mut offset = 0u32;
     let decode = |entry: &[u8; ENTRY_BYTES]| {
         let word = |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
-        let length = word(4);
+        let (length, is_delta) = (word(4) & !DELTA, word(4) & DELTA != 0);
         let checksum = Checksum(u64::from(word(8)) | u64::from(word(12)) << 32);
-        let slot = Slot { txid, offset, length, checksum };
+        let slot = Slot { txid, offset, length, checksum, is_delta };
         offset = offset.wrapping_add(length);
         (Pgno(word(0)), slot)
     };
@@ -136,11 +141,12 @@ impl Index {
         }
     }
 
-    /// The newest frame of `pgno` that is not newer than `at`.
-    pub(super) fn newest(&self, pgno: Pgno, at: Txid) -> Option<Slot> {
-        let slots = self.slots.get(&pgno)?;
-        let newer = slots.partition_point(|slot| slot.txid <= at);
-        slots[..newer].last().copied()
+    /// The newest frame of `pgno` that is not newer than `at`, and before it those that it hangs on. Empty: there is none.
+    pub(super) fn chain(&self, pgno: Pgno, at: Txid) -> &[Slot] {
+        let slots = self.slots.get(&pgno).map_or(&[][..], Vec::as_slice);
+        let until = &slots[..slots.partition_point(|slot| slot.txid <= at)];
+        let whole = until.iter().rposition(|slot| !slot.is_delta).unwrap_or(0);
+        &until[whole..]
     }
 
     /// The newest frame of every page, ordered by where it is stored.
@@ -168,26 +174,27 @@ mod tests {
     #[test]
     fn entries_survive_encoding_and_know_their_offsets() {
         let mut list = Vec::new();
-        encode_entry(&mut list, Pgno(1), 100, Checksum(7));
-        encode_entry(&mut list, Pgno(9), 50, Checksum(u64::MAX));
+        encode_entry(&mut list, Pgno(1), 100, false, Checksum(7));
+        encode_entry(&mut list, Pgno(9), 50, true, Checksum(u64::MAX));
         let state = State { txid: Txid(3), ..State::EMPTY };
         seal(&mut list, &state);
         let entries = decode_entries(&state, &list).unwrap();
-        let slot = |offset, length, checksum| Slot { txid: Txid(3), offset, length, checksum: Checksum(checksum) };
-        assert_eq!(entries, [(Pgno(1), slot(0, 100, 7)), (Pgno(9), slot(100, 50, u64::MAX))]);
+        let slot = |offset, length, is_delta, checksum| Slot { txid: Txid(3), offset, length, checksum: Checksum(checksum), is_delta };
+        assert_eq!(entries, [(Pgno(1), slot(0, 100, false, 7)), (Pgno(9), slot(100, 50, true, u64::MAX))]);
         assert!(decode_entries(&state, &list[1..]).is_err());
         assert!(decode_entries(&state, &[]).is_err());
         assert!(decode_entries(&State { page_count: 1, ..state }, &list).is_err());
     }
 
     #[test]
-    fn the_index_answers_as_of_a_txid() {
+    fn a_version_as_of_a_txid_is_there_with_what_it_hangs_on() {
         let mut index = Index::default();
-        for txid in [2, 5] {
-            let slot = Slot { txid: Txid(txid), offset: 0, length: 1, checksum: Checksum(txid) };
+        for (txid, is_delta) in [(2, false), (5, true), (6, true), (8, false), (9, true)] {
+            let slot = Slot { txid: Txid(txid), offset: 0, length: 1, checksum: Checksum(txid), is_delta };
             index.add(vec![(Pgno(4), slot)]);
         }
-        let newest = |at| index.newest(Pgno(4), Txid(at)).map(|slot| slot.txid.0);
-        assert_eq!([newest(1), newest(2), newest(4), newest(5), newest(9)], [None, Some(2), Some(2), Some(5), Some(5)]);
+        let chain = |at| index.chain(Pgno(4), Txid(at)).iter().map(|slot| slot.txid.0).collect::<Vec<_>>();
+        assert_eq!([1, 2, 4, 5, 7, 8, 99].map(chain), [vec![], vec![2], vec![2], vec![2, 5], vec![2, 5, 6], vec![8], vec![8, 9]]);
+        assert!(index.chain(Pgno(5), Txid(9)).is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The durable store: pages and the commit log in SQL tables, in a Durable Object or in a local file.
 //!
-//! A small commit is one row of the log, with the images of its pages in it: one storage row written, whatever it changed. When
+//! A small commit is one row of the log, with the images of its pages in it, or what is different in them (`log`): one storage row written,
+//! whatever it changed. When
 //! many frames have gathered, the newest image of each page is *folded* into the table `pages`, as a WAL checkpoint does. A wide
 //! commit writes its pages there at once.
 //!
@@ -13,7 +14,7 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `littoral` | `key`, `value`: `schema` = 3; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
+//! | `littoral` | `key`, `value`: `schema` = 4; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that it is part of; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
 //! | `folds` | `txid`: the state as of which `pages` is complete; `number`; `bytes`: what only states from the fold before on need: their log, and the versions that were replaced |
@@ -39,8 +40,10 @@ mod delta;
 mod garbage;
 #[cfg(not(target_arch = "wasm32"))]
 mod host;
+mod images;
 mod index;
 mod kept;
+mod log;
 mod read;
 mod row;
 mod schema;
@@ -56,6 +59,7 @@ pub use sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 
 use super::{PageStore, StoreError, check_kept, check_whole, codec, same_step};
 use crate::commit_log::LoggedCommit;
+use images::Images;
 use index::{Index, Listed};
 use kept::{Fold, Kept};
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSet, Pgno, State, Txid};
@@ -88,6 +92,7 @@ pub struct DurableStore<Q> {
     sql: Q,
     id: DatabaseId,
     kept: RefCell<Kept>,
+    images: Images,
     step_ms: u64,
 }
 
@@ -97,7 +102,7 @@ impl<Q: Sql> DurableStore<Q> {
     /// Storage with a newer schema, or with tables of somebody else, is refused and left as it is.
     pub fn open(sql: Q) -> Result<DurableStore<Q>, StoreError> {
         let id = schema::open(&sql)?;
-        let store = DurableStore { sql, id, kept: RefCell::new(Kept::empty()), step_ms: STEP_MS };
+        let store = DurableStore { sql, id, kept: RefCell::new(Kept::empty()), images: Images::new(), step_ms: STEP_MS };
         store.load()?;
         Ok(store)
     }
@@ -245,7 +250,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
 
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         match self.locate(pgno, at)? {
-            Location::Log(slot) => codec::expand(&self.log_image(pgno, slot)?, image, pgno, at, slot.checksum),
+            Location::Log(chain) => self.read_chain(pgno, &chain, image),
             Location::Table(fold) => {
                 let (checksum, stored) = self.table_version(pgno, fold, image.len())?;
                 codec::expand(&stored, image, pgno, at, checksum)
@@ -263,7 +268,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
 
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
         match self.locate(pgno, at)? {
-            Location::Log(slot) => Ok(slot.checksum),
+            Location::Log(chain) => Ok(chain.last().map_or(Checksum::EMPTY, |version| version.checksum)),
             Location::Table(fold) => self.table_checksum(pgno, fold),
             Location::Nowhere => Ok(Checksum::EMPTY),
         }

@@ -2,7 +2,7 @@
 
 use super::index::{Index, Listed, Slot};
 use super::kept::{Fold, Past};
-use super::row::{RowReader, cut_frame, number_of_id, page_id, page_of_id, read_checksum, read_list};
+use super::row::{RowReader, number_of_id, page_id, page_of_id, read_checksum, read_list};
 use super::{DurableStore, FOLD_BITS, Param, Sql, StoredValue};
 use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::store::{PageStore, StoreError, codec};
@@ -10,7 +10,8 @@ use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
 
 /// Where a version of a page is.
 pub(super) enum Location {
-    Log(Slot),
+    /// In the log: the last of these, which hangs on those before.
+    Log(Vec<Slot>),
     /// In the table: the newest that this fold or an older one wrote.
     Table(Fold),
     /// It is the lock page.
@@ -28,7 +29,10 @@ impl<Q: Sql> DurableStore<Q> {
         if pgno == state.page_size.lock_page() {
             return Ok(Location::Nowhere);
         }
-        self.with_index(at, |fold, index| index.newest(pgno, at).map_or(Location::Table(fold), Location::Log))
+        self.with_index(at, |fold, index| match index.chain(pgno, at) {
+            [] => Location::Table(fold),
+            chain => Location::Log(chain.to_vec()),
+        })
     }
 
     /// Asks the newest fold that is not newer than `at`, and the index of the frames between it and the next.
@@ -100,18 +104,12 @@ impl<Q: Sql> DurableStore<Q> {
         self.kept.borrow().discarded.contains(&number_of_id(id))
     }
 
-    pub(super) fn log_image(&self, pgno: Pgno, slot: Slot) -> Result<Vec<u8>, StoreError> {
-        let params = [Param::Int(slot.txid.0), Param::Int(u64::from(slot.offset) + 1), Param::Int(u64::from(slot.length))];
-        let row = self.one("SELECT substr(frames, ?2, ?3) FROM commits WHERE txid = ?1", &params)?;
-        row.map_or_else(|| Err(StoreError::damaged_page(pgno, slot.txid, "its commit is missing")), |row| RowReader::new(row).blob())
-    }
-
     /// A commit from its row: the columns of a list, then `frames`.
     pub(super) fn read_logged(&self, row: Vec<StoredValue>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let mut row = RowReader::new(row);
         let (state, listed) = read_list(&mut row)?;
         let frames = match &listed {
-            Listed::Log(entries) => Self::log_frames(&state, entries, &row.optional_blob()?.unwrap_or_default(), image_bytes)?,
+            Listed::Log(entries) => self.log_frames(&state, entries, &row.optional_blob()?.unwrap_or_default(), image_bytes)?,
             Listed::Table(pages) => self.table_frames(&state, pages, image_bytes)?,
         };
         let pages = frames.map_or_else(|| Changed::Numbers(listed.into_pages().iter().collect()), Changed::Images);
@@ -119,18 +117,28 @@ impl<Q: Sql> DurableStore<Q> {
     }
 
     /// The frames of a commit whose images are in its row, checked; `None`: they have more bytes.
-    fn log_frames(state: &State, entries: &[(Pgno, Slot)], images: &[u8], most: usize) -> Result<Option<Vec<StoredFrame>>, StoreError> {
-        let bytes: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
-        if most == 0 || bytes > most as u64 {
+    fn log_frames(
+        &self,
+        state: &State,
+        entries: &[(Pgno, Slot)],
+        images: &[u8],
+        most: usize,
+    ) -> Result<Option<Vec<StoredFrame>>, StoreError> {
+        let logged: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
+        if most == 0 || logged > most as u64 {
             return Ok(None);
         }
         let mut image = vec![0; state.page_size.bytes()];
-        let read = |(pgno, slot): &(Pgno, Slot)| {
-            let stored = cut_frame(images, *pgno, *slot)?;
-            codec::expand(stored, &mut image, *pgno, state.txid, slot.checksum)?;
-            Ok(StoredFrame { pgno: *pgno, checksum: slot.checksum, stored: stored.into() })
-        };
-        entries.iter().map(read).collect::<Result<Vec<_>, StoreError>>().map(Some)
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        for (pgno, slot) in entries {
+            let stored = self.whole(*pgno, *slot, images, &mut image)?;
+            bytes += stored.len();
+            if bytes > most {
+                return Ok(None);
+            }
+            frames.push(StoredFrame { pgno: *pgno, checksum: slot.checksum, stored: stored.into() });
+        }
+        Ok(Some(frames))
     }
 
     /// The frames of a commit whose images are in the table, checked; `None`: they have more bytes.

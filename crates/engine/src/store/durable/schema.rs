@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use littoral_protocol::{DatabaseId, PageSet};
 
 /// The version of the tables. A change to a table is a new version, and code here that brings the old one forward.
-const SCHEMA: u64 = 3;
+const SCHEMA: u64 = 4;
 
 /// What the names of tables begin with that SQLite, the runtime and its local simulator keep beside ours.
 const PLATFORM: [&str; 3] = ["sqlite_", "_cf_", "__miniflare_"];
@@ -34,7 +34,7 @@ const NEW: [&str; 9] = [
     SCRATCH,
     FOLD_0,
     "INSERT INTO littoral (key, value) VALUES ('oldest', 0), ('exact_from', 0), ('shrunk', 0)",
-    "INSERT INTO littoral (key, value) VALUES ('schema', 3)",
+    "INSERT INTO littoral (key, value) VALUES ('schema', 4)",
 ];
 
 /// From version 1: its log was whole from the oldest state on, and began with commit 1 until it was pruned.
@@ -83,8 +83,10 @@ fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
     let version = sql.rows("SELECT value FROM littoral WHERE key = 'schema'", &[])?.into_iter().flatten().next();
     match version {
         Some(StoredValue::Int(SCHEMA)) => Ok(()),
-        Some(StoredValue::Int(1)) => bring_forward(sql, &FROM_1),
-        Some(StoredValue::Int(2)) => bring_forward(sql, &FROM_2),
+        Some(StoredValue::Int(1)) => bring_forward(sql, || run(sql, &FROM_1).and_then(|()| name_pages_only(sql))),
+        Some(StoredValue::Int(2)) => bring_forward(sql, || run(sql, &FROM_2).and_then(|()| name_pages_only(sql))),
+        // Version 3 had no deltas in its log.
+        Some(StoredValue::Int(3)) => bring_forward(sql, || Ok(())),
         Some(StoredValue::Int(newer)) if newer > SCHEMA => Err(StoreError::Schema(format!(
             "its schema is version {newer} and this Littoral knows versions up to {SCHEMA}: deploy a newer Littoral; nothing was changed"
         ))),
@@ -93,10 +95,9 @@ fn open_tables(sql: &impl Sql) -> Result<(), StoreError> {
 }
 
 /// Brings an older version forward, in one transaction.
-fn bring_forward(sql: &impl Sql, statements: &[&str]) -> Result<(), StoreError> {
+fn bring_forward(sql: &impl Sql, change: impl Fn() -> Result<(), StoreError>) -> Result<(), StoreError> {
     sql.transaction(&mut || {
-        run(sql, statements)?;
-        name_pages_only(sql)?;
+        change()?;
         sql.rows("UPDATE littoral SET value = ?1 WHERE key = 'schema'", &[Param::Int(SCHEMA)])?;
         Ok(())
     })
@@ -176,7 +177,7 @@ mod tests {
             let mut entries = Vec::new();
             for pgno in crate::store::durable::index::decode_pages(&state, &list).unwrap().iter() {
                 // Neither the length nor the checksum is used any more.
-                encode_entry(&mut entries, pgno, 100, Checksum(7));
+                encode_entry(&mut entries, pgno, 100, false, Checksum(7));
             }
             seal(&mut entries, &state);
             sql.rows("UPDATE commits SET pages = ?2 WHERE txid = ?1", &[Param::Int(txid), Param::Blob(&entries)]).unwrap();
@@ -203,6 +204,14 @@ mod tests {
         assert_eq!(store.log_after(whole, usize::MAX), memory.log_after(whole, usize::MAX));
         let from = whole.max(Txid(20));
         assert_eq!(store.written_between(from, Txid(30)), memory.written_between(from, Txid(30)));
+    }
+
+    #[test]
+    fn version_3_is_brought_forward() {
+        let (sql, memory) = stores();
+        sql.connection().execute_batch("UPDATE littoral SET value = 3 WHERE key = 'schema'").unwrap();
+        assert_equal(&DurableStore::open(sql.clone()).unwrap(), &memory, 1);
+        assert_eq!(sql.rows("SELECT value FROM littoral WHERE key = 'schema'", &[]), Ok(vec![vec![StoredValue::Int(SCHEMA)]]));
     }
 
     #[test]

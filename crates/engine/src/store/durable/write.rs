@@ -2,8 +2,8 @@
 //!
 //! **Not here:** dropping states (`thin`).
 
-use super::index::{ENTRY_BYTES, Slot, decode_entries, encode_entry, encode_pages, seal};
-use super::row::{RowReader, cut_frame, page_id};
+use super::index::{ENTRY_BYTES, decode_entries, encode_pages, seal};
+use super::row::{RowReader, page_id};
 use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql, VERSION_BYTES};
 use crate::store::{PageStore, StoreError, codec};
 use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
@@ -23,15 +23,15 @@ impl<Q: Sql> DurableStore<Q> {
         let newest = self.kept.borrow().recent.newest_of_all();
         let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.contains(*pgno);
         let mut row: Option<(Txid, Vec<u8>)> = None;
+        let mut image = vec![0; self.head().page_size.bytes()];
         let mut replaced = 0;
         for (pgno, slot) in newest.into_iter().filter(|(pgno, _)| !skipped(pgno)) {
             // Ordered by txid: each log row is read once.
             if row.as_ref().is_none_or(|(txid, _)| *txid != slot.txid) {
-                let whole = Slot { offset: 0, length: i32::MAX as u32, ..slot };
-                row = Some((slot.txid, self.log_image(pgno, whole)?));
+                row = Some((slot.txid, self.log_row(slot.txid)?));
             }
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
-            let page = StoredPage { pgno, checksum: slot.checksum, stored: cut_frame(frames, pgno, slot)? };
+            let page = StoredPage { pgno, checksum: slot.checksum, stored: &self.whole(pgno, slot, frames, &mut image)? };
             replaced += self.write_page(number, slot.txid, &page)?;
         }
         let cut = self.cut_bytes(state)?;
@@ -103,10 +103,8 @@ impl<Q: Sql> DurableStore<Q> {
     pub(super) fn append_inline(&self, commit: &Commit) -> Result<bool, StoreError> {
         let mut pages = Vec::with_capacity(commit.frames.len() * ENTRY_BYTES);
         let mut frames = Vec::new();
-        for Frame { pgno, image, checksum } in &commit.frames {
-            let stored = codec::compress(image);
-            encode_entry(&mut pages, *pgno, stored.len(), *checksum);
-            frames.extend_from_slice(&stored);
+        for frame in &commit.frames {
+            self.log_frame(frame, &mut pages, &mut frames);
             if frames.len() > INLINE_BYTES {
                 return Ok(false);
             }
@@ -117,6 +115,7 @@ impl<Q: Sql> DurableStore<Q> {
         let mut kept = self.kept.borrow_mut();
         kept.head = commit.state;
         kept.recent.add(entries);
+        commit.frames.iter().for_each(|frame| self.images.note(frame.pgno, commit.state.txid, &frame.image));
         Ok(true)
     }
 
