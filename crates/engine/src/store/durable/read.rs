@@ -3,10 +3,11 @@
 use super::index::{Index, Listed, Slot};
 use super::kept::{Fold, Past};
 use super::row::{RowReader, number_of_id, page_id, page_of_id, read_checksum, read_list};
-use super::{DurableStore, FOLD_BITS, Param, Sql, StoredValue};
+use super::{DurableStore, Param, Sql, StoredValue};
 use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
 use crate::store::{PageStore, StoreError, codec};
 use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
+use std::ops::Range;
 
 /// Where a version of a page is.
 pub(super) enum Location {
@@ -165,48 +166,91 @@ impl<Q: Sql> DurableStore<Q> {
         at: Txid,
         images: impl ExactSizeIterator<Item = &'i mut [u8]>,
     ) -> Result<usize, StoreError> {
-        let mut wanted = 0;
-        let mut number = 0;
+        let (mut wanted, mut newest) = (0, Fold::EMPTY);
         while wanted < images.len()
             && let Location::Table(fold) = self.locate(Pgno(first.0 + wanted as u32), at)?
         {
-            number = fold.number;
+            newest = fold;
             wanted += 1;
         }
         // One page alone is read as fast in the ordinary way.
         if wanted < 2 {
             return Ok(0);
         }
-        // Each page's newest version is looked up by itself: a busy page may have one for each minute of a week.
-        let sql = format!(
-            "WITH RECURSIVE page (first) AS (SELECT ?1 UNION ALL SELECT first + {0} FROM page WHERE first < ?2) \
-             SELECT id, checksum, image FROM pages WHERE delta IS NULL AND id IN \
-             (SELECT (SELECT max(id) FROM pages WHERE id >= first AND id <= first + ?3) FROM page)",
-            1u64 << FOLD_BITS
-        );
-        let (from, to) = (page_id(first, 0), page_id(Pgno(first.0 + wanted as u32 - 1), 0));
-        let mut newest: Vec<Option<RowReader>> = (0..wanted).map(|_| None).collect();
-        for row in self.sql.rows(&sql, &[from, to, Param::Int(number)])? {
-            let mut row = RowReader::new(row);
-            let id = row.int()?;
-            let pgno = page_of_id(id);
-            if self.is_discarded(id) {
-                continue;
-            }
-            if let Some(place) = newest.get_mut((pgno.0 - first.0) as usize) {
-                *place = Some(row);
-            }
-        }
+        let versions = self.read_versions(first, wanted, newest)?;
         let mut read = 0;
-        for (image, row) in images.zip(newest) {
+        for image in images.take(wanted) {
             let pgno = Pgno(first.0 + read as u32);
-            // It may be a delta, or hidden by what was discarded; if it is missing, reading it alone will tell.
-            let Some(mut row) = row else { break };
-            let (checksum, stored) = (read_checksum(&row.blob()?)?, row.blob()?);
-            codec::expand(&stored, image, pgno, at, checksum)?;
+            // It may be a delta; if it is missing, reading it alone will tell.
+            let Some(version) = versions.newest(pgno).filter(|version| !version.stored.is_empty()) else { break };
+            codec::expand(&versions.images[version.stored.clone()], image, pgno, at, version.checksum)?;
             read += 1;
         }
         Ok(read)
+    }
+
+    /// Reads the versions of `count` pages that `fold` or an older one wrote: of a few less, where they have many.
+    fn read_versions(&self, first: Pgno, count: usize, fold: Fold) -> Result<Versions, StoreError> {
+        // All of a kind in one value: values cost the runtime more than bytes. To concatenate bytes makes text, and no other bytes.
+        const SQL: &str = "SELECT group_concat(id || ' ' || iif(delta IS NULL, length(image), 0), ' '), \
+                           CAST(group_concat(checksum, '') AS BLOB), CAST(group_concat(iif(delta IS NULL, image, x''), '') AS BLOB) \
+                           FROM pages WHERE id >= ?1 AND id <= \
+                           coalesce((SELECT id FROM pages WHERE id >= ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3), ?2)";
+        let (from, to) = (page_id(first, 0), page_id(Pgno(first.0 + count as u32 - 1), fold.number));
+        let most = 2 * count;
+        let mut row = RowReader::new(self.one(SQL, &[from, to, Param::Int(most as u64)])?.unwrap_or_default());
+        let Some(list) = row.optional_text()? else { return Ok(Versions::default()) };
+        let mut versions = Versions::new(&list, &row.blob()?, row.blob()?)?;
+        if versions.all.len() > most {
+            // Those of the last page may not all be there.
+            let last = versions.all.last().map(|version| page_of_id(version.id));
+            versions.all.retain(|version| Some(page_of_id(version.id)) != last);
+        }
+        versions.all.retain(|version| number_of_id(version.id) <= fold.number && !self.is_discarded(version.id));
+        Ok(versions)
+    }
+}
+
+/// Versions of consecutive pages.
+#[derive(Default)]
+struct Versions {
+    all: Vec<Version>,
+    /// The stored images, one after the other.
+    images: Vec<u8>,
+}
+
+struct Version {
+    id: u64,
+    checksum: Checksum,
+    /// Where its image is. Empty: it is a delta.
+    stored: Range<usize>,
+}
+
+impl Versions {
+    /// From what is stored: `list` has the `id` and the length of the image of each.
+    fn new(list: &str, checksums: &[u8], images: Vec<u8>) -> Result<Versions, StoreError> {
+        let damaged = || StoreError::Corrupt { what: "a run of pages is not as it was asked for".into() };
+        let numbers: Vec<u64> = list.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| damaged())?;
+        let (pairs, _) = numbers.as_chunks::<2>();
+        let (checksums, rest) = checksums.as_chunks::<8>();
+        let mut end = 0u64;
+        let version = |(&[id, length], checksum): (&[u64; 2], &[u8; 8])| {
+            let begin = end;
+            end = end.saturating_add(length);
+            Version { id, checksum: Checksum(u64::from_le_bytes(*checksum)), stored: begin as usize..end as usize }
+        };
+        let mut all: Vec<Version> = pairs.iter().zip(checksums).map(version).collect();
+        if !rest.is_empty() || all.len() != pairs.len() || end != images.len() as u64 {
+            return Err(damaged());
+        }
+        all.sort_unstable_by_key(|version| version.id);
+        Ok(Versions { all, images })
+    }
+
+    /// The newest version of a page.
+    fn newest(&self, pgno: Pgno) -> Option<&Version> {
+        let newer = self.all.partition_point(|version| page_of_id(version.id) <= pgno);
+        self.all[..newer].last().filter(|version| page_of_id(version.id) == pgno)
     }
 }
 

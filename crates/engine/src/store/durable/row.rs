@@ -21,8 +21,13 @@ impl RowReader {
     }
 
     pub(super) fn text(&mut self) -> Result<String, StoreError> {
+        self.optional_text()?.ok_or_else(|| unexpected("text", Some(&StoredValue::Null)))
+    }
+
+    pub(super) fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
         match self.0.next() {
-            Some(StoredValue::Text(value)) => Ok(value),
+            Some(StoredValue::Text(value)) => Ok(Some(value)),
+            Some(StoredValue::Null) => Ok(None),
             other => Err(unexpected("text", other.as_ref())),
         }
     }

@@ -63,6 +63,11 @@ pub(super) fn what_is_staged_is_part_of_no_state(open: &mut Reopen<'_>) -> Resul
         }
         ensure("nothing is staged any more", history.store.staged().is_empty())?;
         ensure("a page is not staged", !history.store.read_staged(Pgno(1), &mut [0; 4096])?)?;
+        // A fold over what was discarded and is still there.
+        let wide: Vec<_> = (101..=200).map(|pgno| (pgno, Image::Text(round * 1_000 + u64::from(pgno)))).collect();
+        let between: Vec<_> = (history.page_count() + 1..=100).map(|pgno| (pgno, Image::Text(u64::from(pgno)))).collect();
+        history.commit(200, &[between, wide].concat())?;
+        verify(&*history.store, &history.versions)?;
         // What was discarded is deleted in steps, with commits in between.
         history.store.prune(Txid::EMPTY)?;
         history.commit(history.page_count(), &[(2, Image::Text(50 + round))])?;
