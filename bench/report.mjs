@@ -42,6 +42,7 @@ export function report(found, { date, seconds, isFull }) {
   ];
   const names = [...new Set(results.map(({ bench }) => bench.replace(/-requests$/, "")))];
   for (const name of names) parts.push(`## ${name}`, `${WORDS[name] ?? ""}`, benchTable(name, results));
+  if (found.beside?.length > 0) parts.push("## Beside a scan", besideWords(), besideTable(found.beside));
   if (storage) parts.push("## Storage", storageWords(), storageTable(storage));
   if (engine) {
     parts.push("## Engine", "Littoral's object against native SQLite in memory (node:sqlite, prepared), less the time of an empty call. A batch includes " +
@@ -77,6 +78,17 @@ function benchTable(name, results) {
   }
   const heads = SYSTEMS.map((system) => `${system}: ops/s (p50 / p99 ms)`);
   return table(["MB", "at once", ...heads, "littoral to d1", "object to d1", "d1class to d1"], rows);
+}
+
+function besideWords() {
+  return "Point selects and inserts of one row, one after the other, while another request has `SELECT count(score) FROM t` read the whole database, again and " +
+    "again. All of it runs on one thread, the caller too; whole milliseconds.";
+}
+
+function besideTable(beside) {
+  return table(["MB", "operation", "system", "p50 ms", "p99 ms", "worst ms", "operations", "ms a scan"], beside.map((b) => [
+    b.database_mb, b.operation, b.system, figure(b.p50_ms), figure(b.p99_ms), b.worst_ms, b.operations, figure(b.scan_ms),
+  ]));
 }
 
 function storageWords() {

@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { besideScan } from "./beside.mjs";
 import { BUILT, build, databaseOf } from "./build.mjs";
 import { COLD_DATABASES, coldStart } from "./cold.mjs";
 import { engine } from "./engine.mjs";
@@ -26,7 +27,7 @@ process.removeAllListeners("warning"); // node:sqlite says at every start that i
 
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
-const EXTRA = ["engine", "cold-start", "memory", "storage"];
+const EXTRA = ["beside-scan", "engine", "cold-start", "memory", "storage"];
 const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000, warm_sizes: [1, 16], cold_megabytes: 1_000, commits: 10_000, databases: 1_000 };
 const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500, warm_sizes: [1], cold_megabytes: 20, commits: 300, databases: 30 };
 /** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
@@ -83,6 +84,10 @@ async function onDatabases() {
     for (const bench of benches.filter((bench) => bench in OPERATIONS)) {
       for (const shape of SHAPES) await runBench(runtime, bench, shape);
       remember(`all systems, after ${bench}`);
+    }
+    if (benches.includes("beside-scan")) {
+      log("beside a scan");
+      found.beside = await besideScan(runtime, plan);
     }
     if (benches.includes("engine") && plan.sizes.includes(1)) {
       log("engine");

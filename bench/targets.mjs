@@ -5,7 +5,7 @@ import { SYSTEMS } from "./systems.mjs";
 /** What still counts as no slower: two runs of one system differ by as much. */
 const NO_SLOWER = 0.95;
 
-export function targets({ results, storage, engine, plan, failures }) {
+export function targets({ results, beside, storage, engine, plan, failures }) {
   const find = (bench, system, megabytes, concurrency) =>
     results.find((r) => r.bench === bench && r.system === system && r.database_mb === megabytes && r.concurrency === concurrency);
   // The ratio of a figure of ours to D1's, for every size.
@@ -34,6 +34,10 @@ export function targets({ results, storage, engine, plan, failures }) {
   }
   const times = [1, 1_000].map((megabytes) => find("point-select", "littoral", megabytes, 1)?.p50_ms);
   list.push(atMost("point select in 1 GB: at most 1.3x the time of 1 MB", times.includes(undefined) ? [undefined] : [times[1] / times[0]], 1.3));
+  for (const operation of ["point-select", "insert"]) {
+    const p99 = (beside ?? []).filter((b) => b.operation === operation && b.system === "littoral-object").map((b) => b.p99_ms);
+    list.push(judged(`${operation} beside a scan: p99 under 20 ms`, p99, (ms) => ms < 20, " ms"));
+  }
   for (const { name, rows_per_insert } of (storage ?? []).filter(({ system }) => system === "littoral")) {
     list.push(judged(`storage rows written per single-row insert, ${name}: at most 2`, [rows_per_insert], (rows) => rows <= 2, ""));
   }
