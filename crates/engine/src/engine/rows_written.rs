@@ -160,16 +160,19 @@ impl RowsWritten {
     /// What compiling a statement has told.
     fn known(&self, connection: &Connection, writes: Writes) -> rusqlite::Result<Known> {
         let Writes { updates, tables, schema } = writes;
-        let sets_sequences = tables.iter().any(|(_, name)| name == "sqlite_sequence");
-        let (mut by_program, mut sequences) = (schema, Vec::new());
+        if schema {
+            return Ok(Known { changes_schema: true, by_program: true, ..Known::default() });
+        }
+        let mut known = Known { updates, ..Known::default() };
         for (operation, name) in tables {
             let table = self.table(connection, &name)?;
-            by_program |= table.is_virtual;
-            if table.is_autoincrement && operation == Operation::Insert && !sequences.contains(&name) {
-                sequences.push(name);
+            known.by_program |= table.is_virtual;
+            known.sets_sequences |= name == "sqlite_sequence";
+            if table.is_autoincrement && operation == Operation::Insert && !known.sequences.contains(&name) {
+                known.sequences.push(name);
             }
         }
-        Ok(Known { updates, changes_schema: schema, by_program, sequences, sets_sequences, unread: Writes::default() })
+        Ok(known)
     }
 
     /// The index entries made for changes.
@@ -223,7 +226,8 @@ fn touched(updates: &[ColumnUpdate], table: &str, indexes: &[Index]) -> u64 {
 fn read_table(connection: &Connection, name: &str) -> rusqlite::Result<Table> {
     let sql = "SELECT ifnull(max(sql LIKE 'CREATE VIRTUAL%'), 0), ifnull(max(sql LIKE '%AUTOINCREMENT%'), 0) AND \
                EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence') FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-    let kind = connection.prepare_cached(sql)?.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Asked once a table, and not kept compiled: an isolate may have a thousand connections.
+    let kind = connection.query_row(sql, [name], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Table { indexes: read_indexes(connection, name)?, is_virtual: kind.0, is_autoincrement: kind.1, sequence: Cell::default() })
 }
 
