@@ -33,8 +33,9 @@ struct Shared {
     refused_pragma: Mutex<Option<String>>,
     /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
     is_replica: AtomicBool,
-    /// What the statement being compiled writes.
+    /// What the statement being compiled writes, once there is something.
     writes: Mutex<Writes>,
+    has_writes: AtomicBool,
 }
 
 /// What a statement writes, its triggers included. Only compiling it tells.
@@ -144,6 +145,9 @@ impl Authorizer {
 
     /// The writes seen since the last call.
     pub(super) fn take_writes(&self) -> Writes {
+        if !self.0.has_writes.swap(false, Ordering::Relaxed) {
+            return Writes::default();
+        }
         self.0.writes.lock().map(|mut writes| std::mem::take(&mut *writes)).unwrap_or_default()
     }
 
@@ -173,6 +177,7 @@ impl Authorizer {
         }
         if let Ok(mut writes) = self.0.writes.lock() {
             writes.add(&context.action);
+            self.0.has_writes.store(!writes.is_empty(), Ordering::Relaxed);
         }
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);

@@ -55,6 +55,9 @@ pub(super) fn release_caches() {
     }
 }
 
+/// A caller's statement, and what compiling it has told.
+type Compiled = (Statement, Box<Known>);
+
 /// What `release_caches` may see of a connection.
 struct Shared {
     sqlite: Rc<rusqlite::Connection>,
@@ -75,7 +78,7 @@ impl Drop for Busy<'_> {
 pub(super) struct Connection {
     shared: Rc<Shared>,
     /// Statements of callers, compiled, by their texts. One that runs is not among them.
-    statements: RefCell<LruCache<Box<str>, (Statement, Known)>>,
+    statements: RefCell<LruCache<Box<str>, Compiled>>,
     /// Rows that the statements of the running text visited.
     rows_read: Cell<u64>,
     file: DatabaseFile,
@@ -279,12 +282,12 @@ impl Connection {
     fn run_whole<E: RowEncoder>(
         &self,
         sql: Box<str>,
-        (mut statement, mut known): (Statement, Known),
+        (mut statement, mut known): Compiled,
         text: &Text,
         options: E::Options,
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
-        let result = self.run_statement((&mut statement, &mut known), text, options);
+        let result = self.run_statement((&mut statement, &mut *known), text, options);
         // That it analyzes is seen when it is compiled.
         let keep = sql.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
         if keep && self.limits.cached_statements > 0 {
@@ -309,7 +312,7 @@ impl Connection {
             let is_last = is_blank(&sql[end..]);
             match statement {
                 Some(statement) if is_last && first && is_as_written => {
-                    return self.run_whole(sql.into(), (statement, Known::default()), text, options);
+                    return self.run_whole(sql.into(), (statement, Box::default()), text, options);
                 }
                 Some(mut statement) => {
                     read_only &= statement.is_read_only();

@@ -123,10 +123,10 @@ impl RowsWritten {
         writes: Writes,
         changes: u64,
     ) -> rusqlite::Result<()> {
-        let unread = std::mem::take(&mut known.unread);
-        let writes = if writes.is_empty() { unread } else { writes };
         if !writes.is_empty() {
             *known = self.known(connection, writes)?;
+        } else if !known.unread.is_empty() {
+            *known = self.known(connection, std::mem::take(&mut known.unread))?;
         }
         if known.changes_schema {
             self.schema_changed.set(true);
