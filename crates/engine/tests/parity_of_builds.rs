@@ -49,6 +49,7 @@ fn what_the_design_rests_on_is_listed() {
         "ENABLE_RTREE",
         "ENABLE_PREUPDATE_HOOK",
         "ENABLE_STMT_SCANSTATUS",
+        "ENABLE_BYTECODE_VTAB",
         "ENABLE_MATH_FUNCTIONS",
         "OMIT_SHARED_CACHE",
         "OMIT_LOAD_EXTENSION",

@@ -5,6 +5,7 @@
 use super::Profile;
 use super::configuration::FLAGS;
 use super::profile::boolean;
+use crate::sqlite::changes::Operation;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,8 +33,19 @@ struct Shared {
     refused_pragma: Mutex<Option<String>>,
     /// The connection is a replica's: what tells of its own past, and not of the database, is refused.
     is_replica: AtomicBool,
-    /// Columns that the statement being compiled updates.
-    updates: Mutex<Vec<ColumnUpdate>>,
+    /// What the statement being compiled writes, once there is something.
+    writes: Mutex<Writes>,
+    has_writes: AtomicBool,
+}
+
+/// What a statement writes, its triggers included. Only compiling it tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Writes {
+    pub(super) updates: Vec<ColumnUpdate>,
+    /// Tables with the operation on them; one may be here several times.
+    pub(super) tables: Vec<(Operation, String)>,
+    /// It writes the schema, or makes what belongs to it: indexes and statistics.
+    pub(super) schema: bool,
 }
 
 /// A column named in the SET list of an UPDATE.
@@ -41,6 +53,32 @@ struct Shared {
 pub(super) struct ColumnUpdate {
     pub(super) table: String,
     pub(super) column: String,
+}
+
+impl Writes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty() && !self.schema
+    }
+
+    fn add(&mut self, action: &AuthAction<'_>) {
+        let (operation, table) = match *action {
+            AuthAction::Insert { table_name } => (Operation::Insert, table_name),
+            AuthAction::Update { table_name, column_name } => {
+                self.updates.push(ColumnUpdate { table: table_name.into(), column: column_name.into() });
+                (Operation::Update, table_name)
+            }
+            AuthAction::Delete { table_name } => (Operation::Delete, table_name),
+            AuthAction::AlterTable { .. } | AuthAction::Analyze { .. } | AuthAction::Reindex { .. } => {
+                self.schema = true;
+                return;
+            }
+            _ => return,
+        };
+        self.schema |= table == "sqlite_master";
+        if self.tables.last().is_none_or(|last| (last.0, &*last.1) != (operation, table)) {
+            self.tables.push((operation, table.into()));
+        }
+    }
 }
 
 impl Authorizer {
@@ -105,9 +143,12 @@ impl Authorizer {
         self.0.refused_pragma.lock().ok().and_then(|mut name| name.take())
     }
 
-    /// The column updates seen since the last call.
-    pub(super) fn take_updates(&self) -> Vec<ColumnUpdate> {
-        self.0.updates.lock().map(|mut updates| std::mem::take(&mut *updates)).unwrap_or_default()
+    /// The writes seen since the last call.
+    pub(super) fn take_writes(&self) -> Writes {
+        if !self.0.has_writes.swap(false, Ordering::Relaxed) {
+            return Writes::default();
+        }
+        self.0.writes.lock().map(|mut writes| std::mem::take(&mut *writes)).unwrap_or_default()
     }
 
     /// The decision for one action.
@@ -134,10 +175,9 @@ impl Authorizer {
                 *on = boolean(value);
             }
         }
-        if let AuthAction::Update { table_name, column_name } = context.action
-            && let Ok(mut updates) = self.0.updates.lock()
-        {
-            updates.push(ColumnUpdate { table: table_name.into(), column: column_name.into() });
+        if let Ok(mut writes) = self.0.writes.lock() {
+            writes.add(&context.action);
+            self.0.has_writes.store(!writes.is_empty(), Ordering::Relaxed);
         }
         // `CREATE TABLE temp.t` is no CreateTempTable. ALTER TABLE itself looks through the schema of `temp`, so only creating is denied.
         let in_temp = context.database_name == Some("temp") && creates(&context.action);

@@ -18,7 +18,7 @@ use super::migration::Migration;
 use super::parameters::numbers;
 use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
-use super::rows_written::RowsWritten;
+use super::rows_written::{Known, RowsWritten};
 use super::setup::Setup;
 use super::text::{changes_rows, is_blank, mentions_pragma};
 use super::value::to_sqlite;
@@ -26,7 +26,7 @@ use crate::sqlite::changes::{Watcher, Watchers};
 use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
 use crate::sqlite::statement::{SqlText, SqliteError, Statement};
-use crate::sqlite::{count_visits, functions};
+use crate::sqlite::{count_visits, functions, hide_programs};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement as Text};
 use lru::LruCache;
@@ -55,6 +55,9 @@ pub(super) fn release_caches() {
     }
 }
 
+/// A caller's statement, and what compiling it has told.
+type Compiled = (Statement, Box<Known>);
+
 /// What `release_caches` may see of a connection.
 struct Shared {
     sqlite: Rc<rusqlite::Connection>,
@@ -75,7 +78,7 @@ impl Drop for Busy<'_> {
 pub(super) struct Connection {
     shared: Rc<Shared>,
     /// Statements of callers, compiled, by their texts. One that runs is not among them.
-    statements: RefCell<LruCache<Box<str>, Statement>>,
+    statements: RefCell<LruCache<Box<str>, Compiled>>,
     /// Rows that the statements of the running text visited.
     rows_read: Cell<u64>,
     file: DatabaseFile,
@@ -122,6 +125,7 @@ impl Connection {
         let mut sqlite = rusqlite::Connection::open_with_flags_and_vfs(file.name(), flags, file.vfs_name()).map_err(failed)?;
         configure(&mut sqlite, access, setup, file.has_scratch()).map_err(failed)?;
         count_visits(&sqlite);
+        hide_programs(&sqlite);
         functions::install(&sqlite).and_then(|()| setup.install(&sqlite)).map_err(failed)?;
         let authorizer = Authorizer::new(&setup.profile, access == Access::Replica);
         let decide = authorizer.clone();
@@ -266,7 +270,7 @@ impl Connection {
             // SQLite looks at one statement at a time.
             return Err(Error::statement_too_long());
         }
-        self.authorizer.take_updates();
+        self.authorizer.take_writes();
         let kept = self.statements.borrow_mut().pop_entry(sql);
         match kept {
             Some((kept, statement)) => self.run_whole(kept, statement, text, options),
@@ -278,16 +282,16 @@ impl Connection {
     fn run_whole<E: RowEncoder>(
         &self,
         sql: Box<str>,
-        mut statement: Statement,
+        (mut statement, mut known): Compiled,
         text: &Text,
         options: E::Options,
     ) -> Result<(E, bool), Error> {
         let read_only = statement.is_read_only();
-        let result = self.run_statement(&mut statement, text, options);
+        let result = self.run_statement((&mut statement, &mut *known), text, options);
         // That it analyzes is seen when it is compiled.
         let keep = sql.len() <= CACHED_TEXT_BYTES && !statement.is_explain() && !self.authorizer.has_analyzed();
         if keep && self.limits.cached_statements > 0 {
-            self.statements.borrow_mut().put(sql, statement);
+            self.statements.borrow_mut().put(sql, (statement, known));
         }
         Ok((result?, read_only))
     }
@@ -305,14 +309,15 @@ impl Connection {
                 let offset = error.offset.map(|offset| offset.saturating_sub(blank));
                 self.describe_caller(SqliteError { offset, ..error })
             })?;
-            self.rows_written.remember(sql, self.authorizer.take_updates());
             let is_last = is_blank(&sql[end..]);
             match statement {
-                Some(statement) if is_last && first && is_as_written => return self.run_whole(sql.into(), statement, text, options),
+                Some(statement) if is_last && first && is_as_written => {
+                    return self.run_whole(sql.into(), (statement, Box::default()), text, options);
+                }
                 Some(mut statement) => {
                     read_only &= statement.is_read_only();
                     if is_last {
-                        return Ok((self.run_statement(&mut statement, text, options)?, read_only));
+                        return Ok((self.run_statement((&mut statement, &mut Known::default()), text, options)?, read_only));
                     }
                     self.run_leading(&mut statement)?;
                     first = false;
@@ -330,10 +335,10 @@ impl Connection {
             return Err(Error::ParametersNotLast);
         }
         let run = |statement: &mut Statement| {
-            while statement.step()? {}
+            while statement.step().map_err(|error| self.describe_caller(error))? {}
             Ok(())
         };
-        self.counting(statement, run).map_err(|error| self.how_far(self.describe_caller(error)))?;
+        self.counting((statement, &mut Known::default()), run).map_err(|error| self.how_far(error))?;
         self.ran_well()
     }
 
@@ -343,9 +348,14 @@ impl Connection {
         compiled.0.ok_or(Error::NoStatement)
     }
 
-    fn run_statement<E: RowEncoder>(&self, statement: &mut Statement, text: &Text, options: E::Options) -> Result<E, Error> {
+    fn run_statement<E: RowEncoder>(
+        &self,
+        (statement, known): (&mut Statement, &mut Known),
+        text: &Text,
+        options: E::Options,
+    ) -> Result<E, Error> {
         let named = numbers(statement, text)?;
-        let encoder = self.counting(statement, |statement| {
+        let encoder = self.counting((statement, known), |statement| {
             let named = named.into_iter().zip(text.named.iter().map(|(_, value)| value));
             for (number, value) in (1..).zip(&text.parameters).chain(named) {
                 statement.bind(number, to_sqlite(value)).map_err(|error| self.describe_caller(error))?;
@@ -384,15 +394,33 @@ impl Connection {
     }
 
     /// Runs a statement while its rows read and written are counted, and ends it.
-    fn counting<T>(&self, statement: &mut Statement, run: impl FnOnce(&mut Statement) -> T) -> T {
+    fn counting<T>(
+        &self,
+        (statement, known): (&mut Statement, &mut Known),
+        run: impl FnOnce(&mut Statement) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let is_read_only = statement.is_read_only();
         if !is_read_only || self.authorizer.has_set_flags() {
             self.budget.stay();
         }
+        let changes_before = self.shared.sqlite.total_changes();
         let run = || self.budget.running(|| run(statement));
         let result = if is_read_only { run() } else { self.watchers.running(&self.shared.sqlite, run) };
-        self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
         statement.reset();
+        let writes = self.authorizer.take_writes();
+        let result = match result {
+            Ok(result) if !is_read_only => {
+                let changes = self.shared.sqlite.total_changes() - changes_before;
+                let count = || self.rows_written.count(&self.shared.sqlite, (statement, known), writes, changes);
+                self.authorizer.trusted(count).map_err(|error| self.describe(&error)).map(|()| result)
+            }
+            Err(error) if !is_read_only => {
+                self.rows_written.failed((statement, known), writes);
+                Err(error)
+            }
+            result => result,
+        };
+        self.rows_read.set(self.rows_read.get() + statement.take_rows_visited());
         result
     }
 
@@ -413,15 +441,16 @@ impl Connection {
         Ok(size)
     }
 
-    /// Forgets the size measured in a savepoint that is no more.
-    pub(super) fn forget_size(&self) {
+    /// Forgets the size, and what was read of the schema, in a savepoint that is no more.
+    pub(super) fn forget_measured(&self) {
         self.size_after.set(None);
+        self.rows_written.rolled_back();
     }
 
     /// Forgets what was measured in a transaction that is no more. An error: SQLite could not read what the pages were, tells nobody, and has
     /// to be opened anew.
     pub(super) fn rolled_back(&self) -> Result<(), Error> {
-        self.forget_size();
+        self.forget_measured();
         self.file.discard_uncommitted();
         self.no_swallowed_error()
     }
@@ -430,12 +459,6 @@ impl Connection {
         let rows_read = self.rows_read.get();
         let changes = self.shared.sqlite.total_changes() - before.changes;
         let last_row_id = self.shared.sqlite.last_insert_rowid();
-        let rows_written = if read_only {
-            0
-        } else {
-            let count = || self.rows_written.count(&self.shared.sqlite, sql, changes);
-            self.authorizer.trusted(count).map_err(|error| self.describe(&error))?
-        };
         // Measuring costs as much as an insert. Statements that change rows get their size from the commit; others that do not change the
         // schema leave it. SQLite calls `PRAGMA optimize` read-only, which may ANALYZE.
         let same_size = if read_only { !mentions_pragma(sql) } else { changes > 0 || changes_rows(sql) };
@@ -446,7 +469,7 @@ impl Connection {
             changed_db: changes != 0 || last_row_id != before.last_row_id || size_after != before.size,
             size_after,
             rows_read,
-            rows_written,
+            rows_written: self.rows_written.total(),
             ..Meta::default()
         })
     }

@@ -354,7 +354,7 @@ fn in_savepoint<T>(connection: &Connection, body: impl FnOnce(&Connection) -> Re
         }
         Err(_) => {
             connection.control("ROLLBACK TO littoral_call")?;
-            connection.forget_size();
+            connection.forget_measured();
         }
         // A later call could make it good, and this one would have been answered as if it had stood alone.
         Ok(_) if connection.has_deferred_violations() => return Err(Error::deferred_violation().into()),

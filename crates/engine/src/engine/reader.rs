@@ -76,7 +76,7 @@ impl Reader {
     pub fn move_to(&self, state: State) {
         if state.txid != self.state().txid {
             self.connection.file().move_to(state);
-            self.connection.forget_size();
+            self.connection.forget_measured();
             self.is_outdated.set(true);
         }
     }

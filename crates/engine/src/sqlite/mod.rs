@@ -1,4 +1,4 @@
-//! The C side: the VFS and file methods that SQLite calls, prepared statements, rows as they change, its memory, and functions in the place of
+//! The C side: the VFS and file methods that SQLite calls, prepared statements and their programs, rows as they change, its memory, and functions in the place of
 //! its own. The only unsafe code of the crate.
 //!
 //! **Invariants**
@@ -15,6 +15,7 @@ pub(crate) mod file;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod memcmp;
+mod program;
 pub(crate) mod progress;
 pub(crate) mod stack;
 pub(crate) mod statement;
@@ -32,6 +33,14 @@ pub(crate) fn count_visits(connection: &Connection) {
     // SAFETY: the handle is that of an open connection, and the option takes a number and a place for its answer, which may be null.
     unsafe {
         ffi::sqlite3_db_config(connection.handle(), ffi::SQLITE_DBCONFIG_STMT_SCANSTATUS, 1 as c_int, std::ptr::null_mut::<c_int>());
+    }
+}
+
+/// Takes from a connection the tables in which it would show what statements are compiled to: D1 has none of them.
+pub(crate) fn hide_programs(connection: &Connection) {
+    for module in [c"bytecode", c"tables_used"] {
+        // SAFETY: the handle is that of an open connection, and the name ends with a zero. Without methods, a module of that name goes.
+        unsafe { ffi::sqlite3_create_module_v2(connection.handle(), module.as_ptr(), std::ptr::null(), std::ptr::null_mut(), None) };
     }
 }
 

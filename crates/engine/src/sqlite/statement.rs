@@ -10,6 +10,7 @@
 //!
 //! **Not here:** which statements may run (`engine`).
 
+use super::program::{Written, written};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ffi};
 use std::cell::Cell;
@@ -39,8 +40,14 @@ impl SqliteError {
         }
     }
 
-    fn out_of_memory() -> SqliteError {
+    pub(super) fn out_of_memory() -> SqliteError {
         SqliteError { code: ffi::SQLITE_NOMEM, message: "out of memory".into(), offset: None }
+    }
+}
+
+impl From<SqliteError> for rusqlite::Error {
+    fn from(error: SqliteError) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(error.code), Some(error.message))
     }
 }
 
@@ -74,7 +81,12 @@ impl SqlText {
         }
         // SQLite answers with a place in the text that it was given.
         let end = from + (tail as usize).saturating_sub(text.as_ptr() as usize);
-        let statement = NonNull::new(raw).map(|raw| Statement { raw, connection: connection.clone(), lost_value: Cell::new(false) });
+        let statement = NonNull::new(raw).map(|raw| Statement {
+            raw,
+            connection: connection.clone(),
+            lost_value: Cell::default(),
+            called: Cell::default(),
+        });
         Ok((statement, end.min(self.0.len() - 1)))
     }
 }
@@ -85,6 +97,8 @@ pub(crate) struct Statement {
     connection: Rc<Connection>,
     /// There was no memory for a value that was asked for.
     lost_value: Cell<bool>,
+    /// The rows that programs called by it had written when this was last asked.
+    called: Cell<u64>,
 }
 
 impl Drop for Statement {
@@ -220,6 +234,29 @@ impl Statement {
     /// Whether every value asked for since the last reset could be had.
     pub(crate) fn check_values(&self) -> Result<(), SqliteError> {
         if self.lost_value.get() { Err(SqliteError::out_of_memory()) } else { Ok(()) }
+    }
+
+    /// Binds another statement, which only the table `bytecode` takes.
+    pub(super) fn bind_statement(&mut self, number: c_int, statement: &Statement) -> Result<(), SqliteError> {
+        // SAFETY: both statements are alive; the name of the type ends with a zero and lives forever; nothing is to be freed.
+        let code =
+            unsafe { ffi::sqlite3_bind_pointer(self.raw.as_ptr(), number, statement.raw.as_ptr().cast(), c"stmt-pointer".as_ptr(), None) };
+        self.check(code)
+    }
+
+    /// The rows that it wrote as D1 counts them, since this and [`Statement::take_rows_visited`] were last asked. It must not be running.
+    pub(crate) fn take_rows_written(&self) -> Result<u64, SqliteError> {
+        let Written { itself, called, .. } = written(self)?;
+        // SAFETY: the statement is alive.
+        let is_compiled_anew = unsafe { ffi::sqlite3_stmt_status(self.raw.as_ptr(), ffi::SQLITE_STMTSTATUS_REPREPARE, 1) } > 0;
+        let before = if is_compiled_anew { 0 } else { self.called.get() };
+        self.called.set(called);
+        Ok(itself + called.saturating_sub(before))
+    }
+
+    /// The rows of the sequence of AUTOINCREMENT that it wrote since [`Statement::take_rows_visited`] was last asked. It must not be running.
+    pub(crate) fn sequences_moved(&self) -> Result<u64, SqliteError> {
+        Ok(written(self)?.sequences)
     }
 
     /// The rows that its scans visited since this was last asked (`SQLITE_SCANSTAT_NVISIT`).

@@ -149,6 +149,7 @@ export const cases = [
   rows("SELECT * FROM pragma_user_version"),
   rows("SELECT * FROM pragma_function_list"),
   rows("SELECT * FROM pragma_compile_options"),
+  rows("SELECT * FROM tables_used('SELECT 1')"),
   ...[
     "BEGIN",
     "BEGIN TRANSACTION",
