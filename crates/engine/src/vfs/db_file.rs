@@ -357,7 +357,7 @@ impl File for DbFile {
         if Checksum::of_page(pgno, data) != stored {
             return Err(self.fail(StoreError::MemoryDamaged(pgno)));
         }
-        self.journal.push_image(pgno, data.len());
+        self.journal.push_image(data.len());
         if let Some(writer) = &mut self.writer {
             writer.uncommitted.note_original(pgno, stored);
         }

@@ -51,8 +51,9 @@ impl ReadAhead {
     }
 
     fn held(&self, pgno: Pgno, page_bytes: usize) -> Option<&[u8]> {
-        let from = pgno.0.checked_sub(self.first)? as usize * page_bytes;
-        self.images.get(from..from + page_bytes)
+        // In bytes the distance may be more than 32 bits hold.
+        let after = pgno.0.checked_sub(self.first)? as usize;
+        self.images.chunks_exact(page_bytes).nth(after)
     }
 
     fn fill(&mut self, store: &dyn PageReader, state: &State, first: Pgno, page_bytes: usize) -> Result<(), StoreError> {
@@ -63,5 +64,27 @@ impl ReadAhead {
         self.images.truncate(*read.as_ref().unwrap_or(&0) * page_bytes);
         // Damage further on is none of this page's business: it is met when its turn comes.
         read.map(drop).or_else(|error| if matches!(error, StoreError::Corrupt { .. }) { Ok(()) } else { Err(error) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{MemoryStore, PageStore};
+    use littoral_protocol::{Checksum, Commit, Frame, PageSize, Txid};
+    use std::rc::Rc;
+
+    #[test]
+    fn a_page_four_gigabytes_after_another_is_another() {
+        let store: Rc<dyn PageStore> = Rc::new(MemoryStore::new());
+        let far = 1 + (1 << 20);
+        let frames = [1, 2, 3, 4, 5, far].map(|pgno| Frame::new(Pgno(pgno), vec![pgno as u8 | 0x40; 4_096].into()));
+        let state = State { txid: Txid(1), page_size: PageSize::DEFAULT, page_count: far, time_ms: 0, checksum: Checksum::EMPTY };
+        store.append(&Commit { state, frames: frames.into() }).unwrap();
+        let (mut ahead, mut image) = (ReadAhead { images: vec![7; 5 * 4_096], first: 1, ..ReadAhead::default() }, [0; 4_096]);
+        for (pgno, byte) in [(1, 7), (5, 7), (far, 0x41), (2, 7)] {
+            ahead.read(&store, &state, Pgno(pgno), &mut image).unwrap();
+            assert_eq!(image, [byte; 4_096], "page {pgno}");
+        }
     }
 }
