@@ -6,6 +6,7 @@ use super::Profile;
 use super::configuration::FLAGS;
 use super::profile::boolean;
 use crate::sqlite::changes::Operation;
+use crate::sqlite::stack::is_too_deep_for_select;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -155,6 +156,9 @@ impl Authorizer {
     pub(super) fn decide(&self, context: &AuthContext<'_>) -> Authorization {
         if self.0.trusted.load(Ordering::Relaxed) {
             return Authorization::Allow;
+        }
+        if matches!(context.action, AuthAction::Select) && is_too_deep_for_select() {
+            return Authorization::Deny;
         }
         if let AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } = context.action {
             self.0.refused_transaction.store(true, Ordering::Relaxed);

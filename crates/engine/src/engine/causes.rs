@@ -45,7 +45,7 @@ impl Connection {
         {
             return error;
         }
-        if take_too_deep() && code & 0xff == ffi::SQLITE_NOMEM {
+        if take_too_deep() && matches!(code & 0xff, ffi::SQLITE_NOMEM | ffi::SQLITE_AUTH) {
             return Error::nested_too_deeply();
         }
         let several = self.file().had_several_errors();

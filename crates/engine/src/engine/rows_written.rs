@@ -224,7 +224,8 @@ fn touched(updates: &[ColumnUpdate], table: &str, indexes: &[Index]) -> u64 {
 }
 
 fn read_table(connection: &Connection, name: &str) -> rusqlite::Result<Table> {
-    let sql = "SELECT ifnull(max(sql LIKE 'CREATE VIRTUAL%'), 0), ifnull(max(sql LIKE '%AUTOINCREMENT%'), 0) AND \
+    // Without LIKE, whose patterns have a limit of the caller's.
+    let sql = "SELECT ifnull(max(upper(substr(sql, 1, 14)) = 'CREATE VIRTUAL'), 0), ifnull(max(instr(upper(sql), 'AUTOINCREMENT')), 0) AND \
                EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence') FROM sqlite_schema WHERE type = 'table' AND name = ?1";
     // Asked once a table, and not kept compiled: an isolate may have a thousand connections.
     let kind = connection.query_row(sql, [name], |row| Ok((row.get(0)?, row.get(1)?)))?;

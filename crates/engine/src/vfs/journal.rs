@@ -216,7 +216,7 @@ mod tests {
             }
         }
         assert!(journal.runs.len() == 4 && journal.images == 10);
-        for at in 0..expected.len() {
+        for at in (0..expected.len()).step_by(if cfg!(miri) { 97 } else { 1 }) {
             let (length, found) = read(&journal, at as u64, 700);
             assert_eq!(found[..length], expected[at..(at + 700).min(expected.len())], "at {at}");
         }
