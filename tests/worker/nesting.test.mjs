@@ -115,6 +115,10 @@ async function askTowers(lab) {
   const errors = new Set();
   for (const [name, body] of Object.entries(TOWERS)) {
     await lab.write(views(name, body));
+    // What has nothing to do with the views does not look into them.
+    for (const sql of [`CREATE TABLE beside_${name} (id INTEGER PRIMARY KEY, b UNIQUE)`, `INSERT INTO beside_${name} VALUES (1, 1), (2, 2)`, `DELETE FROM beside_${name} ORDER BY id LIMIT 1`]) {
+      assert.equal((await atPrimary(lab, sql)).error, undefined, sql);
+    }
     for (let depth = 50; depth <= 1_000; depth += 50) {
       for (const ask of [atPrimary, inIsolate]) {
         const { rows, error } = await ask(lab, `SELECT id FROM ${name}${depth} LIMIT 1`);

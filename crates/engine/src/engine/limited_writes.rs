@@ -102,7 +102,8 @@ impl Connection {
         let name = if names.next() == Some(".") { names.next().unwrap_or_default() } else { first };
         let name = without_quotes(name);
         let (is_view, has_rowid) = self.trusted(
-            "SELECT type = 'view', NOT wr FROM pragma_table_list(?1) WHERE schema = 'main' UNION ALL SELECT 0, 1",
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE), \
+             NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE name NOT IN (SELECT name FROM sqlite_schema))",
             |statement| statement.query_row([&name], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?))),
         )?;
         if is_view {

@@ -235,12 +235,13 @@ fn read_table(connection: &Connection, name: &str) -> rusqlite::Result<Table> {
 /// The indexes of a table; the primary key of a WITHOUT ROWID table is the table itself.
 fn read_indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
     // An entry has the rowid as well, whose name is that of the key, if that is one column of the type INTEGER.
-    let sql = "WITH of_table AS (SELECT max(wr) AS is_without_rowid FROM pragma_table_list(?1)), \
-               indexes AS (SELECT name FROM pragma_index_list(?1) WHERE NOT (origin = 'pk' AND (SELECT is_without_rowid FROM of_table))), \
+    // `pragma_table_list` would tell of WITHOUT ROWID, but looks into all views for it, however deep they are: the schema has no such index.
+    let sql = "WITH of_table AS (SELECT name, name IN (SELECT name FROM sqlite_schema) AS is_index FROM pragma_index_list(?1)), \
+               indexes AS (SELECT name FROM of_table WHERE is_index), \
                rowid AS (SELECT 'ROWID' AS name UNION SELECT max(name) FROM pragma_table_info(?1) WHERE pk > 0 \
                          HAVING count(*) = 1 AND max(type) = 'INTEGER' COLLATE NOCASE) \
                SELECT indexes.name, coalesce(info.name, '') FROM indexes, pragma_index_info(indexes.name) AS info UNION \
-               SELECT indexes.name, rowid.name FROM indexes, rowid WHERE NOT (SELECT is_without_rowid FROM of_table)";
+               SELECT indexes.name, rowid.name FROM indexes, rowid WHERE (SELECT ifnull(min(is_index), 1) FROM of_table)";
     let mut statement = connection.prepare_cached(sql)?;
     let mut indexes: HashMap<String, Index> = HashMap::new();
     let mut rows = statement.query([table])?;
