@@ -1,5 +1,5 @@
-//! The C side: the VFS and file methods that SQLite calls, prepared statements and their programs, rows as they change, its memory, and functions in the place of
-//! its own. The only unsafe code of the crate.
+//! The C side: the VFS and file methods that SQLite calls, prepared statements and their programs, rows as they change, its memory, and
+//! functions in the place of its own. The only unsafe code of the crate.
 //!
 //! **Invariants**
 //! 1. No callback panics or unwinds into C: each turns every outcome into a result code.

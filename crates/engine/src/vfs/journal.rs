@@ -10,7 +10,7 @@
 //!
 //! **Invariant:** bytes that are read are those that were written.
 //!
-//! **Not here:** the statement journal, which SQLite keeps in its own memory (`temp_store = MEMORY`); the journal of a reader: there is none.
+//! **Not here:** the statement journal, a temporary file (`scratch_file`); the journal of a reader: there is none.
 
 use littoral_protocol::Pgno;
 
@@ -237,6 +237,26 @@ mod tests {
         assert!(!journal.write(2, &[1; 4]));
         assert_eq!(read(&journal, 2, 8), (8, vec![0, 2, 2, 2, 2, 2, 2, 2]));
         assert_eq!(read(&journal, 512, 10), (8, vec![2, 2, 2, 2, 2, 2, 2, 2, 0, 0]));
+    }
+
+    #[test]
+    fn a_journal_is_longer_than_32_bits_tell() {
+        let images = 1 << 17;
+        // Records of pages 0, but for the last.
+        let mut bytes = vec![0; 8 << 17];
+        bytes[(8 << 17) - 8..].copy_from_slice(&[0, 0, 0, 55, 9, 9, 9, 9]);
+        let mut journal = Journal { bytes, runs: vec![Run { first: 0, at: 4 }], images, page_bytes: 65_536 };
+        let end = images * (65_536 + 8);
+        assert_eq!((journal.size(), journal.begin_of(images - 1)), (end, end - 65_536 - 4));
+        assert!(journal.write(end, &77u32.to_be_bytes()));
+        assert_eq!(journal.page_of(end + 4, &[0; 65_536], 65_536), Some(Pgno(77)));
+        journal.push_image(65_536);
+        assert_eq!((read(&journal, end, 4), read(&journal, end - 65_544, 4).1), ((4, vec![0, 0, 0, 77]), vec![0, 0, 0, 55]));
+        let mut image = vec![0; 65_536];
+        let original = |pgno: Pgno, _: &mut [u8]| if pgno == Pgno(77) { Ok(()) } else { Err(pgno) };
+        assert_eq!(journal.read(end + 4, &mut image, original), Ok(65_536));
+        journal.truncate(end);
+        assert_eq!(journal.size(), end);
     }
 
     #[test]

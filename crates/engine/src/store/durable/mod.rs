@@ -1,9 +1,8 @@
 //! The durable store: pages and the commit log in SQL tables, in a Durable Object or in a local file.
 //!
 //! A small commit is one row of the log, with the images of its pages in it, or what is different in them (`log`): one storage row written,
-//! whatever it changed. When
-//! many frames have gathered, the newest image of each page is *folded* into the table `pages`, as a WAL checkpoint does. A wide
-//! commit writes its pages there at once.
+//! whatever it changed. When many frames have gathered, the newest image of each page is *folded* into the table `pages`, as a WAL checkpoint
+//! does. A wide commit writes its pages there at once.
 //!
 //! Thinning *settles* one fold after the other: the commits between two folds become one, whose page list names all the pages that
 //! changed and whose images are those in `pages`, like a wide commit. Of settled states any may be dropped: its list joins that of the
