@@ -82,7 +82,7 @@ function benchTable(name, results) {
 
 function besideWords() {
   return "Point selects and inserts of one row, one after the other, while another request has `SELECT count(score) FROM t` read the whole database, again and " +
-    "again. All of it runs on one thread, the caller too; whole milliseconds.";
+    "again. Each is a request of its own, timed outside of the runtime in whole milliseconds, so a few are the way there and back.";
 }
 
 function besideTable(beside) {
