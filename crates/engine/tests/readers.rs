@@ -6,7 +6,10 @@ mod common;
 
 use common::{Fixture, run};
 use littoral_engine::engine::{Reader, ResultSet, Setup};
+use littoral_engine::store::{PageReader, PageStore, StoreError};
 use littoral_protocol::sql::{Statement, Value};
+use littoral_protocol::{PageSet, Pgno, State, Txid};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 fn rows(reader: &Reader, sql: &str) -> Result<Vec<Vec<Value>>, String> {
@@ -42,5 +45,47 @@ fn a_reader_reads_the_state_that_it_was_moved_to_last() {
             let sql = format!("SELECT hex(v), length(v) FROM t{n}");
             assert_eq!(rows(&reader, &sql), rows(&snapshot, &sql), "{state:?} {sql}");
         }
+    }
+}
+
+/// Notes which pages are read.
+struct Noting {
+    store: Rc<dyn PageStore>,
+    read: RefCell<Vec<u32>>,
+}
+
+impl PageReader for Noting {
+    fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
+        self.read.borrow_mut().push(pgno.0);
+        self.store.read_page(pgno, at, image)
+    }
+
+    fn changed_lately(&self, from: &State, to: &State) -> Option<PageSet> {
+        self.store.changed_lately(from, to)
+    }
+}
+
+/// With every commit a reader forgot all that it had read.
+#[test]
+fn only_what_changed_is_read_again() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE TABLE u (v)", vec![]);
+    let fill =
+        "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 2000) INSERT INTO t SELECT x, zeroblob(500) FROM c";
+    run(&mut db, fill, vec![]);
+    let noting = Rc::new(Noting { store: db.database.store().clone(), read: RefCell::default() });
+    let reader = Reader::open_replica(noting.clone(), db.database.state(), &Setup::default()).unwrap();
+    let sum = "SELECT count(*), sum(length(v)) FROM t";
+    assert_eq!(rows(&reader, sum).unwrap(), [[Value::Integer(2_000), Value::Integer(1_000_000)]]);
+    assert!(noting.read.take().len() > 200);
+    for n in 1..=10 {
+        let before = db.database.state();
+        run(&mut db, "UPDATE t SET v = zeroblob(400) WHERE id = ?", vec![Value::Integer(n * 190)]);
+        let changed = db.database.store().changed_between(before.txid, db.database.state().txid).unwrap();
+        reader.move_to(db.database.state());
+        assert_eq!(rows(&reader, sum).unwrap(), [[Value::Integer(2_000), Value::Integer(1_000_000 - 100 * n)]]);
+        let read = noting.read.take();
+        assert_eq!(read, changed.iter().map(|pgno| pgno.0).collect::<Vec<_>>(), "page 1 is at hand, and the others stay");
+        assert!(read.len() < 3);
     }
 }

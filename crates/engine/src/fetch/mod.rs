@@ -23,7 +23,7 @@ pub use reader::FetchingReader;
 
 use crate::commit_log::{Message, Pages};
 use crate::store::StoreError;
-use littoral_protocol::{DatabaseId, Pgno, Txid};
+use littoral_protocol::{DatabaseId, PageSet, Pgno, Txid};
 use std::rc::Rc;
 
 /// Whoever has some pages of some states of a database.
@@ -38,6 +38,11 @@ pub trait Holder {
 
     /// Whether the page need not be fetched, as far as can be told at once.
     fn holds(&self, pgno: Pgno, at: Txid) -> bool;
+
+    /// The pages that commits after `after`, up to `until`, wrote, if it remembers all of those commits.
+    fn written_lately(&self, _after: Txid, _until: Txid) -> Option<PageSet> {
+        None
+    }
 
     /// Takes pages that were fetched, all or none: each has to be checked. Those that it has no room for it may forget.
     fn keep(&self, pages: &Pages) -> Result<(), StoreError>;

@@ -12,7 +12,7 @@ use super::prefetch::Trail;
 use super::{Claims, Fetcher, Holder};
 use crate::commit_log::{Body, Fetch, Message, Pages};
 use crate::store::{PageReader, StoreError};
-use littoral_protocol::{DatabaseId, Pgno, State, Txid};
+use littoral_protocol::{DatabaseId, PageSet, Pgno, State, Txid};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -36,6 +36,8 @@ struct Reading {
     state: State,
     /// The holder's; `None`: it had begun anew before the reading began.
     epoch: Option<u64>,
+    /// All readings before were of the same database and epoch.
+    is_same_history: bool,
 }
 
 impl FetchingReader {
@@ -47,7 +49,10 @@ impl FetchingReader {
 
     /// From now on pages of `state` are read, which is to stay readable, and what is missing is fetched by `fetcher`.
     pub fn begin(&self, database: DatabaseId, state: State, fetcher: Option<Rc<dyn Fetcher>>) {
-        self.reading.set(Some(Reading { database, state, epoch: self.holder.epoch(database) }));
+        let epoch = self.holder.epoch(database);
+        let continues = |before: Reading| before.is_same_history && before.database == database && before.epoch == epoch;
+        let is_same_history = epoch.is_some() && self.reading.get().is_none_or(continues);
+        self.reading.set(Some(Reading { database, state, epoch, is_same_history }));
         self.fetcher.replace(fetcher);
         self.fetched.set(0);
     }
@@ -156,6 +161,15 @@ impl PageReader for FetchingReader {
         }
         Err(StoreError::Io(format!("page {pgno} is fetched by others, again and again")))
     }
+
+    fn changed_lately(&self, from: &State, to: &State) -> Option<PageSet> {
+        let same_history = self.check_epoch().is_ok() && self.reading.get().is_some_and(|reading| reading.is_same_history);
+        if !same_history || from.page_size != to.page_size {
+            return None;
+        }
+        self.holder.written_lately(from.txid.min(to.txid), from.txid.max(to.txid))
+    }
+
     fn pages_fetched(&self) -> u64 {
         self.fetched.get()
     }

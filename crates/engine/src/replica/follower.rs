@@ -21,10 +21,15 @@ use super::{ReplicaError, Sizes};
 use crate::commit_log::{Body, Message, Pages, Pull, Restart, RestartReason, Segment, StoredFrame};
 use crate::fetch::{Claims, Holder};
 use crate::store::StoreError;
-use littoral_protocol::{Bookmark, Checksum, DatabaseId, Pgno, State, Txid};
+use littoral_protocol::{Bookmark, Checksum, DatabaseId, PageSet, Pgno, State, Txid};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+
+/// Commits that are remembered in any case, if they are small.
+const LAST_COMMITS: usize = 32;
+/// Pages of a commit that is remembered in any case.
+const FEW_PAGES: usize = 256;
 
 /// A follower that queries share.
 pub type SharedFollower = Rc<RefCell<Follower>>;
@@ -216,10 +221,14 @@ impl Follower {
         }
     }
 
-    /// Forgets what changed before the oldest pinned position.
+    /// Forgets what changed before the oldest pinned position, but for the last few commits: whoever read before those need not read anew what
+    /// they have not changed.
     fn forget_changes(&mut self) {
         let oldest = self.pins.oldest().unwrap_or(Txid(u64::MAX));
-        while self.changes.front().is_some_and(|change| change.txid <= oldest || self.changes.len() > self.sizes.remembered_commits) {
+        let are_small = self.changes.iter().rev().take(LAST_COMMITS + 1).all(|change| change.pgnos.len() <= FEW_PAGES);
+        let kept_anyway = if are_small { LAST_COMMITS } else { 0 };
+        let is_needed = |change: &Change, all: usize| all <= kept_anyway || change.txid > oldest && all <= self.sizes.remembered_commits;
+        while self.changes.front().is_some_and(|change| !is_needed(change, self.changes.len())) {
             if let Some(change) = self.changes.pop_front() {
                 self.floor = change.txid;
             }
@@ -370,6 +379,16 @@ impl Follower {
         self.recent.as_ref()
     }
 
+    /// The pages of these commits, if all of them are remembered.
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {
+        if after < self.floor || until > self.txid() {
+            return None;
+        }
+        let first = self.changes.partition_point(|change| change.txid <= after);
+        let changes = self.changes.range(first..).take_while(|change| change.txid <= until);
+        Some(changes.flat_map(|change| &change.pgnos).copied().collect())
+    }
+
     fn last_change(&self, pgno: Pgno) -> Option<Txid> {
         self.changes.iter().rev().find(|change| change.touches(pgno)).map(|change| change.txid)
     }
@@ -392,6 +411,10 @@ impl Holder for RefCell<Follower> {
 
     fn holds(&self, pgno: Pgno, at: Txid) -> bool {
         self.borrow().holds(pgno, at)
+    }
+
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {
+        self.borrow().written_lately(after, until)
     }
 
     fn keep(&self, pages: &Pages) -> Result<(), StoreError> {

@@ -149,7 +149,7 @@ unsafe fn with_file(file: *mut ffi::sqlite3_file, call: impl FnOnce(&mut dyn Fil
     // SAFETY: the caller's promise.
     let Opened { file, .. } = unsafe { opened(file) };
     // Busy cannot happen: no file call leads to another. An error is still better than a panic through C.
-    file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| call(&mut *file))
+    file.try_borrow_mut().map_or(ffi::SQLITE_MISUSE, |mut file| work::apart(|| call(&mut *file)))
 }
 
 /// The result code of an outcome.
@@ -173,7 +173,7 @@ unsafe extern "C" fn x_read(file: *mut ffi::sqlite3_file, buffer: *mut c_void, l
         on_read(length as usize);
     }
     // SAFETY: SQLite calls methods of open files only, and gives a buffer of `length` bytes.
-    work::apart(|| unsafe { read_with(file, buffer, length, |file, buffer| file.read(offset as u64, buffer)) })
+    unsafe { read_with(file, buffer, length, |file, buffer| file.read(offset as u64, buffer)) }
 }
 
 unsafe extern "C" fn x_read_journal(file: *mut ffi::sqlite3_file, buffer: *mut c_void, length: c_int, offset: ffi::sqlite3_int64) -> c_int {

@@ -15,6 +15,7 @@ pub(crate) mod file;
 pub(crate) mod functions;
 #[cfg(any(test, target_arch = "wasm32"))]
 mod memcmp;
+pub(crate) mod page_cache;
 mod program;
 pub(crate) mod progress;
 pub(crate) mod stack;
@@ -58,11 +59,12 @@ pub(crate) fn has_deferred_violations(connection: &Connection) -> bool {
     current != 0
 }
 
-/// Makes the VFS known to SQLite, once in a process.
+/// Makes the VFS known to SQLite, and sets what cannot be set once SQLite was used: first of all, once in a process.
 pub(crate) fn register_vfs() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         work::count_allocations();
+        page_cache::forget_less();
         let data = Box::leak(Box::new(callbacks::AppData { platform: platform_vfs(), temporary: None }));
         let vfs = Box::leak(Box::new(callbacks::vfs(file::VFS_NAME, data)));
         // SAFETY: the structure is complete and lives forever; 0 = not the default.

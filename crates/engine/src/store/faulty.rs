@@ -235,6 +235,10 @@ impl<S: PageStore> PageStore for FaultyStore<S> {
         self.fault.run(|| self.store.logged_after(after, max_frames, image_bytes))
     }
 
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {
+        self.store.written_lately(after, until)
+    }
+
     fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.fault.run(|| self.store.written_between(after, until))
     }

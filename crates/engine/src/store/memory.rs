@@ -232,6 +232,10 @@ impl PageStore for MemoryStore {
         Ok(self.log_after(after, max_frames)?.into_iter().map(pack).collect())
     }
 
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {
+        self.written_between(after, until).ok()
+    }
+
     fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.state(after)?;
         self.state(until)?;

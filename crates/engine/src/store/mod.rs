@@ -118,6 +118,9 @@ pub trait PageStore: ScratchSpace {
     /// The pages of which a commit after `after`, up to `until`, wrote a version that is kept; both are kept states.
     fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError>;
 
+    /// The same where it can be told from memory: of the last commits.
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet>;
+
     /// The pages of the state `to` that may be other than in the state `from`: all that are, and of those that are not only such as were
     /// written in between. Either may be the older one; both are kept.
     fn changed_between(&self, from: Txid, to: Txid) -> Result<PageSet, StoreError> {

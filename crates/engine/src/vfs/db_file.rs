@@ -18,6 +18,7 @@ use super::journal::Journal;
 use super::read_ahead::ReadAhead;
 use super::uncommitted::Uncommitted;
 use crate::sqlite::file::{File, FileFailure};
+use crate::sqlite::page_cache::forget_only;
 use crate::store::{PageReader, PageStore, StoreError};
 use littoral_protocol::{Checksum, PageSize, Pgno, State, Txid};
 use std::rc::Rc;
@@ -36,6 +37,8 @@ pub(crate) struct DbFile {
     kept_bytes: u64,
     /// Page 1 of the base state: SQLite looks at its header often.
     first_page: Option<Box<[u8]>>,
+    /// The state of which SQLite has read page 1 last: every page in its cache is as in that one.
+    cached: Option<State>,
     journal: Journal,
     /// Pages read before SQLite asked for them.
     ahead: ReadAhead,
@@ -69,6 +72,7 @@ impl DbFile {
             page_count: base.page_count,
             kept_bytes: base.size_bytes(),
             first_page: None,
+            cached: None,
             journal: Journal::default(),
             ahead: ReadAhead::default(),
             error: None,
@@ -82,8 +86,12 @@ impl DbFile {
 
     /// Lets a reader read another state from now on. SQLite notices at its next transaction: see `show_version`.
     pub(super) fn move_to(&mut self, state: State) {
+        let changed = self.pages.changed_lately(&self.base, &state);
+        self.first_page = self.first_page.take().filter(|_| changed.is_some_and(|changed| !changed.contains(Pgno::FIRST)));
+        if let Some(first) = &mut self.first_page {
+            show_version(first, state.txid);
+        }
         self.base = state;
-        self.first_page = None;
         self.ahead.clear();
         self.discard_uncommitted();
     }
@@ -181,6 +189,17 @@ impl DbFile {
         Ok(())
     }
 
+    /// SQLite has read the version of the file, and will forget all pages if it is new: says which of them are other now.
+    fn tell_changed(&self) {
+        let cached = self.cached.filter(|cached| version(cached.txid) != version(self.base.txid));
+        let changed = cached.and_then(|cached| self.pages.changed_lately(&cached, &self.base));
+        forget_only(changed.map(|mut changed| {
+            // SQLite takes the version from there, when it reads it again.
+            changed.insert(Pgno::FIRST);
+            changed
+        }));
+    }
+
     fn read_base_page(&mut self, pgno: Pgno, image: &mut [u8]) -> Result<(), StoreError> {
         if pgno != Pgno::FIRST {
             return self.ahead.read(&*self.pages, &self.base, pgno, image);
@@ -271,13 +290,17 @@ impl File for DbFile {
 
     /// Reads at `offset`. Returns how many bytes the file has there; the rest of `buffer` is zeroed.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, FileFailure> {
-        let available = self.size().saturating_sub(offset).min(buffer.len() as u64) as usize;
+        let buffer_length = buffer.len();
+        let available = self.size().saturating_sub(offset).min(buffer_length as u64) as usize;
         let (inside, outside) = buffer.split_at_mut(available);
         outside.fill(0);
         self.for_each_page(offset, inside.len(), |file, pgno, from, range| {
             let piece = &mut inside[range];
             if from == 0 && piece.len() == file.page_size.bytes() {
-                return file.read_page(pgno, piece);
+                file.cached = file.cached.filter(|_| pgno != Pgno::FIRST);
+                file.read_page(pgno, piece)?;
+                file.cached = file.cached.or((pgno == Pgno::FIRST).then_some(file.base));
+                return Ok(());
             }
             if let Some(first) = file.first_page.as_ref().filter(|_| pgno == Pgno::FIRST && file.writer.is_none()) {
                 // SQLite looks at the header at the beginning of every transaction.
@@ -289,6 +312,9 @@ impl File for DbFile {
             piece.copy_from_slice(&image[from..from + piece.len()]);
             Ok(())
         })?;
+        if self.writer.is_none() && (offset, buffer_length) == VERSION {
+            self.tell_changed();
+        }
         Ok(available)
     }
 
@@ -370,13 +396,19 @@ impl File for DbFile {
     }
 }
 
-/// Writes a txid into a database header as SQLite's file change counter: the writer does not count there, since it would rewrite page 1
+/// Where SQLite looks for the version of a file as a transaction begins, and how many bytes it reads there.
+const VERSION: (u64, usize) = (24, 16);
+
+/// Writes a version into a database header as SQLite's file change counter: the writer does not count there, since it would rewrite page 1
 /// with every commit, and a reader that moves from state to state has to see that they differ.
 fn show_version(first_page: &mut [u8], txid: Txid) {
-    let counter = (txid.0 as u32).to_be_bytes();
-    for at in [24, 92] {
+    for at in [VERSION.0 as usize, 92] {
         if let Some(field) = first_page.get_mut(at..at + 4) {
-            field.copy_from_slice(&counter);
+            field.copy_from_slice(&version(txid));
         }
     }
+}
+
+fn version(txid: Txid) -> [u8; 4] {
+    (txid.0 as u32).to_be_bytes()
 }

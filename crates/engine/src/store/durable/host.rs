@@ -3,6 +3,7 @@
 //! **Not here:** anything a Durable Object does differently; what it refuses (long values), this refuses too.
 
 use super::sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
+use crate::sqlite::register_vfs;
 use crate::store::StoreError;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -14,11 +15,13 @@ pub struct HostSql(Connection);
 impl HostSql {
     /// Storage in memory.
     pub fn in_memory() -> Result<HostSql, SqlError> {
+        register_vfs();
         Ok(HostSql(Connection::open_in_memory().map_err(failed)?))
     }
 
     /// Storage in the file at `path`, created if it does not exist.
     pub fn open(path: impl AsRef<Path>) -> Result<HostSql, SqlError> {
+        register_vfs();
         let connection = Connection::open(path).map_err(failed)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").map_err(failed)?;
         Ok(HostSql(connection))

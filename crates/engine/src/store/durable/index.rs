@@ -127,13 +127,14 @@ pub(super) fn encode_pages(state: &State, pages: &PageSet) -> Result<Vec<u8>, St
 #[derive(Default)]
 pub(super) struct Index {
     slots: HashMap<Pgno, Vec<Slot>>,
-    frames: usize,
+    /// The same pages, in the order of the commits.
+    written: Vec<(Txid, Pgno)>,
     bytes: u64,
 }
 
 impl Index {
     pub(super) fn add(&mut self, entries: Vec<(Pgno, Slot)>) {
-        self.frames += entries.len();
+        self.written.extend(entries.iter().map(|(pgno, slot)| (slot.txid, *pgno)));
         let images: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
         self.bytes += images + (entries.len() * ENTRY_BYTES + SEAL_BYTES) as u64;
         for (pgno, slot) in entries {
@@ -163,7 +164,13 @@ impl Index {
 
     /// Frames in all.
     pub(super) fn frames(&self) -> usize {
-        self.frames
+        self.written.len()
+    }
+
+    /// The pages that the commits after `after`, up to `until`, wrote.
+    pub(super) fn written_between(&self, after: Txid, until: Txid) -> PageSet {
+        let first = self.written.partition_point(|(txid, _)| *txid <= after);
+        self.written[first..].iter().take_while(|(txid, _)| *txid <= until).map(|(_, pgno)| *pgno).collect()
     }
 }
 

@@ -340,6 +340,11 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
         Ok(commits)
     }
 
+    fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {
+        let kept = self.kept.borrow();
+        (after >= kept.newest.txid && until <= kept.head.txid).then(|| kept.recent.written_between(after, until))
+    }
+
     fn written_between(&self, after: Txid, until: Txid) -> Result<PageSet, StoreError> {
         self.state(after)?;
         self.state(until)?;
