@@ -153,7 +153,7 @@ fn endless_statements_end() {
     assert_eq!(
         run_err(&mut db, endless),
         "D1 DB exceeded its CPU time limit and was reset. The request ran 1000 thousand instructions of SQLite, which is its limit, and its last \
-         text had read 117657 rows. Add an index, do the work in parts, or raise run_kiloinstructions in LIMITS and limits.cpu_ms in the Worker's \
+         text had read 116104 rows. Add an index, do the work in parts, or raise run_kiloinstructions in LIMITS and limits.cpu_ms in the Worker's \
          configuration."
     );
     assert_eq!(values(&mut db, "SELECT 1"), [[Value::Integer(1)]]);

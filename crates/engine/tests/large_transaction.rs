@@ -61,7 +61,9 @@ fn transactions_may_be_larger_than_memory() {
 
     // SQLite keeps what a statement changes for the second time in its heap, if the statement may have to be taken back alone.
     let twice = "UPDATE t SET v = 'y' || substr(v, 2); UPDATE t SET v = 'z' || substr(v, 2), id = -id";
-    let mut db = durable(&Rc::new(HostSql::in_memory().unwrap()), Limits { heap_bytes: 24 << 20, ..Limits::default() });
+    let sql = Rc::new(HostSql::in_memory().unwrap());
+    let limits = Limits { heap_bytes: 24 << 20, cache_bytes: 8 << 20, ..Limits::default() };
+    let mut db = durable(&sql, limits.clone());
     run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (0, 'first')", vec![]);
     run(&mut db, &FILL.replace("30000", "4000"), vec![]);
     for round in 1..=2 {
@@ -75,5 +77,7 @@ fn transactions_may_be_larger_than_memory() {
         assert_eq!(db.database.state().txid.0, before.txid.0 + 1);
         assert_eq!(values(&mut db, "SELECT length(v) FROM t WHERE id = 0"), [[Value::Integer(5 + round)]]);
     }
+    drop(db);
+    let mut db = durable(&sql, limits);
     assert_eq!(values(&mut db, "PRAGMA quick_check"), [[Value::Text("ok".into())]]);
 }

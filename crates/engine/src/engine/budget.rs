@@ -8,7 +8,7 @@
 //!
 //! **Not here:** limits of a single statement (`limits`), how others are let in (`GiveWay`).
 
-use super::Error;
+use super::{Error, Limits};
 use crate::sqlite::file::watch_reads;
 use crate::sqlite::progress::Progress;
 use crate::sqlite::work;
@@ -22,6 +22,22 @@ const STEP: u64 = 100;
 const BYTES_PER_INSTRUCTION: u64 = 8;
 /// A turn, in steps: some 2 ms where SQLite is compiled to WebAssembly.
 const TURN: u64 = 1_000;
+
+/// What calls that run together may still use, on whichever connections they do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Of the budget.
+    steps: u64,
+    /// Bytes of results.
+    pub(super) result_bytes: usize,
+}
+
+impl Allowance {
+    /// All of it.
+    pub(super) fn full(limits: &Limits) -> Allowance {
+        Allowance { steps: steps(limits.run_kiloinstructions), result_bytes: limits.result_bytes }
+    }
+}
 
 /// Lets others have their turn; an error ends what runs.
 pub type GiveWay = Rc<dyn Fn() -> Result<(), Error>>;
@@ -95,12 +111,17 @@ impl Budget {
         Progress::watch(sqlite, STEP as i32, Rc::new(move || budget.may_go_on(1)))
     }
 
-    /// Gives the calls that run next all of it.
-    pub(super) fn refill(&self, kiloinstructions: u64, pace: Pace) {
+    /// Gives the calls that run next what is left of so many thousands of instructions.
+    pub(super) fn refill(&self, kiloinstructions: u64, left: Allowance, pace: Pace) {
         work::take(1);
         self.kiloinstructions.set(kiloinstructions);
-        self.left.set(steps(kiloinstructions));
+        self.left.set(left.steps);
         self.pace.replace(pace);
+    }
+
+    /// What is left, beside so many bytes of results.
+    pub(super) fn left(&self, result_bytes: usize) -> Allowance {
+        Allowance { steps: self.left.get(), result_bytes }
     }
 
     /// A call begins, and with it a turn. It may run so many instructions, if no fewer are left for all.

@@ -9,7 +9,7 @@
 
 use super::RowEncoder;
 use super::authorize::Authorizer;
-use super::budget::{Budget, Pace};
+use super::budget::{Allowance, Budget, Pace};
 use super::causes::describe;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
@@ -108,8 +108,8 @@ pub(super) enum Access {
     Write,
     /// Reads a state that the primary has.
     Read,
-    /// Reads on a replica, which answers only what every copy answers alike.
-    Replica,
+    /// Reads beside the primary's connection or on a replica, and answers only what every connection answers alike.
+    Alike,
 }
 
 impl Connection {
@@ -118,7 +118,7 @@ impl Connection {
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
             | match access {
                 Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-                Access::Read | Access::Replica => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                Access::Read | Access::Alike => OpenFlags::SQLITE_OPEN_READ_ONLY,
             };
         let failed = |error: rusqlite::Error| describe(&error, &file);
         let budget = Budget::of(file.name());
@@ -127,7 +127,7 @@ impl Connection {
         count_visits(&sqlite);
         hide_programs(&sqlite);
         functions::install(&sqlite).and_then(|()| setup.install(&sqlite)).map_err(failed)?;
-        let authorizer = Authorizer::new(&setup.profile, access == Access::Replica);
+        let authorizer = Authorizer::new(&setup.profile, access == Access::Alike);
         let decide = authorizer.clone();
         sqlite.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| decide.decide(&context))).map_err(failed)?;
         let shared = Rc::new(Shared { sqlite: Rc::new(sqlite), busy: Cell::new(false) });
@@ -199,10 +199,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives the calls that run next, together, a full budget of instructions, and room for results of the full size.
-    pub(super) fn refill(&self, pace: Pace) {
-        self.budget.refill(self.limits.run_kiloinstructions, pace);
-        self.result_bytes_left.set(self.limits.result_bytes);
+    /// Gives the calls that run next, together, this budget of instructions and room for results.
+    pub(super) fn refill(&self, left: Allowance, pace: Pace) {
+        self.budget.refill(self.limits.run_kiloinstructions, left, pace);
+        self.result_bytes_left.set(left.result_bytes);
+    }
+
+    /// What they have left.
+    pub(super) fn left(&self) -> Allowance {
+        self.budget.left(self.result_bytes_left.get())
     }
 
     /// Runs one of the engine's own statements, which returns nothing.

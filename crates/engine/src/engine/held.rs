@@ -1,5 +1,5 @@
-//! What a database holds open: its write connection, and the snapshots of the past that were asked last. All databases of an isolate share
-//! one heap, so only those that were used last hold anything. A database that was closed opens itself again when it is used.
+//! What a database holds open: its write connection, the one that reads the newest state, and the snapshots of the past that were asked last.
+//! All databases of an isolate share one heap, so only those that were used last hold anything. A database that was closed opens itself again when it is used.
 //!
 //! **Invariants**
 //! 1. No more than `MOST` databases hold anything, whatever becomes of the others: nobody tells an isolate that an object was evicted.
@@ -7,14 +7,14 @@
 //!
 //! **Not here:** the page caches of those that are open, which give way first (`connection`).
 
-use super::Snapshot;
 use super::connection::{Connection, release_caches};
+use super::{Reader, Snapshot};
 use lru::LruCache;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-/// Databases that hold connections: an idle one takes some 60 KB.
+/// Databases that hold connections: an idle connection takes some 60 KB.
 const MOST: usize = 256;
 
 thread_local! {
@@ -27,6 +27,8 @@ pub(super) struct Held {
     id: u64,
     /// None after an error of the store, or when others needed the room.
     pub(super) writer: RefCell<Option<Rc<Connection>>>,
+    /// Reads the newest state. None where nothing was read yet, or as for the writer.
+    pub(super) head: RefCell<Option<Rc<Reader>>>,
     /// The newest first.
     pub(super) past: RefCell<VecDeque<Rc<Snapshot>>>,
 }
@@ -35,7 +37,7 @@ impl Held {
     /// A database that holds nothing yet.
     pub(super) fn new() -> Rc<Held> {
         let id = NEXT.replace(NEXT.get() + 1);
-        Rc::new(Held { id, writer: RefCell::default(), past: RefCell::default() })
+        Rc::new(Held { id, writer: RefCell::default(), head: RefCell::default(), past: RefCell::default() })
     }
 
     /// The database is used now, and opens something maybe: those whose last use is the longest ago close.
@@ -71,7 +73,8 @@ impl Held {
 
     fn close(&self) {
         self.past.borrow_mut().clear();
-        self.writer.borrow_mut().take();
+        self.head.take();
+        self.writer.take();
     }
 }
 

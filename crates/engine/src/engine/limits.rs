@@ -41,7 +41,7 @@ pub struct Limits {
     pub result_bytes: usize,
     /// Bytes of changed pages that a transaction keeps in memory. What is more is stored ahead of its commit.
     pub uncommitted_bytes: usize,
-    /// Bytes of SQLite's page cache for this database.
+    /// Bytes of SQLite's page cache for this database, of the connection that writes and of the one that reads the newest state.
     pub cache_bytes: usize,
     /// Bytes of SQLite's heap, of all databases in the isolate together. `out of memory`.
     pub heap_bytes: usize,

@@ -1,7 +1,8 @@
 //! Reads that take longer than others are to wait for them.
 //!
-//! Every call begins on the write connection, whose page cache is warm. One that only reads and is not done after a turn ends there, without
-//! an answer ([`Error::LongRead`]), and is run again on a connection of its own ([`Engine::reader`]), in turns: after each, others run.
+//! Every call begins where its page cache is warm: on the connection that reads the head, or on that which writes. One that only reads and is
+//! not done after a turn ends there, without an answer ([`Error::LongRead`]), and is run again on a connection of its own ([`Engine::reader`]),
+//! in turns: after each, others run.
 //!
 //! **Invariants**
 //! 1. A call that writes is never stopped halfway to be run elsewhere, nor is one whose answer depends on what its connection did before.
@@ -19,7 +20,7 @@ use crate::sqlite::statement::SqlText;
 use littoral_protocol::sql::Point;
 use std::rc::Rc;
 
-/// The turns of a read on the write connection, some 5 ms. One that takes less would lose more by moving, to a connection that has no pages
+/// The turns of a read on a connection that others wait for, some 5 ms. One that takes less would lose more by moving, to a connection that has no pages
 /// yet, than others by waiting.
 const AT_THE_PRIMARY: u64 = 3;
 /// The turns of a read on a replica, some 20 ms: what takes longer is for one that lets others have their turn.
@@ -81,7 +82,7 @@ impl Connection {
         let room = self.result_bytes_left.get();
         self.budget.begin_call(kiloinstructions);
         let result = run_statements::<E>(self, call, options);
-        if !is_long_read(&result) || call.iter().all(|text| self.only_reads(&text.sql)) {
+        if !is_long_read(&result) || self.only_read(call) {
             return result;
         }
         self.result_bytes_left.set(room);
@@ -96,7 +97,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a text is of statements that write nothing, and that every connection answers alike.
+    /// Whether the statements of a call write nothing, and every connection answers them alike.
+    pub(super) fn only_read(&self, call: &Call) -> bool {
+        call.iter().all(|text| self.only_reads(&text.sql))
+    }
+
     fn only_reads(&self, sql: &str) -> bool {
         let text = SqlText::new(sql);
         let mut begin = 0;

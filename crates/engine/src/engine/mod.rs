@@ -1,6 +1,6 @@
 //! The engine: D1's behaviour over SQLite over a page store.
 //!
-//! An [`Engine`] has one write connection, on which every call begins, and any number of [`Snapshot`]s, each a connection of its own that
+//! An [`Engine`] has a write connection, one that reads the newest state, and any number of [`Snapshot`]s, each a connection of its own that
 //! reads one state. A [`Call`] is what D1 calls a statement or a batch: one transaction.
 //!
 //! **Invariants**
@@ -19,6 +19,7 @@ mod connection;
 mod describe;
 mod error;
 mod export;
+mod head;
 mod held;
 mod history;
 mod limited_writes;
@@ -55,7 +56,7 @@ pub use value::{ResultSet, from_sqlite, to_sqlite};
 
 use crate::store::{PageStore, StoreError};
 use crate::vfs::{Clock, DatabaseFile};
-use budget::Pace;
+use budget::{Allowance, Pace};
 use connection::{Access, Connection, Ran};
 use held::Held;
 use history::History;
@@ -63,6 +64,7 @@ use littoral_protocol::sql::{Call, Meta, Place};
 use littoral_protocol::{Pgno, State, Txid};
 use long_read::is_long_read;
 use room::Room;
+use std::cell::Cell;
 use std::rc::Rc;
 use text::mentions_pragma;
 
@@ -190,45 +192,68 @@ impl Engine {
     }
 
     fn answer<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
-        if calls.len() > 1
-            && let Some(results) = self.run_together::<E>(calls, pace.clone())
-        {
-            return results;
-        }
+        let left = Cell::new(Allowance::full(&self.setup.limits));
         let mut results = Vec::with_capacity(calls.len());
-        for call in calls {
-            let refill = results.is_empty().then(|| pace.clone());
-            if !gather(&mut results, self.run_alone::<E>(*call, refill)) {
+        while results.len() < calls.len() {
+            let (begin, (reads, end)) = (results.len(), head::split(&calls[results.len()..]));
+            if !self.read_head::<E>(&calls[begin..begin + reads], &left, pace.clone(), &mut results) {
+                break;
+            }
+            if results.len() < begin + end && !self.write::<E>(&calls[results.len()..begin + end], &left, pace.clone(), &mut results) {
                 break;
             }
         }
         results
     }
 
-    /// Runs a call, maybe the first of those that share a budget.
-    fn run_alone<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
-        let held = self.held.clone();
-        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(invocation, refill.clone()))
+    /// Adds the results of calls that share a commit. Returns whether all have one.
+    fn write<E: RowEncoder>(
+        &mut self,
+        calls: &[Invocation<'_, E::Options>],
+        left: &Cell<Allowance>,
+        pace: Pace,
+        results: &mut Vec<CallResult<E>>,
+    ) -> bool {
+        if calls.len() > 1
+            && let Some(together) = self.run_together::<E>(calls, left, pace.clone())
+        {
+            let all = together.len() == calls.len();
+            return together.into_iter().all(|result| gather(results, result)) && all;
+        }
+        calls.iter().all(|call| {
+            let result = self.run_alone::<E>(*call, left, pace.clone());
+            gather(results, result)
+        })
     }
 
-    fn run_once<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, refill: Option<Pace>) -> CallResult<E> {
+    /// Runs a call in a transaction of its own.
+    fn run_alone<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, left: &Cell<Allowance>, pace: Pace) -> CallResult<E> {
+        let held = self.held.clone();
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(invocation, left, pace.clone()))
+    }
+
+    fn run_once<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, left: &Cell<Allowance>, pace: Pace) -> CallResult<E> {
         let writer = self.writer()?;
-        if let Some(pace) = refill {
-            writer.refill(pace);
-        }
+        writer.refill(left.get(), pace);
         writer.restore_flags()?;
         let result = in_transaction(&writer, |writer| writer.migrating(invocation.call, || writer.run_call::<E>(invocation)))
             .map(|ran| writer.finish(ran));
+        left.set(writer.left());
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Option<Vec<CallResult<E>>> {
+    fn run_together<E: RowEncoder>(
+        &mut self,
+        calls: &[Invocation<'_, E::Options>],
+        left: &Cell<Allowance>,
+        pace: Pace,
+    ) -> Option<Vec<CallResult<E>>> {
         if calls.iter().flat_map(|invocation| invocation.call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
-        writer.refill(pace);
+        writer.refill(left.get(), pace);
         writer.restore_flags().ok()?;
         let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
@@ -242,6 +267,9 @@ impl Engine {
         let finish =
             |results: Vec<Result<Vec<Ran<E>>, Failure>>| results.into_iter().map(|result| result.map(|ran| writer.finish(ran))).collect();
         let result = result.map(finish);
+        if result.is_ok() {
+            left.set(writer.left());
+        }
         self.settle(result).ok()
     }
 
@@ -286,7 +314,7 @@ impl Engine {
         let state = self.store.state(txid).map_err(Error::store)?;
         let mut setup = self.setup.clone();
         setup.limits.cache_bytes /= 8;
-        let reader = Reader::of(&self.store, state, &setup)?;
+        let reader = Reader::of(&self.store, state, Access::Read, &setup)?;
         Ok(Snapshot::new(reader, self.history.pin(txid)))
     }
 

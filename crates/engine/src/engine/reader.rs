@@ -7,10 +7,10 @@
 //!
 //! **Not here:** which state is to be read (`past`, `edge`).
 
-use super::budget::Pace;
+use super::budget::{Allowance, Pace};
 use super::connection::{Access, Connection};
 use super::history::KeptState;
-use super::{Call, CallResult, Error, RowEncoder, Setup, gather, run_statements};
+use super::{Call, CallResult, Error, Invocation, RowEncoder, Setup, gather, run_statements};
 use crate::store::{PageReader, PageStore};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
@@ -22,6 +22,8 @@ pub struct Reader {
     connection: Connection,
     /// The bytes that one answer may have.
     pub(super) result_bytes: usize,
+    /// What calls that run together may use.
+    allowance: Allowance,
     pace: RefCell<Pace>,
     /// The transaction that is held is of another state, or met an error.
     is_outdated: Cell<bool>,
@@ -35,23 +37,29 @@ impl Reader {
     }
 
     /// A connection to `state` of a store, with temporary files there.
-    pub(super) fn of(store: &Rc<dyn PageStore>, state: State, setup: &Setup) -> Result<Reader, Error> {
+    pub(super) fn of(store: &Rc<dyn PageStore>, state: State, access: Access, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(Rc::new(store.clone()), state).with_scratch(store.clone());
-        Reader::on(file, Access::Read, setup)
+        Reader::on(file, access, setup)
     }
 
-    /// A connection to a replica's pages of `state`. It refuses what not every copy answers alike: `changes()`, `last_insert_rowid()`, and
-    /// PRAGMAs about the connection.
+    /// A connection to a replica's pages of `state`. It refuses what not every connection answers alike: `changes()`, `last_insert_rowid()`,
+    /// and PRAGMAs about the connection.
     pub fn open_replica(pages: Rc<dyn PageReader>, state: State, setup: &Setup) -> Result<Reader, Error> {
         let file = DatabaseFile::reader(pages, state);
-        let reader = Reader::on(file, Access::Replica, setup)?;
+        let reader = Reader::on(file, Access::Alike, setup)?;
         reader.take_turns(None);
         Ok(reader)
     }
 
     fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
         let connection = Connection::open(file, access, setup)?;
-        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole), is_outdated: Cell::new(false) })
+        Ok(Reader {
+            connection,
+            result_bytes: setup.limits.result_bytes,
+            allowance: Allowance::full(&setup.limits),
+            pace: RefCell::new(Pace::Whole),
+            is_outdated: Cell::new(false),
+        })
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -88,8 +96,8 @@ impl Reader {
 
     /// Runs a call, with options.
     pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        self.connection.refill(self.pace());
-        self.run_alone::<E>(call, options)
+        self.connection.refill(self.allowance, self.pace());
+        self.run_alone::<E>(Invocation::new(call, options))
     }
 
     /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Engine::run_with`].
@@ -98,19 +106,22 @@ impl Reader {
     }
 
     pub(super) fn run_at<E: RowEncoder>(&self, calls: &[Call], options: E::Options, pace: Pace) -> Vec<CallResult<E>> {
-        self.connection.refill(pace);
+        self.connection.refill(self.allowance, pace);
         let mut results = Vec::with_capacity(calls.len());
         for call in calls {
-            if !gather(&mut results, self.run_alone::<E>(call, options)) {
+            if !gather(&mut results, self.run_alone::<E>(Invocation::new(call, options))) {
                 break;
             }
         }
         results
     }
 
-    fn run_alone<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
+    pub(super) fn run_alone<E: RowEncoder>(
+        &self,
+        Invocation { call, options, kiloinstructions }: Invocation<'_, E::Options>,
+    ) -> CallResult<E> {
         let _busy = self.connection.occupy();
-        self.connection.budget.begin_call(None);
+        self.connection.budget.begin_call(kiloinstructions);
         self.connection.restore_flags()?;
         self.read_one_state()?;
         let ran = run_statements::<E>(&self.connection, call, options);

@@ -11,6 +11,12 @@ pub(super) fn changes_rows(sql: &str) -> bool {
     one_statement && ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
+/// Whether a text is one statement that begins as those do that read rows. What begins with WITH may write all the same.
+pub(super) fn begins_as_select(sql: &str) -> bool {
+    let is_read = |token: Token<'_>| ["SELECT", "VALUES", "WITH"].iter().any(|word| token.is(word));
+    !has_several_statements(sql) && statement_tokens(sql).next().is_some_and(is_read)
+}
+
 /// What SQLite takes for a blank, and what may follow one: a vertical tab, too.
 const BLANKS: [char; 5] = [' ', '\t', '\n', '\x0c', '\r'];
 const BLANKS_AFTER_ONE: [char; 6] = [' ', '\t', '\n', '\x0b', '\x0c', '\r'];
