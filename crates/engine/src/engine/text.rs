@@ -13,8 +13,11 @@ pub(super) fn changes_rows(sql: &str) -> bool {
 
 /// Whether a text is one statement that begins as those do that read rows. What begins with WITH may write all the same.
 pub(super) fn begins_as_select(sql: &str) -> bool {
-    let is_read = |token: Token<'_>| ["SELECT", "VALUES", "WITH"].iter().any(|word| token.is(word));
-    !has_several_statements(sql) && statement_tokens(sql).next().is_some_and(is_read)
+    let text = sql.trim_start();
+    let is_comment = text.starts_with("--") || text.starts_with("/*");
+    let begin = if is_comment { statement_tokens(text).next().map_or(0, |token| token.at) } else { 0 };
+    let begins = |word: &str| text[begin..].get(..word.len()).is_some_and(|first| first.eq_ignore_ascii_case(word));
+    ["SELECT", "WITH", "VALUES"].into_iter().any(begins) && !has_several_statements(sql)
 }
 
 /// What SQLite takes for a blank, and what may follow one: a vertical tab, too.
@@ -40,7 +43,7 @@ pub(super) fn is_blank(mut sql: &str) -> bool {
 
 /// Whether a `;` is followed by more text. It may be inside a string or a trigger: this only decides whether to look closer.
 fn has_several_statements(sql: &str) -> bool {
-    sql.trim_end().trim_end_matches(';').contains(';')
+    sql.contains(';') && sql.trim_end().trim_end_matches(';').contains(';')
 }
 
 /// A token of a statement.
@@ -146,7 +149,7 @@ pub(super) fn mentions_pragma(sql: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_blank, mentions_pragma, tokens};
+    use super::{begins_as_select, is_blank, mentions_pragma, tokens};
     use crate::sqlite::statement::SqlText;
     use rusqlite::Connection;
     use std::rc::Rc;
@@ -181,6 +184,26 @@ mod tests {
     fn tokens_are_those_of_sqlite() {
         let expected = ["'a''b'", "é", "[c]", "`d`", "+", "f_1$", "\"h"];
         assert_eq!(tokens("'a''b' é[c]`d`--e\n+f_1$/*g*/\"h").collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn reads_are_told_by_their_first_word() {
+        for text in ["SELECT 1", " \n select 1;", "/* a */ SELECT 1", "-- a\nWITH c AS (SELECT 1) SELECT 2", "values (1)"] {
+            assert!(begins_as_select(text), "{text}");
+        }
+        for text in [
+            "",
+            "INSERT INTO t SELECT 1",
+            "SELECT 1; DELETE FROM t",
+            "PRAGMA x",
+            "é",
+            "/* SELECT",
+            "-- SELECT",
+            "EXPLAIN SELECT 1",
+            "(SELECT 1)",
+        ] {
+            assert!(!begins_as_select(text), "{text}");
+        }
     }
 
     #[test]
