@@ -14,11 +14,16 @@ use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Bytes that are staged at once.
+const PART_BYTES: usize = 256 << 10;
+
 pub(super) struct Uncommitted {
     store: Rc<dyn PageStore>,
     /// Bytes that `written` may take.
     budget: usize,
     written: BTreeMap<Pgno, Box<[u8]>>,
+    /// Where in it the next part to be staged begins.
+    next: Pgno,
     /// The checksum of what is staged, if something is.
     staged: Option<Checksum>,
     /// Checksums in the base state of pages that SQLite may be about to change.
@@ -33,6 +38,7 @@ impl Uncommitted {
             store,
             budget,
             written: BTreeMap::new(),
+            next: Pgno::FIRST,
             staged: None,
             originals: BTreeMap::new(),
             accounted: PageSet::new(),
@@ -79,14 +85,25 @@ impl Uncommitted {
         self.originals.insert(pgno, checksum);
     }
 
-    /// Stages what was written, if it takes more than the budget.
+    /// Stages a part of what was written, if all of it takes more than the budget.
     pub(super) fn spill(&mut self, base: &State) -> Result<(), StoreError> {
         let page_bytes = self.written.first_key_value().map_or(0, |(_, image)| image.len());
-        if self.written.len() * page_bytes <= self.budget { Ok(()) } else { self.stage(base) }
+        if self.written.len() * page_bytes <= self.budget {
+            return Ok(());
+        }
+        let frames = self.take_part(PART_BYTES.min(self.budget / 4) / page_bytes + 1);
+        self.stage(base, frames)
     }
 
-    fn stage(&mut self, base: &State) -> Result<(), StoreError> {
-        let frames = self.take_frames();
+    /// So many pages, from where the last part ended: each is in memory for as long as the others, and others wait for a part only.
+    fn take_part(&mut self, count: usize) -> Vec<Frame> {
+        let pages = self.written.range(self.next..).chain(self.written.range(..self.next)).take(count);
+        let pages: Vec<Pgno> = pages.map(|(pgno, _)| *pgno).collect();
+        self.next = pages.last().map_or(Pgno::FIRST, |last| Pgno(last.0 + 1));
+        pages.into_iter().filter_map(|pgno| Some(Frame::new(pgno, self.written.remove(&pgno)?))).collect()
+    }
+
+    fn stage(&mut self, base: &State, frames: Vec<Frame>) -> Result<(), StoreError> {
         let staged = self.account(base, &frames).and_then(|()| self.store.stage(&frames));
         match staged {
             Ok(checksum) => {
@@ -144,7 +161,8 @@ impl Uncommitted {
     /// Makes it the next commit, which makes `state`; its checksum is to be found out. Returns page 1, if that was written and nothing is staged.
     pub(super) fn commit(&mut self, base: &State, state: &mut State) -> Result<Option<Box<[u8]>>, StoreError> {
         if self.staged.is_some() {
-            self.stage(base)?;
+            let rest = self.take_frames();
+            self.stage(base, rest)?;
         }
         let frames = self.take_frames();
         state.checksum = self.staged.unwrap_or_default();
