@@ -41,6 +41,7 @@ export class Database extends DurableObject {
 		return {
 			sync: () => void storage.sync().then(synced, synced),
 			readEnded: () => queueMicrotask(() => this.#say(() => this.rust.readEnded())),
+			writeEnded: () => queueMicrotask(() => this.#say(() => this.rust.writeEnded())),
 			tell: (region, news) => void this.#tell(region, news),
 			wake: (inMs) => void setTimeout(() => this.#say(() => this.rust.woken()), inMs),
 			lookForAlarm: () => void this.#lookForAlarm().catch(() => {}),

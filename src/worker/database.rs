@@ -11,7 +11,7 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use super::host::{Host, Ticket};
-use super::long_read;
+use super::{long_read, long_write};
 use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
 use crate::runtime::request::body_to_js;
@@ -48,6 +48,8 @@ pub struct DatabaseObject {
     env: JsValue,
     engine: RefCell<Option<Engine>>,
     primary: RefCell<Primary<Ticket>>,
+    /// What a long write had that has ended.
+    lease: long_write::Ended,
     /// The position that tickets were given last, which most requests leave as it is.
     shown: RefCell<Option<(Position, Uint8Array)>>,
 }
@@ -57,7 +59,8 @@ impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
-        DatabaseObject { host, storage, env, engine: RefCell::default(), primary: RefCell::default(), shown: RefCell::default() }
+        let (engine, primary, lease, shown) = Default::default();
+        DatabaseObject { host, storage, env, engine, primary, lease, shown }
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
@@ -74,6 +77,21 @@ impl DatabaseObject {
     #[wasm_bindgen(js_name = readEnded)]
     pub fn read_ended(&self) {
         let _ = self.happened(Event::ReadEnded);
+    }
+
+    /// A long write has ended.
+    #[wasm_bindgen(js_name = writeEnded)]
+    pub fn write_ended(&self) {
+        let lease = self.lease.take();
+        let ended = self.with_engine(|engine| {
+            let wrote = lease.is_some_and(|lease| engine.take_back(lease));
+            (wrote.then(|| engine.state().position()), engine.store().has_discarded())
+        });
+        let (wrote, discarded) = ended.unwrap_or_default();
+        if discarded {
+            let _ = self.happened(Event::Discarded);
+        }
+        let _ = self.happened(Event::Written { wrote });
     }
 
     /// A replica object has answered news with its position, or not.
@@ -166,6 +184,12 @@ fn may_run_again(ticket: &Ticket, now: Option<Position>) -> bool {
     !ticket.alone() && now.is_some_and(|now| now.to_bytes()[..] == before.to_vec())
 }
 
+/// A ticket that has no answer yet, and nothing was done of it.
+fn waiting(ticket: Ticket) -> Ticket {
+    ticket.waits();
+    ticket
+}
+
 pub(super) fn deliver(ticket: &Ticket, Answer { body, bookmark }: Answer, wrote: bool) {
     let bookmark = bookmark.map_or(JsValue::NULL, JsValue::from);
     ticket.deliver(&Array::of3(&body_to_js(body), &bookmark, &wrote.into()));
@@ -186,6 +210,7 @@ impl DatabaseObject {
             let events = match action {
                 Action::Run(tickets) => self.run(tickets),
                 Action::Read(ticket) => self.read(ticket),
+                Action::Write(ticket) => self.write(ticket),
                 Action::Tell { regions, after } => self.tell(regions, after),
                 Action::Maintain { synced: false } => {
                     let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);
@@ -237,10 +262,9 @@ impl DatabaseObject {
         for (ticket, attempt) in tickets.into_iter().zip(attempts) {
             match attempt {
                 Attempt::Answered(answer) => deliver(&ticket, answer, wrote.is_some()),
-                Attempt::LongRead => {
-                    ticket.waits();
-                    events.push(Event::TooLong(ticket));
-                }
+                Attempt::LongRead => events.push(Event::LongRead(waiting(ticket))),
+                Attempt::LongWrite => events.push(Event::LongWrite(waiting(ticket))),
+                Attempt::HeldUp => events.push(Event::HeldUp(waiting(ticket))),
             }
         }
         events.push(Event::Ran { wrote });
@@ -261,6 +285,21 @@ impl DatabaseObject {
                 vec![Event::ReadEnded]
             }
         }
+    }
+
+    fn write(&self, ticket: Ticket) -> Vec<Event<Ticket>> {
+        let request = ticket.request().read();
+        let lease = self.with_engine(Engine::lease);
+        let refused = match lease {
+            Ok(Ok(lease)) => {
+                long_write::begin(self.host.clone(), ticket, request, lease, self.lease.clone());
+                return Vec::new();
+            }
+            Ok(Err(error)) => Answer::refusing(&request, &error, error.code()),
+            Err(error) => Answer::refusing(&request, &error, Code::StoreFailed),
+        };
+        deliver(&ticket, refused, false);
+        vec![Event::Written { wrote: None }]
     }
 
     /// Sends news. Returns what has become of it, if that is known at once.

@@ -21,6 +21,10 @@ extern "C" {
     #[wasm_bindgen(method, js_name = readEnded)]
     pub(super) fn read_ended(this: &Host);
 
+    /// Calls `writeEnded`, soon.
+    #[wasm_bindgen(method, js_name = writeEnded)]
+    pub(super) fn write_ended(this: &Host);
+
     /// Sends news to the replica object of a region, then calls `told`.
     #[wasm_bindgen(method)]
     pub(super) fn tell(this: &Host, region: &str, news: &Uint8Array);

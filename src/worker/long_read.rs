@@ -34,7 +34,8 @@ pub(super) fn begin(host: Host, ticket: Ticket, request: Request, reader: Snapsh
     });
 }
 
-fn in_turns(ticket: Ticket, position: Position, until_ms: Option<u64>) -> GiveWay {
+/// Lets others have their turn, while the ticket says that it waits.
+pub(super) fn in_turns(ticket: Ticket, position: Position, until_ms: Option<u64>) -> GiveWay {
     let position = Uint8Array::from(&position.to_bytes()[..]);
     Rc::new(move || {
         ticket.waits();

@@ -5,6 +5,7 @@
 mod database;
 mod host;
 mod long_read;
+mod long_write;
 mod replica;
 mod replicas;
 #[cfg(feature = "testing")]

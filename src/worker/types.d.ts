@@ -57,6 +57,7 @@ export interface OpenRequest {
 export interface Host {
 	sync(): void;
 	readEnded(): void;
+	writeEnded(): void;
 	tell(region: string, news: Uint8Array): void;
 	wake(inMs: number): void;
 	lookForAlarm(): void;

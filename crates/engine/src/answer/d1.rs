@@ -10,10 +10,11 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
-use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, Invocation, Reader, Snapshot};
+use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, GiveWay, Invocation, Lease, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
 use littoral_protocol::sql::{Code, Point, Served};
+use std::rc::Rc;
 
 /// What a session's token is refused with that has no known form.
 const INVALID_TOKEN: &str = "invalid bookmark or constraint: expected 8-8-8-32 hexadecimal digits, first-primary or first-unconstrained";
@@ -46,6 +47,10 @@ pub enum Attempt {
     Answered(Answer),
     /// It reads for long, and nothing of it was done: [`reader_for`] and [`answer_long`] are to answer it.
     LongRead,
+    /// It writes for long, and nothing of it was done: [`Engine::lease`] and [`answer_long_write`] are to answer it.
+    LongWrite,
+    /// It needs the write connection, which is leased, and nothing of it was done.
+    HeldUp,
 }
 
 /// Answers one request, however long it takes.
@@ -56,6 +61,15 @@ pub fn answer(database: &mut Engine, request: Request) -> Answer {
             Ok(reader) => answer_long(&request, &reader),
             Err(refused) => refused,
         },
+        Some(Attempt::LongWrite) => match database.lease() {
+            Ok(lease) => {
+                let answer = answer_long_write(&request, &lease, database.now_ms(), Rc::new(|| Ok(())));
+                database.take_back(lease);
+                answer
+            }
+            Err(error) => Answer::refusing(&request, &error, error.code()),
+        },
+        Some(Attempt::HeldUp) => Answer::refusing(&request, &Error::HeldUp, Error::HeldUp.code()),
         None => Answer { body: String::new(), bookmark: None },
     }
 }
@@ -130,7 +144,7 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
     let bookmark = reader.state().bookmark().to_string();
     match answer_with(request, asked, &mut results.into_iter(), &bookmark) {
         Some(Attempt::Answered(answer)) => Ok(answer),
-        Some(Attempt::LongRead) | None => Err(Error::NoStatement.into()),
+        Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => Err(Error::NoStatement.into()),
     }
 }
 
@@ -158,11 +172,33 @@ pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
             let mut results = reader.run_with::<JsonResult>(first, asked.format).into_iter();
             match answer_with(request, asked, &mut results, &bookmark) {
                 Some(Attempt::Answered(answer)) => answer,
-                Some(Attempt::LongRead) | None => Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code()),
+                Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => {
+                    Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code())
+                }
             }
         }
     };
     outside_sessions(asked, answer)
+}
+
+/// Answers a request that writes for long, for as long as it takes, while others have their turn again and again. Of many calls the first has a
+/// response.
+pub fn answer_long_write(request: &Request, lease: &Lease, now_ms: u64, give_way: GiveWay) -> Answer {
+    let asked = match request.parsed() {
+        Ok(asked) => asked,
+        Err(refused) => return Answer { body: refused.clone(), bookmark: None },
+    };
+    let Some(call) = present_calls(asked, request.kiloinstructions(now_ms)).next() else {
+        return Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code());
+    };
+    let result = lease.run::<JsonResult>(call, give_way);
+    let bookmark = lease.state().bookmark().to_string();
+    match answer_with(request, asked, &mut std::iter::once(result), &bookmark) {
+        Some(Attempt::Answered(answer)) => answer,
+        Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => {
+            Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code())
+        }
+    }
 }
 
 /// The answer, made of the next results. `None`: there were none left for it.
@@ -172,13 +208,18 @@ fn answer_with(
     results: &mut impl Iterator<Item = CallResult<JsonResult>>,
     bookmark: &str,
 ) -> Option<Attempt> {
-    let is_long = |result: &CallResult<JsonResult>| result.as_ref().is_err_and(|failure| failure.error == Error::LongRead);
+    let elsewhere = |result: &CallResult<JsonResult>| match result.as_ref().err()?.error {
+        Error::LongRead => Some(Attempt::LongRead),
+        Error::LongWrite => Some(Attempt::LongWrite),
+        Error::HeldUp => Some(Attempt::HeldUp),
+        _ => None,
+    };
     let answered = |answers: &[String]| Attempt::Answered(Answer { body: responses(bookmark, answers), bookmark: Some(bookmark.into()) });
     match request.form() {
         Form::D1 { .. } => {
             let result = results.next()?;
-            if is_long(&result) {
-                return Some(Attempt::LongRead);
+            if let Some(attempt) = elsewhere(&result) {
+                return Some(attempt);
             }
             let bookmark = result.is_ok().then(|| bookmark.into());
             Some(Attempt::Answered(Answer { body: answer_call(result, asked.batches == [true]), bookmark }))
@@ -186,9 +227,9 @@ fn answer_with(
         Form::Calls { .. } => {
             let mut answers = Vec::with_capacity(asked.calls.len());
             for (batch, result) in asked.batches.iter().zip(results) {
-                if is_long(&result) {
+                if let Some(attempt) = elsewhere(&result) {
                     // The client sends it again, with those after it.
-                    return Some(if answers.is_empty() { Attempt::LongRead } else { answered(&answers) });
+                    return Some(if answers.is_empty() { attempt } else { answered(&answers) });
                 }
                 answers.push(answer_call(result, *batch));
             }
@@ -206,7 +247,7 @@ fn answer_past(database: &mut Engine, request: &Request, asked: &Parsed, point: 
     let bookmark = snapshot.state().bookmark().to_string();
     match answer_with(request, asked, &mut results, &bookmark) {
         Some(Attempt::Answered(answer)) => Attempt::Answered(outside_sessions(asked, answer)),
-        Some(Attempt::LongRead) => Attempt::LongRead,
+        Some(elsewhere) => elsewhere,
         None => Attempt::Answered(Answer { body: String::new(), bookmark: None }),
     }
 }

@@ -4,7 +4,7 @@
 //! **Invariants**
 //! 1. What a call may do is its own: what others do while they have their turn does not count as its.
 //! 2. Nothing is borrowed here while others have their turn.
-//! 3. A call that has begun to write is not stopped at the end of a turn.
+//! 3. A call that has begun to write is not stopped at the end of a turn; where it is stopped later, all of it is taken back.
 //!
 //! **Not here:** limits of a single statement (`limits`), how others are let in (`GiveWay`).
 
@@ -39,6 +39,9 @@ impl Allowance {
     }
 }
 
+/// How many turns more a call has that writes, if it is to end at all: some 20 ms in all. What has been done by then is done once more.
+const MORE_FOR_WRITES: u64 = 9;
+
 /// Lets others have their turn; an error ends what runs.
 pub type GiveWay = Rc<dyn Fn() -> Result<(), Error>>;
 
@@ -47,7 +50,7 @@ pub type GiveWay = Rc<dyn Fn() -> Result<(), Error>>;
 pub(super) enum Pace {
     /// They go on.
     Whole,
-    /// Those that only read end after so many, with [`Error::LongRead`].
+    /// Those that only read end after so many, with [`Error::LongRead`], and those that write somewhat later, with [`Error::LongWrite`].
     Brief(u64),
     /// Others have their turn, then they go on.
     InTurns(GiveWay),
@@ -76,8 +79,10 @@ pub(super) struct Budget {
     turn: Cell<u64>,
     pace: RefCell<Pace>,
     running: Cell<Running>,
-    /// The running call goes on to its end.
+    /// The running call does not only read.
     stays: Cell<bool>,
+    /// It has had its turns, and more.
+    has_had_more: Cell<bool>,
     /// Why what ran was interrupted.
     stopped: RefCell<Option<Error>>,
     /// Interrupts a single instruction that reads many pages.
@@ -96,6 +101,7 @@ impl Budget {
             pace: RefCell::new(Pace::Whole),
             running: Cell::new(Running::Nothing),
             stays: Cell::new(false),
+            has_had_more: Cell::new(false),
             stopped: RefCell::default(),
             interrupt: OnceCell::new(),
         });
@@ -119,6 +125,11 @@ impl Budget {
         self.pace.replace(pace);
     }
 
+    /// What becomes of calls at the end of a turn, from now on.
+    pub(super) fn refill_pace(&self, pace: Pace) {
+        self.pace.replace(pace);
+    }
+
     /// What is left, beside so many bytes of results.
     pub(super) fn left(&self, result_bytes: usize) -> Allowance {
         Allowance { steps: self.left.get(), result_bytes }
@@ -129,10 +140,11 @@ impl Budget {
         self.of_call.set(kiloinstructions.map_or(u64::MAX, steps));
         self.turn.set(if let Pace::Brief(turns) = *self.pace.borrow() { turns * TURN } else { TURN });
         self.stays.set(false);
+        self.has_had_more.set(false);
         self.stopped.take();
     }
 
-    /// The running call goes on to its end.
+    /// The running call does not only read.
     pub(super) fn stay(&self) {
         self.stays.set(true);
     }
@@ -192,8 +204,20 @@ impl Budget {
         if turn >= steps {
             return Ok(());
         }
-        let is_brief = matches!(*self.pace.borrow(), Pace::Brief(_));
-        if is_brief && self.running.get() == Running::Stoppable { Err(Error::LongRead) } else { self.give_way().map(drop) }
+        if matches!(*self.pace.borrow(), Pace::Brief(_)) { self.end_turns() } else { self.give_way().map(drop) }
+    }
+
+    /// Where those that run are to end after some turns, these are over.
+    fn end_turns(&self) -> Result<(), Error> {
+        match self.running.get() {
+            Running::Nothing => Ok(()),
+            Running::Stoppable => Err(Error::LongRead),
+            Running::Statement if self.has_had_more.replace(true) => Err(Error::LongWrite),
+            Running::Statement => {
+                self.turn.set(MORE_FOR_WRITES * TURN);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -91,6 +91,10 @@ pub enum Error {
     TimedOut,
     /// The call only reads, and for longer than others are to wait for it: it belongs on a connection of its own.
     LongRead,
+    /// The call writes, and for longer than others are to wait for it: it belongs on the write connection alone, with others let in.
+    LongWrite,
+    /// The call needs the write connection, which another has in its hand.
+    HeldUp,
     /// The results are larger than one answer may be.
     ResultTooLarge {
         /// The limit in bytes.
@@ -109,7 +113,7 @@ impl Error {
             Error::ParameterCount | Error::UnknownParameter { .. } | Error::ParametersNotLast => Code::Parameters,
             Error::NoStatement | Error::NulInText => Code::NoStatement,
             Error::TransactionStatement => Code::TransactionStatement,
-            Error::RanTooLong { .. } | Error::LongRead => Code::RanTooLong,
+            Error::RanTooLong { .. } | Error::LongRead | Error::LongWrite | Error::HeldUp => Code::RanTooLong,
             Error::TimedOut => Code::TimedOut,
             Error::ResultTooLarge { .. } => Code::ResultTooLarge,
         }
@@ -205,7 +209,8 @@ impl fmt::Display for Error {
                  limits.cpu_ms in the Worker's configuration."
             ),
             Error::TimedOut => f.write_str("The call took longer than its timeout, and changed nothing."),
-            Error::LongRead => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
+            Error::LongRead | Error::LongWrite => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
+            Error::HeldUp => f.write_str("another call is writing for long"),
             Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
         }
     }

@@ -5,7 +5,8 @@
 //! in turns: after each, others run.
 //!
 //! **Invariants**
-//! 1. A call that writes is never stopped halfway to be run elsewhere, nor is one whose answer depends on what its connection did before.
+//! 1. A call that writes is never run elsewhere, nor is one whose answer depends on what its connection did before: those are long writes
+//!    (`lease`).
 //! 2. A reader that gives way reads a state that is kept; where nobody keeps it any more, its call fails.
 //!
 //! **Not here:** how long a turn is (`budget`), and who gives way to whom (`primary`).
@@ -27,8 +28,8 @@ const AT_THE_PRIMARY: u64 = 3;
 const ON_A_REPLICA: u64 = 10;
 
 impl Engine {
-    /// As [`Engine::run_with`], but a call that only reads, and is not done after a turn, has no answer: [`Error::LongRead`], the last of the
-    /// results. Calls after it have not run.
+    /// As [`Engine::run_with`], but a call that is not done after some turns has no answer: [`Error::LongRead`] or [`Error::LongWrite`], the last
+    /// of the results. Calls after it have not run, and nothing of itself is done.
     pub fn run_briefly<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>]) -> Vec<CallResult<E>> {
         self.run_at::<E>(calls, Pace::Brief(AT_THE_PRIMARY))
     }
@@ -76,19 +77,13 @@ impl Snapshot {
 }
 
 impl Connection {
-    /// Runs a call on the write connection. One that is stopped as a long read, but is none as a whole, begins again, and ends there.
+    /// Runs a call on the write connection. One that is stopped as a long read, but is none as a whole, is a long write.
     pub(super) fn run_call<E: RowEncoder>(&self, invocation: Invocation<'_, E::Options>) -> Result<Vec<Ran<E>>, Failure> {
         let Invocation { call, options, kiloinstructions } = invocation;
-        let room = self.result_bytes_left.get();
         self.budget.begin_call(kiloinstructions);
         let result = run_statements::<E>(self, call, options);
-        if !is_long_read(&result) || self.only_read(call) {
-            return result;
-        }
-        self.result_bytes_left.set(room);
-        self.budget.begin_call(kiloinstructions);
-        self.budget.stay();
-        run_statements::<E>(self, call, options)
+        let is_long_read = result.as_ref().is_err_and(|failure| failure.error == Error::LongRead);
+        if is_long_read && !self.only_read(call) { Err(Error::LongWrite.into()) } else { result }
     }
 
     /// Waits until no other read in turns has a large result.
@@ -117,7 +112,7 @@ impl Connection {
     }
 }
 
-/// Whether a call has no answer because it reads for long.
-pub(super) fn is_long_read<T>(result: &Result<T, Failure>) -> bool {
-    result.as_ref().is_err_and(|failure| failure.error == Error::LongRead)
+/// Whether a call has no answer because it is to run elsewhere, or later.
+pub(super) fn belongs_elsewhere<T>(result: &Result<T, Failure>) -> bool {
+    result.as_ref().is_err_and(|failure| matches!(failure.error, Error::LongRead | Error::LongWrite | Error::HeldUp))
 }

@@ -22,6 +22,7 @@ mod export;
 mod head;
 mod held;
 mod history;
+mod lease;
 mod limited_writes;
 mod limits;
 mod long_read;
@@ -44,6 +45,7 @@ pub use budget::GiveWay;
 pub use describe::Description;
 pub use error::{Error, Failure};
 pub use export::ExportOptions;
+pub use lease::Lease;
 pub use limits::Limits;
 #[cfg(feature = "testing")]
 pub use pragmas::compile_options;
@@ -60,9 +62,10 @@ use budget::{Allowance, Pace};
 use connection::{Access, Connection, Ran};
 use held::Held;
 use history::History;
+use lease::Lender;
 use littoral_protocol::sql::{Call, Meta, Place};
 use littoral_protocol::{Pgno, State, Txid};
-use long_read::is_long_read;
+use long_read::belongs_elsewhere;
 use room::Room;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -113,6 +116,7 @@ pub struct Engine {
     history: History,
     held: Rc<Held>,
     room: Room,
+    lender: Lender,
     store_failed: bool,
     damaged: Option<Error>,
 }
@@ -128,6 +132,7 @@ impl Engine {
             history: History::default(),
             held: Held::new(),
             room: Room::default(),
+            lender: Lender::default(),
             store_failed: false,
             damaged: None,
         }
@@ -279,6 +284,9 @@ impl Engine {
         if let Some(error) = &self.damaged {
             return Err(error.clone());
         }
+        if self.lender.has_lent() {
+            return Err(Error::HeldUp);
+        }
         if let Some(writer) = &*self.held.writer.borrow() {
             return Ok(writer.clone());
         }
@@ -340,7 +348,7 @@ fn gather<T>(results: &mut Vec<Result<T, Failure>>, result: Result<T, Failure>) 
     if lacked_room(results.len(), &result) {
         return false;
     }
-    let goes_on = !is_long_read(&result);
+    let goes_on = !belongs_elsewhere(&result);
     results.push(result);
     goes_on
 }

@@ -5,14 +5,14 @@
 //!
 //! | part | what it decides |
 //! |---|---|
-//! | `queue` | group commit: requests that arrive while a write is being made durable are answered together |
+//! | `queue` | group commit: requests that arrive while a write is being made durable are answered together; one long write at a time |
 //! | `readers` | how many long reads there are at once |
 //! | `followers` | which replica objects are told of news, and when |
 //! | `upkeep` | when the past is cut to its limits; the only owner of the alarm |
 //!
 //! **Invariants**
-//! 1. Requests begin in the order in which they arrived, and every one runs. Long reads end later than what came after them.
-//! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
+//! 1. Requests begin in the order in which they arrived, and every one runs. Long ones end later than what came after them.
+//! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`], [`Action::Write`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
 //!    not cut is only long.
 //! 3. An event that nobody waits for (of a time before a restart) changes nothing.
 //!
@@ -43,7 +43,16 @@ pub enum Event<R> {
         wrote: Option<Position>,
     },
     /// A request that has run has no answer: it only reads, and for longer than others are to wait for it.
-    TooLong(R),
+    LongRead(R),
+    /// A request that has run has no answer, and nothing of it was done: it writes for longer than others are to wait for it.
+    LongWrite(R),
+    /// A request that has run has no answer: it needs the write connection, which a long write has.
+    HeldUp(R),
+    /// A long write has ended.
+    Written {
+        /// The newest position, if something was written.
+        wrote: Option<Position>,
+    },
     /// A request that was read has its answer.
     ReadEnded,
     /// The storage has something of what did not become a commit.
@@ -84,10 +93,12 @@ pub enum Event<R> {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<R> {
-    /// Run these together, say [`Event::TooLong`] for those that read for long, then [`Event::Ran`].
+    /// Run these together, say [`Event::LongRead`], [`Event::LongWrite`] or [`Event::HeldUp`] for those that have no answer, then [`Event::Ran`].
     Run(Vec<R>),
     /// Read this, with other things done in between, then say [`Event::ReadEnded`].
     Read(R),
+    /// Let this have the write connection, with other things done in between, then say [`Event::Written`].
+    Write(R),
     /// Say [`Event::Synced`] when everything written so far is durable.
     Sync,
     /// Send the commits after `after` to the replica objects of these regions, then say [`Event::Told`] for each.
@@ -135,8 +146,23 @@ impl<R> Primary<R> {
     pub fn on(&mut self, event: Event<R>, now_ms: u64) -> Vec<Action<R>> {
         match event {
             Event::Arrived(request) => self.queue.arrived(request),
-            Event::Ran { wrote } => self.ran(wrote, now_ms),
-            Event::TooLong(request) => self.readers.too_long(request),
+            Event::Ran { wrote } => {
+                let actions = self.queue.ran(wrote.is_some());
+                self.wrote(actions, wrote, now_ms)
+            }
+            Event::LongRead(request) => self.readers.too_long(request),
+            Event::LongWrite(request) => {
+                self.queue.takes_long(request);
+                Vec::new()
+            }
+            Event::HeldUp(request) => {
+                self.queue.held_up(request);
+                Vec::new()
+            }
+            Event::Written { wrote } => {
+                let actions = self.queue.written(wrote.is_some());
+                self.wrote(actions, wrote, now_ms)
+            }
             Event::ReadEnded => self.readers.ended(),
             Event::Discarded => self.upkeep.wrote().into_iter().collect(),
             Event::Synced => self.queue.synced(),
@@ -160,8 +186,7 @@ impl<R> Primary<R> {
         }
     }
 
-    fn ran(&mut self, wrote: Option<Position>, now_ms: u64) -> Vec<Action<R>> {
-        let mut actions = self.queue.ran(wrote.is_some());
+    fn wrote(&mut self, mut actions: Vec<Action<R>>, wrote: Option<Position>, now_ms: u64) -> Vec<Action<R>> {
         if let Some(head) = wrote {
             actions.extend(self.followers.wrote(head, now_ms));
             actions.extend(self.upkeep.wrote());

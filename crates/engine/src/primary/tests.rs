@@ -37,17 +37,41 @@ fn requests_that_wait_for_a_write_run_together_in_order() {
 fn so_many_long_reads_are_under_way_and_the_next_ones_wait_in_order() {
     let mut primary = primary();
     for request in 1..=8 {
-        assert_eq!(primary.on(Event::TooLong(request), 0), [Action::Read(request)]);
+        assert_eq!(primary.on(Event::LongRead(request), 0), [Action::Read(request)]);
     }
-    assert_eq!(primary.on(Event::TooLong(9), 0), []);
-    assert_eq!(primary.on(Event::TooLong(10), 0), []);
+    assert_eq!(primary.on(Event::LongRead(9), 0), []);
+    assert_eq!(primary.on(Event::LongRead(10), 0), []);
     assert_eq!(primary.on(Event::Arrived(11), 0), [Action::Run(vec![11])], "others do not wait for them");
     assert_eq!(primary.on(Event::ReadEnded, 0), [Action::Read(9)]);
     assert_eq!(primary.on(Event::ReadEnded, 0), [Action::Read(10)]);
     for _ in 0..8 {
         assert_eq!(primary.on(Event::ReadEnded, 0), []);
     }
-    assert_eq!(primary.on(Event::TooLong(12), 0), [Action::Read(12)]);
+    assert_eq!(primary.on(Event::LongRead(12), 0), [Action::Read(12)]);
+}
+
+#[test]
+fn beside_a_long_write_others_run_and_those_that_write_wait_in_order() {
+    let mut primary = primary();
+    assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
+    assert_eq!(primary.on(Event::LongWrite(1), 0), []);
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), [Action::Write(1)]);
+    for request in 2..5 {
+        assert_eq!(primary.on(Event::Arrived(request), 0), [Action::Run(vec![request])], "it may only read");
+        assert_eq!(primary.on(Event::HeldUp(request), 0), []);
+        assert_eq!(primary.on(Event::Ran { wrote: None }, 0), []);
+    }
+    assert_eq!(primary.on(Event::Written { wrote: Some(at(1)) }, 0), [Action::Sync]);
+    assert_eq!(primary.on(Event::Arrived(5), 0), []);
+    assert_eq!(primary.on(Event::Synced, 0), [Action::Run(vec![2, 3, 4, 5])]);
+    assert_eq!(primary.on(Event::LongWrite(3), 0), []);
+    assert_eq!(primary.on(Event::LongWrite(4), 0), []);
+    assert_eq!(primary.on(wrote(2), 0), [Action::Sync], "of the others");
+    assert_eq!(primary.on(Event::Arrived(6), 0), []);
+    assert_eq!(primary.on(Event::Synced, 0), [Action::Write(3), Action::Run(vec![6])]);
+    assert_eq!(primary.on(Event::HeldUp(6), 0), []);
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), []);
+    assert_eq!(primary.on(Event::Written { wrote: None }, 0), [Action::Write(4), Action::Run(vec![6])], "what fails is the end, too");
 }
 
 #[test]

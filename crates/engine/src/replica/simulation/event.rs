@@ -91,6 +91,10 @@ pub(super) enum Event {
         life: u64,
         event: primary::Event<Ask>,
     },
+    /// A long write at the primary comes to its end.
+    Written {
+        life: u64,
+    },
     /// A long read at the primary comes to its end.
     Read {
         life: u64,

@@ -28,6 +28,8 @@ pub(super) struct Weather {
     pub(super) storage_fails: bool,
     /// How many of the primary's reads are long.
     pub(super) long_reads: f64,
+    /// The part of writes that take long.
+    pub(super) long_writes: f64,
 }
 
 impl Weather {
@@ -46,6 +48,7 @@ impl Weather {
             replaced: rng.bool(),
             storage_fails: rng.u32(0..3) == 0,
             long_reads: *rng.choice(&[0.0, 0.1, 1.0]).unwrap(),
+            long_writes: *rng.choice(&[0.0, 0.0, 0.05, 0.3]).unwrap(),
         }
     }
 }
@@ -58,6 +61,7 @@ pub(super) struct Stats {
     pub(super) replica_reads: u64,
     pub(super) primary_reads: u64,
     pub(super) long_reads: u64,
+    pub(super) long_writes: u64,
     pub(super) failed_reads: u64,
     pub(super) restarts: u64,
     pub(super) relayed: u64,
@@ -70,6 +74,7 @@ impl std::ops::AddAssign for Stats {
         self.replica_reads += other.replica_reads;
         self.primary_reads += other.primary_reads;
         self.long_reads += other.long_reads;
+        self.long_writes += other.long_writes;
         self.failed_reads += other.failed_reads;
         self.restarts += other.restarts;
         self.relayed += other.relayed;
@@ -172,6 +177,7 @@ impl Network {
     /// Nothing goes wrong any more.
     pub(super) fn heal(&mut self) {
         self.healed = true;
+        self.weather.long_writes = 0.0;
         self.apart.clear();
         self.note(|| "the network is healed".into());
     }

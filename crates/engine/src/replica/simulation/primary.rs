@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
+const LONGEST_WRITE_MS: u64 = 30;
 
 /// The region of a replica object.
 fn region(object: usize) -> Region {
@@ -40,6 +41,10 @@ pub(super) struct Primary {
     /// Answers that leave when what was written is durable.
     held_back: Vec<(Ask, Mark, State)>,
     long_reads: LongReads,
+    /// The long write that has the write connection.
+    writing: Option<Ask>,
+    /// Writes that have come and have no answer.
+    open_writes: usize,
     /// Writes that are being made durable.
     syncing: u32,
     /// The new database has the same beginning as the one before it.
@@ -58,6 +63,8 @@ impl Primary {
             pushes: BTreeMap::new(),
             held_back: Vec::new(),
             long_reads: LongReads::default(),
+            writing: None,
+            open_writes: 0,
             syncing: 0,
             mirror: 0,
             writes: 0,
@@ -87,6 +94,7 @@ impl Primary {
         self.pushes.clear();
         self.held_back.clear();
         self.long_reads = LongReads::default();
+        (self.writing, self.open_writes) = (None, 0);
         self.syncing = 0;
     }
 
@@ -212,6 +220,7 @@ impl Primary {
 impl Primary {
     /// Something has happened: does what the policy wants done.
     pub(super) fn on(&mut self, net: &mut Network, event: Event<Ask>) {
+        self.open_writes += usize::from(matches!(&event, Event::Arrived(request) if request.write));
         let mut actions = VecDeque::from(self.policy.on(event, net.now_ms()));
         while let Some(action) = actions.pop_front() {
             let events = match action {
@@ -219,6 +228,12 @@ impl Primary {
                 Action::Read(request) => {
                     let read = LongRead { request, place: self.truth.head(), state: self.head() };
                     self.long_reads.begin(net, self.life, read);
+                    Vec::new()
+                }
+                Action::Write(request) => {
+                    assert!(self.writing.is_none(), "two long writes at once");
+                    self.writing = Some(request);
+                    net.after(LONGEST_WRITE_MS, event::Event::Written { life: self.life });
                     Vec::new()
                 }
                 Action::Sync => {
@@ -277,7 +292,9 @@ impl Primary {
 
     fn run(&mut self, net: &mut Network, requests: Vec<Ask>) -> Vec<Event<Ask>> {
         let (requests, long) = self.long_reads.put_aside(net, requests);
+        let (requests, later) = self.put_writes_aside(net, requests);
         let writes = requests.iter().filter(|request| request.write).count();
+        self.open_writes -= writes;
         // Those that run together share a commit.
         if writes > 0 {
             let now_ms = net.now_ms();
@@ -288,7 +305,36 @@ impl Primary {
         let (head, place) = (self.head(), self.truth.head());
         self.held_back.extend(requests.into_iter().map(|request| (request, place, head)));
         let ran = Event::Ran { wrote: (writes > 0).then(|| head.position()) };
-        long.into_iter().map(Event::TooLong).chain([ran]).collect()
+        long.into_iter().map(Event::LongRead).chain(later).chain([ran]).collect()
+    }
+
+    /// Those of these requests that run now; the others have to wait.
+    fn put_writes_aside(&mut self, net: &mut Network, requests: Vec<Ask>) -> (Vec<Ask>, Vec<Event<Ask>>) {
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for request in requests {
+            match request.write {
+                true if self.writing.is_some() => later.push(Event::HeldUp(request)),
+                true if net.rng.f64() < net.weather.long_writes => later.push(Event::LongWrite(request)),
+                _ => now.push(request),
+            }
+        }
+        (now, later)
+    }
+
+    /// A long write has come to its end, unless the primary has started again since.
+    pub(super) fn has_written(&mut self, net: &mut Network, life: u64) {
+        let Some(request) = self.writing.take_if(|_| life == self.life) else { return };
+        let now_ms = net.now_ms();
+        // It may fail: of those whose answer nobody listens to.
+        let wrote = request.client.is_some() || net.rng.bool();
+        self.open_writes -= 1;
+        if wrote {
+            let state = self.commit(&mut net.rng, now_ms);
+            net.stats.long_writes += 1;
+            net.note(|| format!("long commit {:?} with {} pages", self.truth.head(), state.page_count));
+        }
+        self.held_back.push((request, self.truth.head(), self.head()));
+        self.on(net, Event::Written { wrote: wrote.then(|| self.head().position()) });
     }
 
     /// A long read has come to its end, unless the primary has started again since.
@@ -302,8 +348,11 @@ impl Primary {
         Ok(())
     }
 
-    /// No read is left without an answer.
-    pub(super) fn has_read_all(&self) -> Check {
+    /// No read is left without an answer, and no write.
+    pub(super) fn has_answered_all(&self) -> Check {
+        if self.open_writes > 0 {
+            return Err(format!("{} writes wait for ever", self.open_writes));
+        }
         self.long_reads.open()
     }
 

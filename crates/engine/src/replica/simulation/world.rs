@@ -73,6 +73,7 @@ impl World {
             Event::AtPrimary { request } => primary.on(net, Arrived(request)),
             Event::Primary { life, event } => primary.hears(net, life, event),
             Event::Read { life, number } => primary.has_read(net, life, number)?,
+            Event::Written { life } => primary.has_written(net, life),
             Event::Done { request, place, state } => clients.hears(net, nodes, request, place, state)?,
             Event::Woken { node } => nodes.wake(node),
             Event::Query { query } => {
@@ -140,7 +141,11 @@ impl World {
         }
         self.primary_answers()?;
         self.run(self.net.now_ms() + 800)?;
-        self.primary.has_read_all()?;
+        // Long writes end one after the other.
+        if self.primary.has_answered_all().is_err() {
+            self.run(self.net.now_ms() + 2_000)?;
+        }
+        self.primary.has_answered_all()?;
         for node in self.nodes.numbers() {
             check_arrived(&self.net, &self.nodes, self.primary.truth(), node)?;
             self.unaudited.insert(node);

@@ -1,0 +1,122 @@
+//! The write connection in one hand, for as long as a [`Lease`] lives: nobody else writes meanwhile, and everybody reads.
+//!
+//! A write that takes long has it, on a stack that is put aside again and again. What it has not committed is part of no state.
+//!
+//! **Invariants**
+//! 1. There is one lease of a database at a time; whoever else needs the write connection is told so ([`Error::HeldUp`]).
+//! 2. What holds a lease commits only while the engine lives that gave it: the store below may be another's by then.
+//!
+//! **Not here:** which writes are long (`budget`), who waits for them (`primary`).
+
+use super::budget::{Allowance, GiveWay, Pace};
+use super::connection::Connection;
+use super::held::Held;
+use super::{CallResult, Engine, Error, Failure, Invocation, RowEncoder, in_transaction};
+use crate::store::StoreError;
+use littoral_protocol::State;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+/// Watches whether the engine lives that gave a lease, and whether the lease does.
+#[derive(Default)]
+pub(super) struct Lender {
+    engine: Rc<()>,
+    lease: Weak<()>,
+}
+
+impl Lender {
+    /// Whether the write connection is in somebody's hand.
+    pub(super) fn has_lent(&self) -> bool {
+        self.lease.strong_count() > 0
+    }
+}
+
+/// The write connection.
+pub struct Lease {
+    writer: Rc<Connection>,
+    held: Rc<Held>,
+    allowance: Allowance,
+    engine: Weak<()>,
+    _lease: Rc<()>,
+    before: State,
+    failed: RefCell<Option<Failure>>,
+}
+
+impl Engine {
+    /// Hands out the write connection. It comes back with [`Engine::take_back`]; if it is dropped, another one is opened.
+    pub fn lease(&mut self) -> Result<Lease, Error> {
+        let writer = self.writer()?;
+        self.held.writer.take();
+        let lease = Rc::new(());
+        self.lender.lease = Rc::downgrade(&lease);
+        Ok(Lease {
+            writer,
+            held: self.held.clone(),
+            allowance: Allowance::full(&self.setup.limits),
+            engine: Rc::downgrade(&self.lender.engine),
+            _lease: lease,
+            before: self.store.head(),
+            failed: RefCell::default(),
+        })
+    }
+
+    /// Takes the write connection back. Returns whether something was written with it.
+    pub fn take_back(&mut self, lease: Lease) -> bool {
+        if lease.engine.strong_count() == 0 || !Rc::ptr_eq(&lease.held, &self.held) {
+            return false;
+        }
+        let Lease { writer, before, failed, .. } = lease;
+        self.held.writer.replace(Some(writer));
+        let _ = self.settle(failed.take().map_or(Ok(()), Err));
+        let wrote = self.store.head().txid != before.txid;
+        if wrote {
+            self.keep_within_bytes();
+        }
+        wrote
+    }
+}
+
+impl Lease {
+    /// The newest state when it was given.
+    pub fn before(&self) -> State {
+        self.before
+    }
+
+    /// The state that it is at.
+    pub fn state(&self) -> State {
+        self.writer.file().state()
+    }
+
+    /// Runs a call, and lets others have their turn again and again.
+    pub fn run<E: RowEncoder>(&self, call: Invocation<'_, E::Options>, give_way: GiveWay) -> CallResult<E> {
+        let engine = self.engine.clone();
+        let turns: GiveWay = Rc::new(move || give_way().and_then(|()| is_alive(&engine)));
+        let result = self.held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, turns.clone()));
+        self.failed.replace(result.as_ref().err().cloned());
+        result
+    }
+
+    fn run_once<E: RowEncoder>(&self, call: Invocation<'_, E::Options>, turns: GiveWay) -> CallResult<E> {
+        let writer = &self.writer;
+        let _busy = writer.occupy();
+        turns()?;
+        writer.refill(self.allowance, Pace::InTurns(turns));
+        writer.restore_flags()?;
+        let result = in_transaction(writer, |writer| {
+            let ran = writer.migrating(call.call, || writer.run_call::<E>(call))?;
+            // What is committed is committed in one go.
+            writer.budget.refill_pace(Pace::Whole);
+            is_alive(&self.engine)?;
+            Ok(ran)
+        });
+        result.map(|ran| writer.finish(ran))
+    }
+}
+
+fn is_alive(engine: &Weak<()>) -> Result<(), Error> {
+    if engine.strong_count() > 0 {
+        Ok(())
+    } else {
+        Err(StoreError::Io("the database was let go while this wrote; nothing of it is kept".into()).into())
+    }
+}
