@@ -8,11 +8,12 @@
 //!
 //! **Not here:** limits of a single statement (`limits`), how others are let in (`GiveWay`).
 
+use super::connection::Connection;
 use super::{Error, Limits};
 use crate::sqlite::file::watch_reads;
 use crate::sqlite::progress::Progress;
 use crate::sqlite::work;
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::InterruptHandle;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
@@ -23,19 +24,19 @@ const BYTES_PER_INSTRUCTION: u64 = 8;
 /// A turn, in steps: some 2 ms where SQLite is compiled to WebAssembly.
 const TURN: u64 = 1_000;
 
-/// What calls that run together may still use, on whichever connections they do.
-#[derive(Clone, Copy, Debug)]
+/// What calls that run together may still use, on whichever connections they do, and what becomes of them at the end of a turn.
 pub(super) struct Allowance {
     /// Of the budget.
-    steps: u64,
+    steps: Cell<u64>,
     /// Bytes of results.
-    pub(super) result_bytes: usize,
+    result_bytes: Cell<usize>,
+    pace: Pace,
 }
 
 impl Allowance {
     /// All of it.
-    pub(super) fn full(limits: &Limits) -> Allowance {
-        Allowance { steps: steps(limits.run_kiloinstructions), result_bytes: limits.result_bytes }
+    pub(super) fn full(limits: &Limits, pace: Pace) -> Allowance {
+        Allowance { steps: Cell::new(steps(limits.run_kiloinstructions)), result_bytes: Cell::new(limits.result_bytes), pace }
     }
 }
 
@@ -79,8 +80,8 @@ pub(super) struct Budget {
     turn: Cell<u64>,
     pace: RefCell<Pace>,
     running: Cell<Running>,
-    /// The running call does not only read.
-    stays: Cell<bool>,
+    /// The running call does more than read, or depends on what its connection did before.
+    is_bound: Cell<bool>,
     /// It has had its turns, and more.
     has_had_more: Cell<bool>,
     /// Why what ran was interrupted.
@@ -100,7 +101,7 @@ impl Budget {
             turn: Cell::new(TURN),
             pace: RefCell::new(Pace::Whole),
             running: Cell::new(Running::Nothing),
-            stays: Cell::new(false),
+            is_bound: Cell::new(false),
             has_had_more: Cell::new(false),
             stopped: RefCell::default(),
             interrupt: OnceCell::new(),
@@ -111,47 +112,47 @@ impl Budget {
     }
 
     /// Interrupts what runs on the connection when there is nothing left.
-    pub(super) fn watch(self: &Rc<Budget>, sqlite: &Rc<Connection>) -> Progress {
+    pub(super) fn watch(self: &Rc<Budget>, sqlite: &Rc<rusqlite::Connection>) -> Progress {
         let _ = self.interrupt.set(sqlite.get_interrupt_handle());
         let budget = self.clone();
         Progress::watch(sqlite, STEP as i32, Rc::new(move || budget.may_go_on(1)))
     }
 
     /// Gives the calls that run next what is left of so many thousands of instructions.
-    pub(super) fn refill(&self, kiloinstructions: u64, left: Allowance, pace: Pace) {
+    pub(super) fn refill(&self, kiloinstructions: u64, allowance: &Allowance) {
         work::take(1);
         self.kiloinstructions.set(kiloinstructions);
-        self.left.set(left.steps);
-        self.pace.replace(pace);
+        self.left.set(allowance.steps.get());
+        self.set_pace(allowance.pace.clone());
+    }
+
+    /// Says what they have left of it.
+    pub(super) fn tell_left(&self, allowance: &Allowance) {
+        allowance.steps.set(self.left.get());
     }
 
     /// What becomes of calls at the end of a turn, from now on.
-    pub(super) fn refill_pace(&self, pace: Pace) {
+    pub(super) fn set_pace(&self, pace: Pace) {
         self.pace.replace(pace);
-    }
-
-    /// What is left, beside so many bytes of results.
-    pub(super) fn left(&self, result_bytes: usize) -> Allowance {
-        Allowance { steps: self.left.get(), result_bytes }
     }
 
     /// A call begins, and with it a turn. It may run so many instructions, if no fewer are left for all.
     pub(super) fn begin_call(&self, kiloinstructions: Option<u64>) {
         self.of_call.set(kiloinstructions.map_or(u64::MAX, steps));
         self.turn.set(if let Pace::Brief(turns) = *self.pace.borrow() { turns * TURN } else { TURN });
-        self.stays.set(false);
+        self.is_bound.set(false);
         self.has_had_more.set(false);
         self.stopped.take();
     }
 
-    /// The running call does not only read.
-    pub(super) fn stay(&self) {
-        self.stays.set(true);
+    /// The running call does more than read, or depends on what its connection did before.
+    pub(super) fn bind(&self) {
+        self.is_bound.set(true);
     }
 
     /// Runs a caller's statement.
     pub(super) fn running<T>(&self, run: impl FnOnce() -> T) -> T {
-        self.running.set(if self.stays.get() { Running::Statement } else { Running::Stoppable });
+        self.running.set(if self.is_bound.get() { Running::Statement } else { Running::Stoppable });
         let result = run();
         self.running.set(Running::Nothing);
         result
@@ -218,6 +219,25 @@ impl Budget {
                 Ok(())
             }
         }
+    }
+}
+
+impl Connection {
+    /// Gives the calls that run next, together, this budget of instructions and room for results.
+    pub(super) fn refill(&self, allowance: &Allowance) {
+        self.budget.refill(self.limits.run_kiloinstructions, allowance);
+        self.result_bytes_left.set(allowance.result_bytes.get());
+    }
+
+    /// The same with all that there is.
+    pub(super) fn refill_whole(&self, pace: Pace) {
+        self.refill(&Allowance::full(&self.limits, pace));
+    }
+
+    /// Says what they have left.
+    pub(super) fn tell_left(&self, allowance: &Allowance) {
+        self.budget.tell_left(allowance);
+        allowance.result_bytes.set(self.result_bytes_left.get());
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::RowEncoder;
 use super::authorize::Authorizer;
-use super::budget::{Allowance, Budget, Pace};
+use super::budget::Budget;
 use super::causes::describe;
 use super::configuration::{FLAGS, NEW_SCHEMA, configure};
 use super::error::Error;
@@ -89,7 +89,7 @@ pub(super) struct Connection {
     /// What the running call is.
     pub(super) migration: Cell<Migration>,
     _progress: Progress,
-    limits: Limits,
+    pub(super) limits: Limits,
     /// Bytes that the results of the running request may still have.
     pub(super) result_bytes_left: Cell<usize>,
     /// Where reads in turns share room for large results.
@@ -197,17 +197,6 @@ impl Connection {
             self.authorizer.forget_set_flags();
         }
         Ok(())
-    }
-
-    /// Gives the calls that run next, together, this budget of instructions and room for results.
-    pub(super) fn refill(&self, left: Allowance, pace: Pace) {
-        self.budget.refill(self.limits.run_kiloinstructions, left, pace);
-        self.result_bytes_left.set(left.result_bytes);
-    }
-
-    /// What they have left.
-    pub(super) fn left(&self) -> Allowance {
-        self.budget.left(self.result_bytes_left.get())
     }
 
     /// Runs one of the engine's own statements, which returns nothing.
@@ -406,7 +395,7 @@ impl Connection {
     ) -> Result<T, Error> {
         let is_read_only = statement.is_read_only();
         if !is_read_only || self.authorizer.has_set_flags() {
-            self.budget.stay();
+            self.budget.bind();
         }
         let changes_before = self.shared.sqlite.total_changes();
         let run = || self.budget.running(|| run(statement));

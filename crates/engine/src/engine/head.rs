@@ -10,13 +10,12 @@
 //!
 //! **Not here:** reads that take long (`long_read`), and which states of the past there are (`past`).
 
-use super::budget::{Allowance, Pace};
+use super::budget::Allowance;
 use super::connection::{Access, Connection};
 use super::text::begins_as_select;
 use super::{CallResult, Engine, Error, Failure, Invocation, Reader, RowEncoder, gather};
 use crate::sqlite::set_last_insert_rowid;
 use littoral_protocol::sql::Call;
-use std::cell::Cell;
 use std::rc::Rc;
 
 impl Engine {
@@ -25,17 +24,16 @@ impl Engine {
     pub(super) fn read_head<E: RowEncoder>(
         &mut self,
         calls: &[Invocation<'_, E::Options>],
-        left: &Cell<Allowance>,
-        pace: Pace,
+        allowance: &Allowance,
         results: &mut Vec<CallResult<E>>,
     ) -> bool {
         let held = self.held.clone();
         let Ok(head) = held.with_room(Error::is_out_of_memory, || self.head()) else { return true };
         let connection = head.connection();
         for call in calls {
-            connection.refill(left.get(), pace.clone());
+            connection.refill(allowance);
             let result = held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || head.run_alone::<E>(*call));
-            left.set(connection.left());
+            connection.tell_left(allowance);
             if result.as_ref().is_err_and(|failure| !self.is_answer(&failure.error, call.call, connection)) {
                 return true;
             }

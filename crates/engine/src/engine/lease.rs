@@ -8,7 +8,7 @@
 //!
 //! **Not here:** which writes are long (`budget`), who waits for them (`primary`).
 
-use super::budget::{Allowance, GiveWay, Pace};
+use super::budget::{GiveWay, Pace};
 use super::connection::Connection;
 use super::held::Held;
 use super::{CallResult, Engine, Error, Failure, Invocation, RowEncoder, in_transaction};
@@ -35,7 +35,6 @@ impl Lender {
 pub struct Lease {
     writer: Rc<Connection>,
     held: Rc<Held>,
-    allowance: Allowance,
     engine: Weak<()>,
     _lease: Rc<()>,
     before: State,
@@ -52,7 +51,6 @@ impl Engine {
         Ok(Lease {
             writer,
             held: self.held.clone(),
-            allowance: Allowance::full(&self.setup.limits),
             engine: Rc::downgrade(&self.lender.engine),
             _lease: lease,
             before: self.store.head(),
@@ -100,12 +98,12 @@ impl Lease {
         let writer = &self.writer;
         let _busy = writer.occupy();
         turns()?;
-        writer.refill(self.allowance, Pace::InTurns(turns));
+        writer.refill_whole(Pace::InTurns(turns));
         writer.restore_flags()?;
         let result = in_transaction(writer, |writer| {
             let ran = writer.migrating(call.call, || writer.run_call::<E>(call))?;
             // What is committed is committed in one go.
-            writer.budget.refill_pace(Pace::Whole);
+            writer.budget.set_pace(Pace::Whole);
             is_alive(&self.engine)?;
             Ok(ran)
         });

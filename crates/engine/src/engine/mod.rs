@@ -67,7 +67,6 @@ use littoral_protocol::sql::{Call, Meta, Place};
 use littoral_protocol::{Pgno, State, Txid};
 use long_read::belongs_elsewhere;
 use room::Room;
-use std::cell::Cell;
 use std::rc::Rc;
 use text::mentions_pragma;
 
@@ -197,14 +196,14 @@ impl Engine {
     }
 
     fn answer<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], pace: Pace) -> Vec<CallResult<E>> {
-        let left = Cell::new(Allowance::full(&self.setup.limits));
+        let allowance = Allowance::full(&self.setup.limits, pace);
         let mut results = Vec::with_capacity(calls.len());
         while results.len() < calls.len() {
             let (begin, (reads, end)) = (results.len(), head::split(&calls[results.len()..]));
-            if !self.read_head::<E>(&calls[begin..begin + reads], &left, pace.clone(), &mut results) {
+            if !self.read_head::<E>(&calls[begin..begin + reads], &allowance, &mut results) {
                 break;
             }
-            if results.len() < begin + end && !self.write::<E>(&calls[results.len()..begin + end], &left, pace.clone(), &mut results) {
+            if results.len() < begin + end && !self.write::<E>(&calls[results.len()..begin + end], &allowance, &mut results) {
                 break;
             }
         }
@@ -215,50 +214,44 @@ impl Engine {
     fn write<E: RowEncoder>(
         &mut self,
         calls: &[Invocation<'_, E::Options>],
-        left: &Cell<Allowance>,
-        pace: Pace,
+        allowance: &Allowance,
         results: &mut Vec<CallResult<E>>,
     ) -> bool {
         if calls.len() > 1
-            && let Some(together) = self.run_together::<E>(calls, left, pace.clone())
+            && let Some(together) = self.run_together::<E>(calls, allowance)
         {
             let all = together.len() == calls.len();
             return together.into_iter().all(|result| gather(results, result)) && all;
         }
         calls.iter().all(|call| {
-            let result = self.run_alone::<E>(*call, left, pace.clone());
+            let result = self.run_alone::<E>(*call, allowance);
             gather(results, result)
         })
     }
 
     /// Runs a call in a transaction of its own.
-    fn run_alone<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, left: &Cell<Allowance>, pace: Pace) -> CallResult<E> {
+    fn run_alone<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, allowance: &Allowance) -> CallResult<E> {
         let held = self.held.clone();
-        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(invocation, left, pace.clone()))
+        held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(invocation, allowance))
     }
 
-    fn run_once<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, left: &Cell<Allowance>, pace: Pace) -> CallResult<E> {
+    fn run_once<E: RowEncoder>(&mut self, invocation: Invocation<'_, E::Options>, allowance: &Allowance) -> CallResult<E> {
         let writer = self.writer()?;
-        writer.refill(left.get(), pace);
+        writer.refill(allowance);
         writer.restore_flags()?;
         let result = in_transaction(&writer, |writer| writer.migrating(invocation.call, || writer.run_call::<E>(invocation)))
             .map(|ran| writer.finish(ran));
-        left.set(writer.left());
+        writer.tell_left(allowance);
         self.settle(result)
     }
 
     /// Runs calls in one transaction, each in a savepoint. `None`: it could not be done, and nothing was.
-    fn run_together<E: RowEncoder>(
-        &mut self,
-        calls: &[Invocation<'_, E::Options>],
-        left: &Cell<Allowance>,
-        pace: Pace,
-    ) -> Option<Vec<CallResult<E>>> {
+    fn run_together<E: RowEncoder>(&mut self, calls: &[Invocation<'_, E::Options>], allowance: &Allowance) -> Option<Vec<CallResult<E>>> {
         if calls.iter().flat_map(|invocation| invocation.call).any(|statement| mentions_pragma(&statement.sql)) {
             return None;
         }
         let writer = self.writer().ok()?;
-        writer.refill(left.get(), pace);
+        writer.refill(allowance);
         writer.restore_flags().ok()?;
         let result = in_transaction(&writer, |writer| {
             let mut results = Vec::with_capacity(calls.len());
@@ -273,7 +266,7 @@ impl Engine {
             |results: Vec<Result<Vec<Ran<E>>, Failure>>| results.into_iter().map(|result| result.map(|ran| writer.finish(ran))).collect();
         let result = result.map(finish);
         if result.is_ok() {
-            left.set(writer.left());
+            writer.tell_left(allowance);
         }
         self.settle(result).ok()
     }

@@ -7,7 +7,7 @@
 //!
 //! **Not here:** which state is to be read (`past`, `edge`).
 
-use super::budget::{Allowance, Pace};
+use super::budget::Pace;
 use super::connection::{Access, Connection};
 use super::history::KeptState;
 use super::{Call, CallResult, Error, Invocation, RowEncoder, Setup, gather, run_statements};
@@ -22,8 +22,6 @@ pub struct Reader {
     connection: Connection,
     /// The bytes that one answer may have.
     pub(super) result_bytes: usize,
-    /// What calls that run together may use.
-    allowance: Allowance,
     pace: RefCell<Pace>,
     /// The transaction that is held is of another state, or met an error.
     is_outdated: Cell<bool>,
@@ -53,13 +51,7 @@ impl Reader {
 
     fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
         let connection = Connection::open(file, access, setup)?;
-        Ok(Reader {
-            connection,
-            result_bytes: setup.limits.result_bytes,
-            allowance: Allowance::full(&setup.limits),
-            pace: RefCell::new(Pace::Whole),
-            is_outdated: Cell::new(false),
-        })
+        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole), is_outdated: Cell::new(false) })
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -96,7 +88,7 @@ impl Reader {
 
     /// Runs a call, with options.
     pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
-        self.connection.refill(self.allowance, self.pace());
+        self.connection.refill_whole(self.pace());
         self.run_alone::<E>(Invocation::new(call, options))
     }
 
@@ -106,7 +98,7 @@ impl Reader {
     }
 
     pub(super) fn run_at<E: RowEncoder>(&self, calls: &[Call], options: E::Options, pace: Pace) -> Vec<CallResult<E>> {
-        self.connection.refill(self.allowance, pace);
+        self.connection.refill_whole(pace);
         let mut results = Vec::with_capacity(calls.len());
         for call in calls {
             if !gather(&mut results, self.run_alone::<E>(Invocation::new(call, options))) {
