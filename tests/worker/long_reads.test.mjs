@@ -2,35 +2,16 @@
 // them when the instance, the object or the database goes.
 
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { askInside, startInside } from "./inside/start.mjs";
+import { asking, at, rows, untilSettled } from "./inside/asking.mjs";
 
 /** How many are read at once (`crates/engine/src/primary/readers.rs`). */
 const MOST = 8;
 /** What is answered to a request that the instance was lost with. */
 const LOST = /LITTORAL_OUTCOME_UNKNOWN/;
 
-let miniflare;
-
-before(async () => {
-  miniflare = await startInside();
-});
-
-after(() => miniflare.dispose());
-
-const ask = (name, method, ...args) => askInside(miniflare, name, method, ...args);
-
-/** The response to one call, a statement or a batch. */
-async function call(name, asked) {
-  const { responses, error } = await ask(name, "query", asked);
-  const failed = error ?? responses[0].error;
-  if (failed) throw new Error(failed);
-  return responses[0];
-}
-
-const rows = ({ results }) => results.rows;
-const run = (name, sql, ...params) => call(name, { sql, params });
+const { ask, call, run } = asking();
 
 /** Counts to a number, in some 300 ns a step, then the rows of `t`. */
 const counting = (steps) => `WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${steps}) SELECT sum(x), (SELECT count(*) FROM t) FROM c`;
@@ -41,21 +22,6 @@ async function database(name, count = 1_000) {
   await run(name, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
   await run(name, `INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${count}) SELECT x, hex(randomblob(100)) FROM c`);
   return name;
-}
-
-const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))].toFixed(1);
-
-/** Asks again and again until `other` has settled. Returns the milliseconds that each answer took. */
-async function untilSettled(other, question) {
-  const took = [];
-  let settled = false;
-  other.then(() => (settled = true), () => (settled = true));
-  while (!settled) {
-    const began = performance.now();
-    await question();
-    took.push(performance.now() - began);
-  }
-  return took.sort((one, other) => one - other);
 }
 
 describe("while a read takes long", () => {

@@ -2,33 +2,14 @@
 // object or the database goes.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { askInside, startInside } from "./inside/start.mjs";
+import { asking, at, rows, untilSettled } from "./inside/asking.mjs";
 
 /** What is answered to a request that the instance was lost with. */
 const LOST = /LITTORAL_OUTCOME_UNKNOWN/;
 
-let miniflare;
-
-before(async () => {
-  miniflare = await startInside();
-});
-
-after(() => miniflare.dispose());
-
-const ask = (name, method, ...args) => askInside(miniflare, name, method, ...args);
-
-/** The response to one call, a statement or a batch. */
-async function call(name, asked) {
-  const { responses, error } = await ask(name, "query", asked);
-  const failed = error ?? responses[0].error;
-  if (failed) throw new Error(failed);
-  return responses[0];
-}
-
-const rows = ({ results }) => results.rows;
-const run = (name, sql, ...params) => call(name, { sql, params });
+const { ask, run } = asking();
 const count = async (name, where = "true") => rows(await run(name, `SELECT count(*) FROM t WHERE ${where}`))[0][0];
 
 /** Inserts that many rows, of 200 bytes each, with an index on what is in no order. */
@@ -41,21 +22,6 @@ async function database(name, rows = 1_000) {
   await run(name, "CREATE INDEX tv ON t (v)");
   await run(name, filling(rows));
   return name;
-}
-
-const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))].toFixed(1);
-
-/** Asks again and again until `other` has settled. Returns the milliseconds that each answer took. */
-async function untilSettled(other, question) {
-  const took = [];
-  let settled = false;
-  other.then(() => (settled = true), () => (settled = true));
-  while (!settled) {
-    const began = performance.now();
-    await question(took.length);
-    took.push(performance.now() - began);
-  }
-  return took.sort((one, other) => one - other);
 }
 
 test("others read beside it, and writes wait for its end", { timeout: 120_000 }, async (t) => {

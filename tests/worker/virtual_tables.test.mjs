@@ -2,24 +2,14 @@
 // databases of an isolate share a heap, which a freed statement's memory once damaged.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { askInside, startInside } from "./inside/start.mjs";
+import { test } from "node:test";
+import { asking } from "./inside/asking.mjs";
 
-let miniflare;
-
-before(async () => {
-  miniflare = await startInside();
-});
-
-after(() => miniflare.dispose());
-
-const ask = (name, method, ...args) => askInside(miniflare, name, method, ...args);
+const { ask, call } = asking();
 
 /** The rows of one call, and its `rows_read`. */
 async function run(name, sql) {
-  const { responses, error } = await ask(name, "query", { sql });
-  if (error ?? responses[0].error) throw new Error(error ?? responses[0].error);
-  const { results, meta } = responses[0];
+  const { results, meta } = await call(name, { sql });
   return { rows: results.rows, read: meta.rows_read };
 }
 
