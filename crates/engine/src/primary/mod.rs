@@ -12,8 +12,8 @@
 //!
 //! **Invariants**
 //! 1. Requests begin in the order in which they arrived, and every one runs. Long ones end later than what came after them.
-//! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`], [`Action::Write`] and [`Action::Sync`]: a follower that hears nothing asks, and a past that is
-//!    not cut is only long.
+//! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`], [`Action::Write`] and [`Action::Sync`]: a follower that
+//!    hears nothing asks, and a past that is not cut is only long.
 //! 3. An event that nobody waits for (of a time before a restart) changes nothing.
 //!
 //! **Not here:** SQL, storage, clocks; what a replica is told (`replica::Source`).
@@ -93,7 +93,8 @@ pub enum Event<R> {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<R> {
-    /// Run these together, say [`Event::LongRead`], [`Event::LongWrite`] or [`Event::HeldUp`] for those that have no answer, then [`Event::Ran`].
+    /// Run these together, say [`Event::LongRead`], [`Event::LongWrite`] or [`Event::HeldUp`] for those that have no answer, then
+    /// [`Event::Ran`].
     Run(Vec<R>),
     /// Read this, with other things done in between, then say [`Event::ReadEnded`].
     Read(R),
