@@ -74,18 +74,27 @@ impl ObjectSql {
         self.queries.borrow_mut().insert(text.into(), query.clone());
         query
     }
-}
 
-impl Sql for ObjectSql {
-    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
+    fn exec(&self, sql: &str, params: &[Param<'_>]) -> Result<Cursor, SqlError> {
         let values = Array::new_with_length(params.len() as u32);
         for (index, param) in params.iter().enumerate() {
             values.set(index as u32, bind(param)?);
         }
         #[cfg(feature = "testing")]
         trap::pass();
-        let rows = self.sql.exec(&self.query(sql), &values).and_then(|cursor| cursor.raw()?.to_array()).map_err(failed)?;
+        self.sql.exec(&self.query(sql), &values).map_err(failed)
+    }
+}
+
+impl Sql for ObjectSql {
+    fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
+        let rows = self.exec(sql, params)?.raw().and_then(|rows| rows.to_array()).map_err(failed)?;
         rows.iter().map(|row| row.unchecked_into::<Array>().iter().map(cell).collect()).collect()
+    }
+
+    /// The runtime makes the first step when it makes the cursor, and a statement without rows has no other.
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> Result<(), SqlError> {
+        self.exec(sql, params).map(drop)
     }
 
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {

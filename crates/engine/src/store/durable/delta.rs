@@ -57,10 +57,10 @@ impl<Q: Sql> DurableStore<Q> {
                 self.sql.rows("DELETE FROM pages WHERE id = ?1", &[Param::Int(*id)])?;
                 let pgno = Param::Int(u64::from(page_of_id(*id).0));
                 let params = [Param::Int(*id), pgno, Param::Int(*txid), Param::Blob(checksum), Param::Blob(stored)];
-                self.sql.rows("INSERT INTO pages (id, pgno, txid, checksum, image, delta) VALUES (?1, ?2, ?3, ?4, ?5, 1)", &params)?;
+                self.sql.run("INSERT INTO pages (id, pgno, txid, checksum, image, delta) VALUES (?1, ?2, ?3, ?4, ?5, 1)", &params)?;
             }
             let bytes = "UPDATE folds SET bytes = max(bytes - ?2, 0) WHERE txid = ?1";
-            self.sql.rows(bytes, &[Param::Int(fold.txid.0), Param::Int(saved)])?;
+            self.sql.run(bytes, &[Param::Int(fold.txid.0), Param::Int(saved)])?;
             if is_done { self.mark("shrunk", fold.txid) } else { Ok(()) }
         })?;
         let mut kept = self.kept.borrow_mut();

@@ -28,7 +28,7 @@ impl<Q: Sql> DurableStore<Q> {
             let mut params = vec![Param::Int(garbage.first), Param::Int(garbage.last), Param::Text(&pages)];
             params.extend(garbage.stage.map(Param::Int));
             let stage = if garbage.stage.is_some() { "?4" } else { "NULL" };
-            self.sql.rows(&format!("INSERT INTO garbage (first, last, pages, stage) VALUES (?1, ?2, ?3, {stage})"), &params)?;
+            self.sql.run(&format!("INSERT INTO garbage (first, last, pages, stage) VALUES (?1, ?2, ?3, {stage})"), &params)?;
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl<Q: Sql> DurableStore<Q> {
         let (first, last, pages, number) = (row.int()?, row.int()?, row.text()?, row.int()?);
         let delete = format!("DELETE FROM pages WHERE id IN ({})", versions("?3"));
         self.sql.transaction(&mut || {
-            self.sql.rows(&delete, &[Param::Int(first), Param::Int(last), Param::Text(&pages)])?;
+            self.sql.run(&delete, &[Param::Int(first), Param::Int(last), Param::Text(&pages)])?;
             self.sql.rows("DELETE FROM garbage WHERE number = ?1", &[Param::Int(number)])?;
             Ok(())
         })?;

@@ -69,12 +69,12 @@ impl Sql for HostSql {
     }
 
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.rows("SAVEPOINT durable", &[])?;
+        self.run("SAVEPOINT durable", &[])?;
         let result = body();
         if result.is_err() {
-            self.rows("ROLLBACK TO durable", &[])?;
+            self.run("ROLLBACK TO durable", &[])?;
         }
-        self.rows("RELEASE durable", &[])?;
+        self.run("RELEASE durable", &[])?;
         result
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn open(sql: &impl Sql) -> Result<DatabaseId, StoreError> {
     if let Some(id) = read_id(sql)? {
         return Ok(id);
     }
-    sql.rows("INSERT INTO littoral (key, value) VALUES ('id', lower(hex(randomblob(8))))", &[])?;
+    sql.run("INSERT INTO littoral (key, value) VALUES ('id', lower(hex(randomblob(8))))", &[])?;
     read_id(sql)?.ok_or_else(|| StoreError::Corrupt { what: "the database's id cannot be read".into() })
 }
 
@@ -104,7 +104,7 @@ fn bring_forward(sql: &impl Sql, change: impl Fn() -> Result<(), StoreError>) ->
 }
 
 fn run(sql: &impl Sql, statements: &[&str]) -> Result<(), StoreError> {
-    statements.iter().try_for_each(|statement| sql.rows(statement, &[]).map(drop).map_err(StoreError::from))
+    statements.iter().try_for_each(|statement| sql.run(statement, &[]).map_err(StoreError::from))
 }
 
 /// Lists of wide commits had an entry for each page, as those of the log have. A damaged one stays as it is: the state is lost either way,

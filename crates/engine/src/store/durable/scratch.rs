@@ -58,7 +58,7 @@ impl<Q: Sql> ScratchSpace for DurableStore<Q> {
     }
 
     fn put_scratch(&self, file: u64, block: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        self.sql.rows("INSERT OR REPLACE INTO scratch (id, bytes) VALUES (?1, ?2)", &[id(file, block), Param::Blob(bytes)])?;
+        self.sql.run("INSERT OR REPLACE INTO scratch (id, bytes) VALUES (?1, ?2)", &[id(file, block), Param::Blob(bytes)])?;
         Ok(())
     }
 

@@ -60,6 +60,11 @@ pub trait Sql {
     /// Runs one statement and returns its rows.
     fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError>;
 
+    /// Runs one statement that has no rows, which storage may do for less.
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> Result<(), SqlError> {
+        self.rows(sql, params).map(drop)
+    }
+
     /// Runs `body` in a transaction: all of its statements are kept, or, when it fails, none.
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError>;
 }
@@ -68,6 +73,10 @@ pub trait Sql {
 impl<Q: Sql + ?Sized> Sql for std::rc::Rc<Q> {
     fn rows(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Vec<StoredValue>>, SqlError> {
         (**self).rows(sql, params)
+    }
+
+    fn run(&self, sql: &str, params: &[Param<'_>]) -> Result<(), SqlError> {
+        (**self).run(sql, params)
     }
 
     fn transaction(&self, body: &mut dyn FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {

@@ -70,7 +70,7 @@ impl<Q: Sql> DurableStore<Q> {
         let log_bytes = "SELECT coalesce(sum(length(pages) + length(frames)), 0) FROM commits WHERE txid > ?1 AND txid <= ?2";
         let log_bytes = Param::Int(self.int(log_bytes, &[from, to])?);
         self.sql.transaction(&mut || {
-            self.sql.rows("DELETE FROM commits WHERE txid > ?1 AND txid < ?2", &[from, to])?;
+            self.sql.run("DELETE FROM commits WHERE txid > ?1 AND txid < ?2", &[from, to])?;
             self.sql.rows("UPDATE commits SET pages = ?2, frames = NULL WHERE txid = ?1", &[to, Param::Blob(&list)])?;
             self.sql.rows("UPDATE folds SET bytes = max(bytes - ?2, 0) WHERE txid = ?1", &[to, log_bytes])?;
             self.mark("exact_from", next.txid)
@@ -115,7 +115,7 @@ impl<Q: Sql> DurableStore<Q> {
         self.sql.transaction(&mut || {
             self.sql.rows("UPDATE commits SET pages = ?2 WHERE txid = ?1", &[to, Param::Blob(&list)])?;
             let bytes = "UPDATE folds SET bytes = max(bytes + (SELECT bytes FROM folds WHERE txid = ?2) - ?3, 0) WHERE txid = ?1";
-            self.sql.rows(bytes, &[to, at, Param::Int(freed)])?;
+            self.sql.run(bytes, &[to, at, Param::Int(freed)])?;
             self.drop_row(dropped, &garbage)
         })?;
         self.kept.borrow_mut().forget_past();
@@ -124,7 +124,7 @@ impl<Q: Sql> DurableStore<Q> {
 
     fn drop_row(&self, dropped: Fold, garbage: &Garbage) -> Result<(), StoreError> {
         self.note(garbage)?;
-        self.sql.rows("DELETE FROM commits WHERE txid = ?1", &[Param::Int(dropped.txid.0)])?;
+        self.sql.run("DELETE FROM commits WHERE txid = ?1", &[Param::Int(dropped.txid.0)])?;
         self.sql.rows("DELETE FROM folds WHERE txid = ?1", &[Param::Int(dropped.txid.0)])?;
         Ok(())
     }

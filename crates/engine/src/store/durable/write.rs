@@ -48,7 +48,7 @@ impl<Q: Sql> DurableStore<Q> {
     /// Makes `folded` a fold. Only states before it need `bytes`.
     pub(super) fn write_fold_row(&self, folded: Txid, number: u64, bytes: u64) -> Result<(), StoreError> {
         let params = [Param::Int(folded.0), Param::Int(number), Param::Int(bytes)];
-        self.sql.rows("INSERT INTO folds (txid, number, bytes) VALUES (?1, ?2, ?3)", &params)?;
+        self.sql.run("INSERT INTO folds (txid, number, bytes) VALUES (?1, ?2, ?3)", &params)?;
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl<Q: Sql> DurableStore<Q> {
     /// Writes a page anew that the fold of this number has already.
     pub(super) fn write_page_again(&self, number: u64, page: &StoredPage<'_>) -> Result<(), StoreError> {
         let params = [page_id(page.pgno, number), Param::Blob(&page.checksum.0.to_le_bytes()), Param::Blob(page.stored)];
-        self.sql.rows("UPDATE pages SET checksum = ?2, image = ?3 WHERE id = ?1", &params)?;
+        self.sql.run("UPDATE pages SET checksum = ?2, image = ?3 WHERE id = ?1", &params)?;
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl<Q: Sql> DurableStore<Q> {
         } else {
             "INSERT INTO commits (txid, page_size, page_count, time_ms, checksum, pages) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
         };
-        self.sql.rows(sql, &params)?;
+        self.sql.run(sql, &params)?;
         Ok(())
     }
 
