@@ -21,7 +21,7 @@ function queries(id) {
     { name: "1,000 rows, all in the index", target: "range", sql: `SELECT id, name FROM orders WHERE ${names(1_000)}`, ids: ids(1_000) },
     { name: "1,000 rows by an index, neighbours in the table", target: "range", sql: `SELECT id, name, body FROM orders WHERE ${names(1_000)}`, ids: ids(1_000) },
     {
-      name: "1,000 rows by an index, scattered over 20,000", ids: byCustomer(day, 1_000),
+      name: "1,000 rows by an index, scattered over 20,000", target: "range", ids: byCustomer(day, 1_000),
       sql: `SELECT id, name FROM orders WHERE day = ${day} ORDER BY customer LIMIT 1000`,
     },
     { name: "5,000 rows of the table, a scan", sql: `SELECT id, name FROM orders WHERE id BETWEEN ${id} AND ${id + 4_999}`, ids: ids(5_000) },

@@ -45,7 +45,7 @@ function ofCold(results) {
   return [
     atMost("first point query on 1 GB: at most 12 pages", of("point", "pages"), 12, ""),
     atMost("first point query on 1 GB: at most 4 round trips", of("point", "trips"), 4, ""),
-    atMost("first index range of 1,000 rows (all in the index, or with rows of the table; the replica object cold, warm): at most 8 round trips", of("range", "trips"), 8, ""),
+    atMost("first index range of 1,000 rows (all in the index, or with rows of the table, neighbours or scattered; the replica object cold, warm): at most 8 round trips", of("range", "trips"), 8, ""),
   ];
 }
 

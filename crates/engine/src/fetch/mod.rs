@@ -11,6 +11,7 @@
 
 pub(crate) mod btree;
 mod claims;
+mod lookups;
 mod prefetch;
 mod reader;
 #[cfg(test)]

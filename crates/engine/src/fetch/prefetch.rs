@@ -4,9 +4,10 @@
 //! under one of those parents is part of a scan, and so is one that follows the page before it in the file (a long value's overflow pages).
 //! A scan is given a window of what comes next, and a larger one each time that it runs out.
 //!
-//! **Not here:** fetching (`reader`). A wrong guess costs bytes only.
+//! **Not here:** rows that an index leads to (`lookups`), fetching (`reader`). A wrong guess costs bytes only.
 
 use super::btree;
+use super::lookups::{Held, IndexPlace, Lookups};
 use littoral_protocol::Pgno;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -27,6 +28,9 @@ pub(super) struct Trail {
     recent: VecDeque<Pgno>,
     /// Steps to the next page of the file, in a row.
     run: usize,
+    /// The leaf of an index that was read last.
+    index_leaf: Option<(Pgno, Rc<[u8]>)>,
+    lookups: Option<Lookups>,
 }
 
 struct Parent {
@@ -47,16 +51,22 @@ impl Trail {
         if btree::is_interior(pgno, image) {
             self.parents.truncate(PARENTS - 1);
             self.parents.push_front(Parent { pgno, image: image.clone(), window, next });
+        } else if btree::is_leaf_of_index(image) {
+            self.index_leaf = Some((pgno, image.clone()));
         }
         self.recent.truncate(RECENT - 1);
         self.recent.push_front(pgno);
     }
 
     /// The pages to fetch when `pgno` is missing: itself first, and no page that is not there. The trail may be that of another state.
-    pub(super) fn window(&mut self, pgno: Pgno, page_count: u32) -> Vec<Pgno> {
+    pub(super) fn window(&mut self, pgno: Pgno, page_count: u32, held: &dyn Held) -> Vec<Pgno> {
         let families = self.parents.iter().map(|parent| btree::children(parent.pgno, &parent.image)).collect::<Vec<_>>();
         let place = families.iter().enumerate().find_map(|(at, children)| Some((at, children.iter().position(|child| *child == pgno)?)));
         if let Some((at, index)) = place {
+            if let Some(mut pages) = self.looked_up(pgno, &families, at, held) {
+                pages.retain(|page| page.0 <= page_count);
+                return pages;
+            }
             let children = &families[at];
             let before = self.scanned_with(&families, at, index);
             let window = before.map_or(0, |window| (window + 1).min(WINDOWS.len() - 1));
@@ -67,6 +77,31 @@ impl Trail {
         let follows = self.recent.front().is_some_and(|last| last.0 + 1 == pgno.0);
         let window = if follows { WINDOWS[self.run.min(WINDOWS.len() - 1)] as u32 } else { 1 };
         (pgno.0..=page_count.min(pgno.0 + window - 1)).map(Pgno).collect()
+    }
+
+    /// The pages to fetch if this one, a child of the parent at `at`, is on the way to a row that an index led to in the course of a scan.
+    fn looked_up(&mut self, missing: Pgno, families: &[Vec<Pgno>], mut at: usize, held: &dyn Held) -> Option<Vec<Pgno>> {
+        let (leaf, image) = self.index_leaf.clone()?;
+        let above = |child: Pgno| families.iter().position(|children| children.contains(&child));
+        let is_of_table = |at: usize| btree::is_interior_of_table(self.parents[at].pgno, &self.parents[at].image);
+        // No table is deeper than there are parents remembered.
+        for _ in 0..self.parents.len() {
+            let Some(higher) = above(self.parents[at].pgno).filter(|higher| is_of_table(*higher)) else { break };
+            at = higher;
+        }
+        let index = above(leaf).map(|at| (self.parents[at].pgno, self.parents[at].image.clone()));
+        let place = IndexPlace { leaf: (leaf, &image), parent: index.as_ref().map(|(pgno, image)| (*pgno, &**image)) };
+        let top = self.parents.get(at).filter(|_| is_of_table(at)).map(|top| (top.pgno, top.image.clone()))?;
+        let (lookups, pages) = Lookups::at_miss(self.lookups, missing, &place, (top.0, &top.1), held)?;
+        self.lookups = Some(lookups);
+        // They stay at hand for as long as the scan goes on, although SQLite does not read them again.
+        for pgno in index.map(|(pgno, _)| pgno).into_iter().chain([top.0]) {
+            let known = self.parents.iter().position(|parent| parent.pgno == pgno);
+            if let Some(parent) = known.and_then(|at| self.parents.remove(at)) {
+                self.parents.push_front(parent);
+            }
+        }
+        (pages.len() > 1).then_some(pages)
     }
 
     /// The window that a scan had which comes to a child now: its elder sibling was read last of them all, or fetched last (an index is read
@@ -104,19 +139,31 @@ mod tests {
         [0; 512].into()
     }
 
+    struct Nothing;
+
+    impl Held for Nothing {
+        fn page(&self, _: Pgno) -> Option<Rc<[u8]>> {
+            None
+        }
+
+        fn has(&self, _: Pgno) -> bool {
+            false
+        }
+    }
+
     #[test]
     fn a_scan_keeps_its_window_under_the_next_parent() {
         let mut trail = Trail::default();
         trail.saw(Pgno(2), &interior(&[10, 11, 12]));
         for pgno in 10..=12 {
-            trail.window(Pgno(pgno), 99);
+            trail.window(Pgno(pgno), 99, &Nothing);
             trail.saw(Pgno(pgno), &leaf());
         }
         trail.saw(Pgno(3), &interior(&[20, 21, 22, 23]));
-        assert_eq!(trail.window(Pgno(20), 99), [20, 21, 22, 23].map(Pgno));
+        assert_eq!(trail.window(Pgno(20), 99, &Nothing), [20, 21, 22, 23].map(Pgno));
         trail.saw(Pgno(20), &leaf());
         trail.saw(Pgno(4), &interior(&[30, 31, 32, 33]));
-        assert_eq!(trail.window(Pgno(30), 99), [Pgno(30)], "the one before did not come to its end");
+        assert_eq!(trail.window(Pgno(30), 99, &Nothing), [Pgno(30)], "the one before did not come to its end");
     }
 
     #[test]
@@ -124,8 +171,8 @@ mod tests {
         let mut trail = Trail::default();
         trail.saw(Pgno(2), &interior(&[3, 4, 0, 5, 6, 7]));
         trail.saw(Pgno(3), &leaf());
-        assert_eq!(trail.window(Pgno(4), 6), [4, 5, 6].map(Pgno), "neither 0, nor one beyond the end");
+        assert_eq!(trail.window(Pgno(4), 6, &Nothing), [4, 5, 6].map(Pgno), "neither 0, nor one beyond the end");
         trail.saw(Pgno(2), &leaf());
-        assert_eq!(trail.window(Pgno(5), 6), [Pgno(5)], "page 2 is no parent any more");
+        assert_eq!(trail.window(Pgno(5), 6, &Nothing), [Pgno(5)], "page 2 is no parent any more");
     }
 }

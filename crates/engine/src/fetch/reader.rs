@@ -8,6 +8,7 @@
 //!
 //! **Not here:** how a stack waits (`worker`).
 
+use super::lookups::Held;
 use super::prefetch::Trail;
 use super::{Claims, Fetcher, Holder};
 use crate::commit_log::{Body, Fetch, Message, Pages};
@@ -99,7 +100,8 @@ impl FetchingReader {
         if self.claims.is_claimed(pgno, at) {
             return Ok(None);
         }
-        let mut pages = self.trail.borrow_mut().window(pgno, state.page_count);
+        let held = HeldAt { holder: &*self.holder, at };
+        let mut pages = self.trail.borrow_mut().window(pgno, state.page_count, &held);
         pages.truncate(self.claims.most());
         pages.retain(|page| (*page == pgno || !self.holder.holds(*page, at)) && self.claims.claim(*page, at));
         let question = Message { database, body: Body::Fetch(Fetch { at: state.position(), pages: pages.clone() }) };
@@ -127,6 +129,22 @@ impl FetchingReader {
         self.fetched.set(self.fetched.get() + pages.frames.len() as u64);
         self.holder.keep(pages)?;
         Ok(image.into())
+    }
+}
+
+/// What a holder has of one state.
+struct HeldAt<'a> {
+    holder: &'a dyn Holder,
+    at: Txid,
+}
+
+impl Held for HeldAt<'_> {
+    fn page(&self, pgno: Pgno) -> Option<Rc<[u8]>> {
+        self.holder.read(pgno, self.at).ok().flatten()
+    }
+
+    fn has(&self, pgno: Pgno) -> bool {
+        self.holder.holds(pgno, self.at)
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `regions` | `"auto"`: a replica in every region that reads; `"off"`: none, not even in isolates; a list of location hints | `"auto"` |
 //! | `max_staleness_ms` | reads without a session may be that old; without it, the primary answers them | none |
 //! | `held_bytes` | bytes of pages that a replica object keeps | 256 MB |
-//! | `prefetch_pages` | pages that a scan fetches at once, at most; 1: only those that are missing | 64 |
+//! | `prefetch_pages` | pages that a scan fetches at once, at most; 1: only those that are missing | 512 |
 //! | `databases` | the same fields for single databases; they stand before the others | |
 
 pub mod region;
@@ -81,7 +81,7 @@ impl Settings {
             regions,
             max_staleness_ms: own.max_staleness_ms.or(self.max_staleness_ms),
             held_bytes: own.held_bytes.or(self.held_bytes).unwrap_or(256 << 20),
-            prefetch_pages: own.prefetch_pages.or(self.prefetch_pages).unwrap_or(64),
+            prefetch_pages: own.prefetch_pages.or(self.prefetch_pages).unwrap_or(512),
         }
     }
 }
