@@ -26,7 +26,9 @@ export async function measure(runtime, bench, { concurrency, shape, suffix }, { 
     const { megabytes, system } = subject;
     const database = databaseOf(megabytes);
     if (bench.includes("insert")) await emptyInserts(runtime, system, database);
-    const task = { do: "round", system, database, bench, shape, concurrency, operations, rows: rowsOf(megabytes), seed };
+    // Each system has numbers of its own: some share a database, and none is to find what another has just read.
+    const own = seed * SYSTEMS.length + SYSTEMS.indexOf(system);
+    const task = { do: "round", system, database, bench, shape, concurrency, operations, rows: rowsOf(megabytes), seed: own };
     return runtime.ask(task);
   };
   const attempt = async (subject, body) => {

@@ -76,16 +76,9 @@ pub(crate) fn limits(env: &JsValue) -> Result<Limits, JsValue> {
     Ok(variable(env, LIMITS)?.unwrap_or_default())
 }
 
-/// Reads a request's `cf`; where it says nothing, the isolate's last known place.
+/// Where a request arrived, by its `cf`; where that says nothing, the isolate's last known place.
 pub(crate) fn locate(cf: &JsValue) -> Location {
-    let field = |name: &str| Reflect::get(cf, &name.into()).ok().filter(|_| cf.is_object());
-    let letters = |name: &str| field(name)?.as_string();
-    let degrees = |name: &str| field(name).and_then(|value| value.as_f64().or_else(|| value.as_string()?.parse().ok()));
-    let location = Location {
-        colo: letters("colo").and_then(|colo| colo.as_bytes().try_into().ok()),
-        continent: letters("continent").and_then(|continent| continent.as_bytes().try_into().ok()),
-        coordinates: degrees("latitude").zip(degrees("longitude")),
-    };
+    let location = if cf.is_object() { location_of(cf) } else { Location::default() };
     ISOLATE.with(|isolate| {
         if location == Location::default() {
             return isolate.location.get();
@@ -93,4 +86,15 @@ pub(crate) fn locate(cf: &JsValue) -> Location {
         isolate.location.set(location);
         location
     })
+}
+
+fn location_of(cf: &JsValue) -> Location {
+    let field = |name: &str| Reflect::get(cf, &name.into()).ok();
+    let letters = |name: &str| field(name)?.as_string();
+    let degrees = |name: &str| field(name).and_then(|value| value.as_f64().or_else(|| value.as_string()?.parse().ok()));
+    Location {
+        colo: letters("colo").and_then(|colo| colo.as_bytes().try_into().ok()),
+        continent: letters("continent").and_then(|continent| continent.as_bytes().try_into().ok()),
+        coordinates: degrees("latitude").zip(degrees("longitude")),
+    }
 }
