@@ -80,7 +80,7 @@ impl Routed {
     }
 
     /// When its caller no longer waits. What is no number of milliseconds is no timeout.
-    fn until_ms(&self) -> Option<u64> {
+    pub(crate) fn until_ms(&self) -> Option<u64> {
         let timeout_ms = self.timeout_ms().as_f64().filter(|timeout_ms| (0.0..=MOST_MS).contains(timeout_ms))?;
         let arrived_ms = self.arrived_ms().as_f64().map_or_else(now_ms, |arrived_ms| arrived_ms as u64);
         Some(arrived_ms.saturating_add(timeout_ms as u64))

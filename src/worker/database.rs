@@ -21,7 +21,7 @@ use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, Attempt, answer_together, reader_for};
 use littoral_engine::engine::Engine;
-use littoral_engine::primary::{Action, Event, Primary};
+use littoral_engine::primary::{Action, Event, Primary, Waits};
 use littoral_engine::replica::Source;
 use littoral_engine::settings::region::Region;
 use littoral_engine::store::{DurableStore, StoreError};
@@ -184,6 +184,12 @@ fn may_run_again(ticket: &Ticket, now: Option<Position>) -> bool {
     !ticket.alone() && now.is_some_and(|now| now.to_bytes()[..] == before.to_vec())
 }
 
+impl Waits for Ticket {
+    fn until_ms(&self) -> Option<u64> {
+        self.request().until_ms()
+    }
+}
+
 /// A ticket that has no answer yet, and nothing was done of it.
 fn waiting(ticket: Ticket) -> Ticket {
     ticket.waits();
@@ -211,6 +217,10 @@ impl DatabaseObject {
                 Action::Run(tickets) => self.run(tickets),
                 Action::Read(ticket) => self.read(ticket),
                 Action::Write(ticket) => self.write(ticket),
+                Action::Late(ticket) => {
+                    deliver(&ticket, Answer::timed_out(&ticket.request().read()), false);
+                    Vec::new()
+                }
                 Action::Tell { regions, after } => self.tell(regions, after),
                 Action::Maintain { synced: false } => {
                     let done = self.with_engine(|engine| engine.maintain(now_ms())).and_then(|due_ms| due_ms);

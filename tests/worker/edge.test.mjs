@@ -21,7 +21,7 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     before(async () => {
       assert.ok(existsSync(WORKER), "run scripts/build bench/edge-worker first");
       /** @type {any} Miniflare's types want all namespaces to have the same names. */
-      const edge = { name: "edge", modules: await bundle(WORKER), compatibilityDate: COMPATIBILITY_DATE, durableObjects, bindings: { LIMITS: { like_pattern_bytes: 50_000 } } };
+      const edge = { name: "edge", modules: await bundle(WORKER), compatibilityDate: COMPATIBILITY_DATE, durableObjects, serviceBindings: { DB: { name: "littoral", props: { database: "edge" } } }, bindings: { LIMITS: { like_pattern_bytes: 50_000 } } };
       miniflare = new Miniflare(convertV4MiniflareOptions({ workers: [edge, await littoralWorker()] }));
       await ask({ sql: "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)", times: 1 });
       const fill = `INSERT INTO t WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${ROWS}) SELECT x, printf('row %300d', x) FROM c`;
@@ -29,9 +29,9 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     });
     after(() => miniflare?.dispose());
 
-    async function ask(run, cf = LONDON) {
+    async function ask(run, cf = LONDON, way = "edge") {
       const body = JSON.stringify({ database: "edge", session: "first-unconstrained", ...run });
-      const response = await miniflare.dispatchFetch("http://edge/edge", { method: "POST", body, cf });
+      const response = await miniflare.dispatchFetch(`http://edge/${way}`, { method: "POST", body, cf });
       const text = await response.text();
       if (!response.ok) throw new Error(text);
       return JSON.parse(text);
@@ -69,6 +69,15 @@ for (const [way, durableObjects] of [["with replica objects", OBJECTS], ["follow
     test("errors are the primary's, and so is what is too much", async () => {
       await assert.rejects(ask({ sql: "SELECT absent FROM t", times: 1 }), /no such column: absent/);
       await assert.rejects(ask({ session: "00ffffff-0000002a-00000003-0123456789abcdef0000019a00000000", ...POINT }), /bookmark/);
+    });
+
+    test("a call ends with its caller's time, in the isolate and over the service binding", async () => {
+      const counting = (steps) => `WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ${steps}) SELECT 1 AS id, 'counted ' || count(*) AS name FROM c`;
+      for (const way of ["edge", "service"]) {
+        await assert.rejects(ask({ sql: counting(40_000_000), timeout_ms: 200, times: 1 }, LONDON, way), /took longer than its timeout/, way);
+        const { rows } = await ask({ sql: counting(100_000), timeout_ms: 20_000, times: 1 }, LONDON, way);
+        assert.deepEqual(rows, [{ id: 1, name: "counted 100000" }], way);
+      }
     });
 
     test("a statement that ends the isolate's instance leaves no request open, and the next ones are answered", { timeout: 60_000 }, async () => {

@@ -65,6 +65,18 @@ test("it has the budget of every call, and its caller's time", { timeout: 120_00
   await run(name, INSERT, 7_000);
 });
 
+test("who waits for it is told in time that it takes too long", { timeout: 120_000 }, async () => {
+  const name = await database("waits");
+  const long = run(name, filling(200_000, 10_001));
+  await sleep(150);
+  const hasty = (sql) => ask(name, "answer", { protocol: "d1", body: JSON.stringify({ sql }), timeout_ms: 300 });
+  const until = Promise.all([hasty("INSERT INTO t VALUES (5000, 'held up')"), hasty(filling(50_000, 400_000))]);
+  assert.equal(await Promise.race([long.then(() => "the write ends"), until.then(() => "those that wait")]), "those that wait");
+  for (const [late] of await until) assert.match(JSON.parse(late).error, /took longer than its timeout/);
+  await long;
+  assert.equal(await count(name), 201_000);
+});
+
 for (const whose of ["the same", "another"]) {
   test(`it begins again when a request of ${whose} database loses the instance`, { timeout: 120_000 }, async () => {
     const name = await database(`lost by ${whose}`);

@@ -1,13 +1,15 @@
 //! A Rust Worker that answers reads in its own isolate: for measurements, and for tests of the feature `edge`.
 //!
-//! `POST /edge`: runs a statement again and again in one session. `POST /memory`: the same on an SQLite database in memory, which
-//! `setup` fills once, without any of Littoral. Both answer with the last run's rows; `/edge` also with its `meta`.
+//! `POST /edge`: runs a statement again and again in one session. `POST /service`: the same over the service binding `DB`. `POST /memory`: the
+//! same on an SQLite database in memory, which `setup` fills once, without any of Littoral. All answer with the last run's rows; the first two
+//! also with its `meta`.
 //!
 //! **Not here:** time. The runtime's clock stands still while a Worker computes: it is taken outside.
 
-use littoral::client::{D1Result, Error};
+use littoral::client::{D1Result, Database, Error};
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
+use std::time::Duration;
 use worker::{Context, Env, Request, Response, event};
 
 /// Steps from one id to the next, so that neighbours are not read one after the other.
@@ -20,6 +22,9 @@ struct Run {
     /// The session's bookmark or constraint.
     #[serde(default)]
     session: Option<String>,
+    /// How long each run may take.
+    #[serde(default)]
+    timeout_ms: Option<u64>,
     sql: String,
     /// The k-th run, from `from` on, binds `k * STRIDE % modulus + 1` and is to find one row of that id; if it is 0, nothing is bound.
     #[serde(default)]
@@ -69,7 +74,8 @@ thread_local! {
 async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     let run: Run = request.json().await?;
     let ran = match request.path().as_str() {
-        "/edge" => edge(&env, &request, &run).await.map_err(|error| error.to_string()),
+        "/edge" => littoral(littoral::edge::open(&env, &request, &run.database), &run).await.map_err(|error| error.to_string()),
+        "/service" => littoral(Database::from_env(&env, "DB"), &run).await.map_err(|error| error.to_string()),
         "/memory" => memory(&run),
         other => Err(format!("there is no {other}")),
     };
@@ -79,8 +85,12 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
     }
 }
 
-async fn edge(env: &Env, request: &Request, run: &Run) -> Result<Ran, Error> {
-    let session = littoral::edge::open(env, request, &run.database)?.with_session(run.session.as_deref());
+async fn littoral(database: Result<Database, Error>, run: &Run) -> Result<Ran, Error> {
+    let mut database = database?;
+    if let Some(timeout_ms) = run.timeout_ms {
+        database = database.with_timeout(Duration::from_millis(timeout_ms));
+    }
+    let session = database.with_session(run.session.as_deref());
     let statement = session.prepare(&run.sql);
     let mut last: Option<D1Result> = None;
     let mut pages_fetched = 0;

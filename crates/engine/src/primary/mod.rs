@@ -1,7 +1,7 @@
 //! The primary's policy: who is answered when and with whom, who is told of news, when the past is kept within its limits.
 //!
 //! A [`Primary`] decides and does nothing itself: events go in, actions come out, and whoever owns it (a Durable Object, the simulator)
-//! carries them out in order and reports what became of them. `R` is a request, of which nothing is known here.
+//! carries them out in order and reports what became of them. `R` is a request, of which nothing is known here but how long its caller waits.
 //!
 //! | part | what it decides |
 //! |---|---|
@@ -11,7 +11,8 @@
 //! | `upkeep` | when the past is cut to its limits; the only owner of the alarm |
 //!
 //! **Invariants**
-//! 1. Requests begin in the order in which they arrived, and every one runs. Long ones end later than what came after them.
+//! 1. Requests begin in the order in which they arrived, and every one runs, unless its caller no longer waits before. Long ones end later
+//!    than what came after them.
 //! 2. No action is needed for a right answer but [`Action::Run`], [`Action::Read`], [`Action::Write`] and [`Action::Sync`]: a follower that
 //!    hears nothing asks, and a past that is not cut is only long.
 //! 3. An event that nobody waits for (of a time before a restart) changes nothing.
@@ -30,7 +31,14 @@ use followers::Followers;
 use littoral_protocol::Position;
 use queue::Queue;
 use readers::Readers;
+use std::collections::VecDeque;
 use upkeep::Upkeep;
+
+/// A request, as far as it is known here.
+pub trait Waits {
+    /// When its caller no longer waits, in milliseconds since 1970.
+    fn until_ms(&self) -> Option<u64>;
+}
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +108,8 @@ pub enum Action<R> {
     Read(R),
     /// Let this have the write connection, with other things done in between, then say [`Event::Written`].
     Write(R),
+    /// Tell this one's caller, who no longer waits, that nothing of it was done.
+    Late(R),
     /// Say [`Event::Synced`] when everything written so far is durable.
     Sync,
     /// Send the commits after `after` to the replica objects of these regions, then say [`Event::Told`] for each.
@@ -142,7 +152,7 @@ impl<R> Default for Primary<R> {
     }
 }
 
-impl<R> Primary<R> {
+impl<R: Waits> Primary<R> {
     /// What is to be done now that this has happened, at `now_ms` since 1970.
     pub fn on(&mut self, event: Event<R>, now_ms: u64) -> Vec<Action<R>> {
         match event {
@@ -151,14 +161,20 @@ impl<R> Primary<R> {
                 let actions = self.queue.ran(wrote.is_some());
                 self.wrote(actions, wrote, now_ms)
             }
-            Event::LongRead(request) => self.readers.too_long(request),
+            Event::LongRead(request) => {
+                let mut actions: Vec<_> = wake_for(&request, now_ms).collect();
+                actions.extend(self.readers.too_long(request));
+                actions
+            }
             Event::LongWrite(request) => {
+                let actions = wake_for(&request, now_ms).collect();
                 self.queue.takes_long(request);
-                Vec::new()
+                actions
             }
             Event::HeldUp(request) => {
+                let actions = wake_for(&request, now_ms).collect();
                 self.queue.held_up(request);
-                Vec::new()
+                actions
             }
             Event::Written { wrote } => {
                 let actions = self.queue.written(wrote.is_some());
@@ -172,7 +188,10 @@ impl<R> Primary<R> {
                 Vec::new()
             }
             Event::Told { region, position } => self.followers.told(region, position, now_ms),
-            Event::Woken => self.followers.woken(now_ms),
+            Event::Woken => {
+                let late = self.queue.late(now_ms).chain(self.readers.late(now_ms));
+                late.map(Action::Late).chain(self.followers.woken(now_ms)).collect()
+            }
             Event::Alarm => self.upkeep.alarm(now_ms),
             Event::AlarmIs(at_ms) => self.upkeep.alarm_is(at_ms, now_ms),
             Event::Maintained { due_ms } => self.upkeep.maintained(due_ms, now_ms),
@@ -194,4 +213,17 @@ impl<R> Primary<R> {
         }
         actions
     }
+}
+
+/// The wake-up for a request that waits for others.
+fn wake_for<R: Waits>(request: &R, now_ms: u64) -> impl Iterator<Item = Action<R>> + use<R> {
+    request.until_ms().map(|until_ms| Action::Wake { in_ms: until_ms.saturating_sub(now_ms) }).into_iter()
+}
+
+/// Takes those out whose callers no longer wait.
+fn take_late<R: Waits>(waiting: &mut VecDeque<R>, now_ms: u64) -> VecDeque<R> {
+    let is_late = |request: &R| request.until_ms().is_some_and(|until_ms| until_ms <= now_ms);
+    let (late, others) = std::mem::take(waiting).into_iter().partition(is_late);
+    *waiting = others;
+    late
 }

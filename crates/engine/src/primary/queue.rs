@@ -6,7 +6,7 @@
 //!
 //! **Not here:** which writes take long, and which requests write (`engine`).
 
-use super::Action;
+use super::{Action, Waits, take_late};
 use std::collections::VecDeque;
 
 /// The most requests that run together.
@@ -21,16 +21,16 @@ pub(super) struct Queue<R> {
     /// One of them has the write connection.
     writing: bool,
     /// What waits for its end.
-    held_up: Vec<R>,
+    held_up: VecDeque<R>,
 }
 
 impl<R> Default for Queue<R> {
     fn default() -> Queue<R> {
-        Queue { waiting: VecDeque::new(), syncing: false, long: VecDeque::new(), writing: false, held_up: Vec::new() }
+        Queue { waiting: VecDeque::new(), syncing: false, long: VecDeque::new(), writing: false, held_up: VecDeque::new() }
     }
 }
 
-impl<R> Queue<R> {
+impl<R: Waits> Queue<R> {
     pub(super) fn arrived(&mut self, request: R) -> Vec<Action<R>> {
         if self.syncing {
             self.waiting.push_back(request);
@@ -46,7 +46,12 @@ impl<R> Queue<R> {
 
     /// A request has to wait for the write that is under way.
     pub(super) fn held_up(&mut self, request: R) {
-        self.held_up.push(request);
+        self.held_up.push_back(request);
+    }
+
+    /// Takes out those that wait for a long write, and whose callers no longer wait.
+    pub(super) fn late(&mut self, now_ms: u64) -> impl Iterator<Item = R> + use<R> {
+        take_late(&mut self.long, now_ms).into_iter().chain(take_late(&mut self.held_up, now_ms))
     }
 
     pub(super) fn ran(&mut self, wrote: bool) -> Vec<Action<R>> {

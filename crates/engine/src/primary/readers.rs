@@ -3,7 +3,7 @@
 //!
 //! **Not here:** which reads are long (`engine`).
 
-use super::Action;
+use super::{Action, Waits, take_late};
 use std::collections::VecDeque;
 
 /// The most that are read at once.
@@ -20,10 +20,15 @@ impl<R> Default for Readers<R> {
     }
 }
 
-impl<R> Readers<R> {
+impl<R: Waits> Readers<R> {
     pub(super) fn too_long(&mut self, request: R) -> Vec<Action<R>> {
         self.waiting.push_back(request);
         self.next()
+    }
+
+    /// Takes out those that wait for their turn, and whose callers no longer wait.
+    pub(super) fn late(&mut self, now_ms: u64) -> VecDeque<R> {
+        take_late(&mut self.waiting, now_ms)
     }
 
     pub(super) fn ended(&mut self) -> Vec<Action<R>> {

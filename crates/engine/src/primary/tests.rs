@@ -3,6 +3,13 @@
 use super::*;
 use littoral_protocol::{Checksum, Txid};
 
+/// From 1,000 on the number is also the time.
+impl Waits for u32 {
+    fn until_ms(&self) -> Option<u64> {
+        (*self >= 1_000).then(|| u64::from(*self))
+    }
+}
+
 fn at(txid: u64) -> Position {
     Position { txid: Txid(txid), checksum: Checksum(txid) }
 }
@@ -72,6 +79,30 @@ fn beside_a_long_write_others_run_and_those_that_write_wait_in_order() {
     assert_eq!(primary.on(Event::HeldUp(6), 0), []);
     assert_eq!(primary.on(Event::Ran { wrote: None }, 0), []);
     assert_eq!(primary.on(Event::Written { wrote: None }, 0), [Action::Write(4), Action::Run(vec![6])], "what fails is the end, too");
+}
+
+#[test]
+fn whoever_waits_for_others_is_told_in_time_that_it_is_too_late() {
+    let mut primary = primary();
+    assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
+    assert_eq!(primary.on(Event::LongWrite(1), 0), []);
+    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), [Action::Write(1)]);
+    for (request, held_up) in [(2_000, true), (2_001, false), (2, true), (3_000, true), (3_001, false)] {
+        assert_eq!(primary.on(Event::Arrived(request), 900), [Action::Run(vec![request])]);
+        let event = if held_up { Event::HeldUp(request) } else { Event::LongWrite(request) };
+        let wake = request.until_ms().map(|until_ms| Action::Wake { in_ms: until_ms - 900 });
+        assert_eq!(primary.on(event, 900), Vec::from_iter(wake));
+        assert_eq!(primary.on(Event::Ran { wrote: None }, 900), []);
+    }
+    for request in 3..=10 {
+        assert_eq!(primary.on(Event::LongRead(request), 900), [Action::Read(request)]);
+    }
+    assert_eq!(primary.on(Event::LongRead(2_002), 900), [Action::Wake { in_ms: 1_102 }]);
+    assert_eq!(primary.on(Event::Woken, 1_999), []);
+    assert_eq!(primary.on(Event::Woken, 2_002), [2_001, 2_000, 2_002].map(Action::Late));
+    assert_eq!(primary.on(Event::Woken, 2_999), [], "once");
+    assert_eq!(primary.on(Event::ReadEnded, 2_999), []);
+    assert_eq!(primary.on(Event::Written { wrote: None }, 2_999), [Action::Write(3_001), Action::Run(vec![2, 3_000])]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Clients {
                 self.clients[client].op = op;
                 self.clients[client].reading = None;
                 let through = net.rng.usize(OBJECTS + 1..=*nodes.numbers().end());
-                let request = Ask { client: Some(client), op, write: true, through };
+                let request = Ask { client: Some(client), op, write: true, through, until_ms: None };
                 net.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
             }
             _ => self.read(net, nodes, truth, client, op)?,
@@ -150,7 +150,7 @@ impl Clients {
 
     /// The primary's answer arrives. The isolate that a write went through remembers it.
     pub(super) fn hears(&mut self, net: &mut Network, nodes: &mut Nodes, request: Ask, place: Mark, state: State) -> Check {
-        let Ask { client: Some(client), op, write, through } = request else { return Ok(()) };
+        let Ask { client: Some(client), op, write, through, .. } = request else { return Ok(()) };
         if write && nodes.node(through).up {
             let node = nodes.node_mut(through);
             node.driver.passed_on(state.bookmark());
@@ -161,6 +161,6 @@ impl Clients {
 }
 
 fn go_to_primary(net: &mut Network, client: usize, op: u64) {
-    let request = Ask { client: Some(client), op, write: false, through: PRIMARY };
+    let request = Ask { client: Some(client), op, write: false, through: PRIMARY, until_ms: None };
     net.send(client + 1, PRIMARY, Vec::new(), |_| Event::AtPrimary { request });
 }

@@ -3,7 +3,7 @@
 //! **Not here:** when something happens (`network`), what they make of it.
 
 use super::truth::Mark;
-use crate::primary;
+use crate::primary::{self, Waits};
 use littoral_protocol::sql::Point;
 use littoral_protocol::{Position, State};
 
@@ -37,11 +37,19 @@ pub(super) struct Ask {
     pub(super) write: bool,
     /// The node that it came through.
     pub(super) through: usize,
+    /// When nobody waits for an answer any more.
+    pub(super) until_ms: Option<u64>,
 }
 
 impl Ask {
     /// A write of somebody outside.
-    pub(super) const NOBODY_S: Ask = Ask { client: None, op: 0, write: true, through: PRIMARY };
+    pub(super) const NOBODY_S: Ask = Ask { client: None, op: 0, write: true, through: PRIMARY, until_ms: None };
+}
+
+impl Waits for Ask {
+    fn until_ms(&self) -> Option<u64> {
+        self.until_ms
+    }
 }
 
 pub(super) enum Event {

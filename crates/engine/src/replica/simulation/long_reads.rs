@@ -34,6 +34,11 @@ impl LongReads {
         (short, long)
     }
 
+    /// Nobody waits for one any more that has not begun.
+    pub(super) fn gives_up(&mut self) {
+        self.waiting -= 1;
+    }
+
     /// One begins.
     pub(super) fn begin(&mut self, net: &mut Network, life: u64, read: LongRead) {
         self.waiting -= 1;

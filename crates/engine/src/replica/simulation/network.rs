@@ -62,6 +62,7 @@ pub(super) struct Stats {
     pub(super) primary_reads: u64,
     pub(super) long_reads: u64,
     pub(super) long_writes: u64,
+    pub(super) late: u64,
     pub(super) failed_reads: u64,
     pub(super) restarts: u64,
     pub(super) relayed: u64,
@@ -75,6 +76,7 @@ impl std::ops::AddAssign for Stats {
         self.primary_reads += other.primary_reads;
         self.long_reads += other.long_reads;
         self.long_writes += other.long_writes;
+        self.late += other.late;
         self.failed_reads += other.failed_reads;
         self.restarts += other.restarts;
         self.relayed += other.relayed;

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 const FIRST_PAGES: std::ops::Range<usize> = 2..14;
 const MOST_PAGES: usize = 30;
 const LONGEST_WRITE_MS: u64 = 30;
+const LONGEST_WAIT_MS: u64 = 200;
 
 /// The region of a replica object.
 fn region(object: usize) -> Region {
@@ -219,8 +220,11 @@ impl Primary {
 
 impl Primary {
     /// Something has happened: does what the policy wants done.
-    pub(super) fn on(&mut self, net: &mut Network, event: Event<Ask>) {
-        self.open_writes += usize::from(matches!(&event, Event::Arrived(request) if request.write));
+    pub(super) fn on(&mut self, net: &mut Network, mut event: Event<Ask>) {
+        if let Event::Arrived(request) = &mut event {
+            self.open_writes += usize::from(request.write);
+            request.until_ms = (net.rng.u32(0..3) == 0).then(|| net.now_ms() + net.rng.u64(0..LONGEST_WAIT_MS));
+        }
         let mut actions = VecDeque::from(self.policy.on(event, net.now_ms()));
         while let Some(action) = actions.pop_front() {
             let events = match action {
@@ -234,6 +238,16 @@ impl Primary {
                     assert!(self.writing.is_none(), "two long writes at once");
                     self.writing = Some(request);
                     net.after(LONGEST_WRITE_MS, event::Event::Written { life: self.life });
+                    Vec::new()
+                }
+                Action::Late(request) => {
+                    assert!(request.until_ms.is_some_and(|until_ms| until_ms <= net.now_ms()), "{request:?} is not late");
+                    if request.write {
+                        self.open_writes -= 1
+                    } else {
+                        self.long_reads.gives_up()
+                    }
+                    net.stats.late += 1;
                     Vec::new()
                 }
                 Action::Sync => {
