@@ -9,11 +9,12 @@ import { rowsOf } from "./workload.mjs";
 
 /** Littoral's two ways lead to one object, which only the first call of a runtime finds cold. */
 const STARTS = [["littoral", "d1", "do-sql"], ["do-sql", "d1", "littoral-d1class"]];
-/** A database without any table. */
+/** A database of one row. */
 const OTHER = "other";
 export const COLD_DATABASES = [OTHER];
+const ROW = "SELECT * FROM t WHERE id = ?";
 
-/** `cold-start`: nothing runs. `cold-object`: each system has answered for another database, so only this one's object is new. */
+/** `cold-start`: nothing runs. `cold-object`: each system has answered the same of another database, so only this one's object is new. */
 const BENCHES = ["cold-start", "cold-object"];
 
 /** Starts the runtime `restarts` times for each bench, size and way, by `startRuntime`; answers the benches' results. */
@@ -37,10 +38,14 @@ async function startOnce(startRuntime, systems, { bench, database, id }, times) 
   try {
     await runtime.ask({ do: "ready" });
     if (bench === "cold-object") {
-      for (const system of systems) await runtime.query(system, OTHER, "SELECT 1");
+      for (const system of systems) {
+        await runtime.query(system, OTHER, "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, name TEXT)");
+        await runtime.query(system, OTHER, "INSERT OR IGNORE INTO t VALUES (1, 'other')");
+        await runtime.query(system, OTHER, ROW, [1]);
+      }
     }
     for (const system of systems) {
-      const { rows, ms } = await runtime.ask({ do: "query", system, database, sql: "SELECT * FROM t WHERE id = ?", params: [id] });
+      const { rows, ms } = await runtime.ask({ do: "query", system, database, sql: ROW, params: [id] });
       if (rows[0]?.id !== id) throw new Error(`${system} answered ${JSON.stringify(rows)}`);
       times[system].push(ms);
     }
