@@ -38,10 +38,15 @@ impl Allowance {
     pub(super) fn full(limits: &Limits, pace: Pace) -> Allowance {
         Allowance { steps: Cell::new(steps(limits.run_kiloinstructions)), result_bytes: Cell::new(limits.result_bytes), pace }
     }
+
+    /// Whether what takes long is to end.
+    pub(super) fn is_brief(&self) -> bool {
+        matches!(self.pace, Pace::Brief(_))
+    }
 }
 
 /// How many turns more a call has that writes, if it is to end at all: some 20 ms in all. What has been done by then is done once more.
-const MORE_FOR_WRITES: u64 = 9;
+pub(super) const MORE_FOR_WRITES: u64 = 9;
 
 /// Lets others have their turn; an error ends what runs.
 pub type GiveWay = Rc<dyn Fn() -> Result<(), Error>>;

@@ -1,6 +1,7 @@
 //! The write connection in one hand, for as long as a [`Lease`] lives: nobody else writes meanwhile, and everybody reads.
 //!
-//! A write that takes long has it, on a stack that is put aside again and again. What it has not committed is part of no state.
+//! A write that takes long has it, on a stack that is put aside again and again. What it has not committed is part of no state. Its text is
+//! remembered: the next time it is not begun in vain, to be taken back after some turns.
 //!
 //! **Invariants**
 //! 1. There is one lease of a database at a time; whoever else needs the write connection is told so ([`Error::HeldUp`]).
@@ -8,20 +9,28 @@
 //!
 //! **Not here:** which writes are long (`budget`), who waits for them (`primary`).
 
-use super::budget::{GiveWay, Pace};
+use super::budget::{GiveWay, MORE_FOR_WRITES, Pace};
 use super::connection::Connection;
 use super::held::Held;
 use super::{CallResult, Engine, Error, Failure, Invocation, RowEncoder, in_transaction};
 use crate::store::StoreError;
 use littoral_protocol::State;
-use std::cell::RefCell;
+use littoral_protocol::sql::Call;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::{Rc, Weak};
+
+/// Texts that are remembered.
+const LONG_TEXTS: usize = 64;
 
 /// Watches whether the engine lives that gave a lease, and whether the lease does.
 #[derive(Default)]
 pub(super) struct Lender {
     engine: Rc<()>,
     lease: Weak<()>,
+    /// Hashes of the texts of calls that took long when they ran last.
+    long_texts: VecDeque<u64>,
 }
 
 impl Lender {
@@ -29,6 +38,34 @@ impl Lender {
     pub(super) fn has_lent(&self) -> bool {
         self.lease.strong_count() > 0
     }
+
+    /// Whether a call of these texts took long when it ran last.
+    pub(super) fn is_long(&self, call: &Call) -> bool {
+        !self.long_texts.is_empty() && self.long_texts.contains(&hash_of(call))
+    }
+
+    fn remember(&mut self, ran: &Ran) {
+        self.long_texts.retain(|text| *text != ran.text);
+        if ran.turns > MORE_FOR_WRITES {
+            self.long_texts.push_back(ran.text);
+            self.long_texts.drain(..self.long_texts.len().saturating_sub(LONG_TEXTS));
+        }
+    }
+}
+
+/// A call that has run on a lease.
+struct Ran {
+    /// The hash of its texts.
+    text: u64,
+    /// How often others had their turn.
+    turns: u64,
+}
+
+/// Two texts of one hash are taken for the same, which costs time at most.
+fn hash_of(call: &Call) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    call.iter().for_each(|statement| statement.sql.hash(&mut hasher));
+    hasher.finish()
 }
 
 /// The write connection.
@@ -39,6 +76,7 @@ pub struct Lease {
     _lease: Rc<()>,
     before: State,
     failed: RefCell<Option<Failure>>,
+    ran: RefCell<Option<Ran>>,
 }
 
 impl Engine {
@@ -55,6 +93,7 @@ impl Engine {
             _lease: lease,
             before: self.store.head(),
             failed: RefCell::default(),
+            ran: RefCell::default(),
         })
     }
 
@@ -63,8 +102,11 @@ impl Engine {
         if lease.engine.strong_count() == 0 || !Rc::ptr_eq(&lease.held, &self.held) {
             return false;
         }
-        let Lease { writer, before, failed, .. } = lease;
+        let Lease { writer, before, failed, ran, .. } = lease;
         self.held.writer.replace(Some(writer));
+        if let Some(ran) = ran.take() {
+            self.lender.remember(&ran);
+        }
         let _ = self.settle(failed.take().map_or(Ok(()), Err));
         let wrote = self.store.head().txid != before.txid;
         if wrote {
@@ -87,10 +129,15 @@ impl Lease {
 
     /// Runs a call, and lets others have their turn again and again.
     pub fn run<E: RowEncoder>(&self, call: Invocation<'_, E::Options>, give_way: GiveWay) -> CallResult<E> {
-        let engine = self.engine.clone();
-        let turns: GiveWay = Rc::new(move || give_way().and_then(|()| is_alive(&engine)));
+        let (engine, count) = (self.engine.clone(), Rc::new(Cell::new(0)));
+        let counted = count.clone();
+        let turns: GiveWay = Rc::new(move || {
+            counted.set(counted.get() + 1);
+            give_way().and_then(|()| is_alive(&engine))
+        });
         let result = self.held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, turns.clone()));
         self.failed.replace(result.as_ref().err().cloned());
+        self.ran.replace(Some(Ran { text: hash_of(call.call), turns: count.get() }));
         result
     }
 

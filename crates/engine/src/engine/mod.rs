@@ -217,16 +217,20 @@ impl Engine {
         allowance: &Allowance,
         results: &mut Vec<CallResult<E>>,
     ) -> bool {
-        if calls.len() > 1
-            && let Some(together) = self.run_together::<E>(calls, allowance)
-        {
-            let all = together.len() == calls.len();
-            return together.into_iter().all(|result| gather(results, result)) && all;
-        }
-        calls.iter().all(|call| {
-            let result = self.run_alone::<E>(*call, allowance);
-            gather(results, result)
-        })
+        let long = calls.iter().position(|call| allowance.is_brief() && self.lender.is_long(call.call));
+        let calls = &calls[..long.unwrap_or(calls.len())];
+        let together = if calls.len() > 1 { self.run_together::<E>(calls, allowance) } else { None };
+        let have_all = match together {
+            Some(together) => {
+                let all = together.len() == calls.len();
+                together.into_iter().all(|result| gather(results, result)) && all
+            }
+            None => calls.iter().all(|call| {
+                let result = self.run_alone::<E>(*call, allowance);
+                gather(results, result)
+            }),
+        };
+        have_all && (long.is_none() || gather(results, Err(Error::LongWrite.into())))
     }
 
     /// Runs a call in a transaction of its own.
