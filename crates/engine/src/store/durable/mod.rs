@@ -35,6 +35,7 @@
 //!
 //! **Not here:** when to prune and thin (`engine`), and the storage's own SQL (`sql`).
 
+mod batch;
 mod delta;
 mod garbage;
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,11 +7,11 @@
 //!
 //! **Not here:** which pages of a transaction are staged, and when (`vfs`).
 
+use super::batch::{PageBatch, StoredPage};
 use super::garbage::Garbage;
 use super::index::encode_pages;
 use super::kept::Stage;
 use super::row::{RowReader, page_id, read_checksum};
-use super::write::StoredPage;
 use super::{DurableStore, Param, Sql, check_size};
 use crate::store::{PageStore, StoreError, codec};
 use littoral_protocol::{Checksum, Commit, Frame, InvalidCommit, PageSet, Pgno, State};
@@ -30,17 +30,19 @@ impl<Q: Sql> DurableStore<Q> {
         let txid = self.head().txid.next();
         let mut anew = PageSet::new();
         self.sql.transaction(&mut || {
+            let mut batch = PageBatch::new(self, stage.number);
             for Frame { pgno, image, checksum } in frames {
-                let page = StoredPage { pgno: *pgno, checksum: *checksum, stored: &codec::compress(image) };
+                let page = StoredPage { pgno: *pgno, checksum: *checksum, stored: codec::compress(image) };
                 if stage.pages.insert(*pgno) {
                     anew.insert(*pgno);
-                    stage.replaced += self.write_page(stage.number, txid, &page)?;
+                    batch.add(txid, page)?;
                 } else {
                     stage.checksum ^= self.staged_row(&stage, *pgno)?.0;
                     self.write_page_again(stage.number, &page)?;
                 }
                 stage.checksum ^= *checksum;
             }
+            stage.replaced += batch.finish()?;
             let pages = std::mem::take(&mut anew);
             self.note(&Garbage { first: stage.number, last: stage.number, stage: Some(stage.number), pages })
         })?;

@@ -2,19 +2,13 @@
 //!
 //! **Not here:** dropping states (`thin`).
 
+use super::batch::{PageBatch, StoredPage};
 use super::index::{ENTRY_BYTES, decode_entries, encode_pages, seal};
-use super::row::{RowReader, page_id};
-use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql, VERSION_BYTES};
+use super::row::page_id;
+use super::{DurableStore, FOLD_BITS, INLINE_BYTES, Param, Sql};
 use crate::store::{PageStore, StoreError, codec};
-use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
-
-/// A page as it is stored.
-#[derive(Clone, Copy)]
-pub(super) struct StoredPage<'a> {
-    pub(super) pgno: Pgno,
-    pub(super) checksum: Checksum,
-    pub(super) stored: &'a [u8],
-}
+use littoral_protocol::{Commit, Frame, PageSet, Pgno, State, Txid};
+use std::borrow::Cow;
 
 impl<Q: Sql> DurableStore<Q> {
     /// Writes the newest image of every page in the log beyond the newest fold to `pages`, for a fold at `state`. Returns how many bytes
@@ -24,17 +18,17 @@ impl<Q: Sql> DurableStore<Q> {
         let skipped = |pgno: &Pgno| pgno.0 > state.page_count || skip.contains(*pgno);
         let mut row: Option<(Txid, Vec<u8>)> = None;
         let mut image = vec![0; self.head().page_size.bytes()];
-        let mut replaced = 0;
+        let mut batch = PageBatch::new(self, number);
         for (pgno, slot) in newest.into_iter().filter(|(pgno, _)| !skipped(pgno)) {
             // Ordered by txid: each log row is read once.
             if row.as_ref().is_none_or(|(txid, _)| *txid != slot.txid) {
                 row = Some((slot.txid, self.log_row(slot.txid)?));
             }
             let frames = row.as_ref().map_or(&[][..], |(_, frames)| frames);
-            let page = StoredPage { pgno, checksum: slot.checksum, stored: &self.whole(pgno, slot, frames, &mut image)? };
-            replaced += self.write_page(number, slot.txid, &page)?;
+            let stored = Cow::Owned(self.whole(pgno, slot, frames, &mut image)?.into_owned());
+            batch.add(slot.txid, StoredPage { pgno, checksum: slot.checksum, stored })?;
         }
-        let cut = self.cut_bytes(state)?;
+        let (replaced, cut) = (batch.finish()?, self.cut_bytes(state)?);
         Ok(self.kept.borrow().recent.bytes() + replaced + cut)
     }
 
@@ -61,21 +55,9 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(number)
     }
 
-    /// Writes a page as a part of the fold of this number. Returns the bytes of the version that it replaces.
-    pub(super) fn write_page(&self, number: u64, txid: Txid, page: &StoredPage<'_>) -> Result<u64, StoreError> {
-        let StoredPage { pgno, checksum, stored } = *page;
-        let id = page_id(pgno, number);
-        let checksum = checksum.0.to_le_bytes();
-        let (first, pgno) = (page_id(pgno, 0), Param::Int(u64::from(pgno.0)));
-        let params = [id, pgno, Param::Int(txid.0), Param::Blob(&checksum), Param::Blob(stored), first, Param::Int(VERSION_BYTES)];
-        let sql = "INSERT INTO pages (id, pgno, txid, checksum, image) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING \
-                   coalesce((SELECT length(image) + ?7 FROM pages WHERE id >= ?6 AND id < ?1 ORDER BY id DESC LIMIT 1), 0)";
-        RowReader::new(self.one(sql, &params)?.unwrap_or_default()).int()
-    }
-
     /// Writes a page anew that the fold of this number has already.
     pub(super) fn write_page_again(&self, number: u64, page: &StoredPage<'_>) -> Result<(), StoreError> {
-        let params = [page_id(page.pgno, number), Param::Blob(&page.checksum.0.to_le_bytes()), Param::Blob(page.stored)];
+        let params = [page_id(page.pgno, number), Param::Blob(&page.checksum.0.to_le_bytes()), Param::Blob(&page.stored)];
         self.sql.run("UPDATE pages SET checksum = ?2, image = ?3 WHERE id = ?1", &params)?;
         Ok(())
     }
@@ -127,10 +109,11 @@ impl<Q: Sql> DurableStore<Q> {
         let mut bytes = 0;
         self.sql.transaction(&mut || {
             bytes = self.write_fold(state, number, &pages)?;
+            let mut batch = PageBatch::new(self, number);
             for Frame { pgno, image, checksum } in &commit.frames {
-                let page = StoredPage { pgno: *pgno, checksum: *checksum, stored: &codec::compress(image) };
-                bytes += self.write_page(number, state.txid, &page)?;
+                batch.add(state.txid, StoredPage { pgno: *pgno, checksum: *checksum, stored: codec::compress(image) })?;
             }
+            bytes += batch.finish()?;
             self.write_fold_row(state.txid, number, bytes)?;
             self.write_commit(state, &list, None)
         })?;
