@@ -31,7 +31,7 @@
 //! | position | txid 8 (below 2⁵³, as everywhere), database checksum 8 |
 //! | state | txid 8, page size 4, page count 4, time in milliseconds since 1970 8, database checksum 8 |
 //! | commit | state, 1 (0: frames with images, 1: page numbers only), count 4, then frames, or page numbers 4 each |
-//! | frame | page number 4, checksum of the image 8, length 4, stored image: as long as a page, or an LZ4 block |
+//! | frame | page number 4, checksum of the image 8, length 4, stored image: as long as a page, or an LZ4 block; in a commit also empty: a later commit of the same answer changes the page again |
 //! | age | milliseconds that the head may be behind the primary's, 4 |
 //!
 //! **Invariants**
@@ -48,6 +48,7 @@ pub(crate) mod image;
 mod tests;
 
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSize, Pgno, Position, State, Txid};
+use std::collections::HashSet;
 
 /// The longest message that is read or written, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 24 << 20;
@@ -136,7 +137,7 @@ pub struct StoredFrame {
     pub pgno: Pgno,
     /// The checksum of the image.
     pub checksum: Checksum,
-    /// As long as a page: the image. Shorter: an LZ4 block of it.
+    /// As long as a page: the image. Shorter: an LZ4 block of it. Empty: it was left out, since a later commit changes the page again.
     pub stored: Box<[u8]>,
 }
 
@@ -250,6 +251,11 @@ impl StoredFrame {
         StoredFrame { pgno: frame.pgno, checksum: frame.checksum, stored: image::compress(&frame.image).into_owned().into() }
     }
 
+    /// Whether the image was not left out.
+    pub fn has_image(&self) -> bool {
+        !self.stored.is_empty()
+    }
+
     /// The image, checked.
     pub fn expand(&self, page_size: PageSize) -> Result<Box<[u8]>, DecodeError> {
         let mut expanded = vec![0; page_size.bytes()].into_boxed_slice();
@@ -290,6 +296,19 @@ impl LoggedCommit {
         match &self.pages {
             Changed::Images(frames) => frames.iter().map(|frame| frame.pgno).collect(),
             Changed::Numbers(pgnos) => pgnos.clone(),
+        }
+    }
+}
+
+/// Leaves out the images of pages that a later one of these commits changes: whoever takes all of them never sees those.
+pub fn merge(commits: &mut [LoggedCommit]) {
+    let mut changed = HashSet::new();
+    for commit in commits.iter_mut().rev() {
+        match &mut commit.pages {
+            Changed::Images(frames) => {
+                frames.iter_mut().filter(|frame| !changed.insert(frame.pgno)).for_each(|frame| frame.stored = Box::default())
+            }
+            Changed::Numbers(pgnos) => changed.extend(pgnos.iter().copied()),
         }
     }
 }

@@ -268,28 +268,28 @@ impl<Q: Sql> PageShelf for HeldPages<Q> {
 
     fn advance(&self, commits: &[LoggedCommit]) -> Result<(), StoreError> {
         let mut inner = self.inner.borrow_mut();
-        for commit in commits {
-            let Some((_, before)) = inner.position else { return Ok(()) };
-            for pgno in commit.state.page_count + 1..=before.page_count {
-                if inner.index.contains_key(&Pgno(pgno)) {
-                    inner.gather(Pgno(pgno), None);
-                }
-            }
-            match &commit.pages {
+        let Some(((_, before), last)) = inner.position.zip(commits.last()) else { return Ok(()) };
+        let mut page_count = before.page_count;
+        let mut changed: BTreeMap<Pgno, Option<&StoredFrame>> = BTreeMap::new();
+        for LoggedCommit { state, pages } in commits {
+            changed.extend(
+                (state.page_count + 1..=page_count).map(|pgno| (Pgno(pgno), None)).filter(|(pgno, _)| inner.index.contains_key(pgno)),
+            );
+            page_count = state.page_count;
+            match pages {
                 Changed::Images(frames) => {
-                    for frame in frames.iter().filter(|frame| inner.index.contains_key(&frame.pgno)).collect::<Vec<_>>() {
-                        inner.gather(frame.pgno, Some(frame));
-                    }
+                    changed.extend(frames.iter().map(|frame| (frame.pgno, Some(frame).filter(|frame| frame.has_image()))))
                 }
-                Changed::Numbers(pgnos) => {
-                    for pgno in pgnos.iter().filter(|pgno| inner.index.contains_key(pgno)).collect::<Vec<_>>() {
-                        inner.gather(*pgno, None);
-                    }
-                }
+                Changed::Numbers(pgnos) => changed.extend(pgnos.iter().map(|pgno| (*pgno, None))),
             }
-            if let Some((_, state)) = &mut inner.position {
-                *state = commit.state;
+        }
+        for (pgno, frame) in changed {
+            if inner.index.contains_key(&pgno) {
+                inner.gather(pgno, frame);
             }
+        }
+        if let Some((_, state)) = &mut inner.position {
+            *state = last.state;
         }
         if inner.gathered_bytes.are_many(&self.sizes) { self.write(&mut inner) } else { Ok(()) }
     }

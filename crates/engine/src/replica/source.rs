@@ -8,9 +8,7 @@
 //! **Not here:** the network (`worker`).
 
 use super::Sizes;
-use crate::commit_log::{
-    Body, Fetch, LoggedCommit, Message, Pages, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, Sought, StoredFrame,
-};
+use crate::commit_log::{Body, Fetch, Message, Pages, Pull, Refusal, RefusalReason, Restart, RestartReason, Segment, Sought, StoredFrame};
 use crate::fetch::btree;
 use crate::store::{PageStore, StoreError};
 use littoral_protocol::{DatabaseId, Frame, Pgno, Position, State, Txid};
@@ -101,20 +99,12 @@ impl<'a> Source<'a> {
             Err(error) => return Err(error),
         }
         // A message has an end, and a follower could never come past a commit that does not fit into one: that comes as numbers.
-        let log = match self.store.logged_after(after.txid, self.sizes.answer_frames, if pull.images { self.sizes.answer_bytes } else { 0 })
-        {
-            Ok(log) => log,
+        let most_bytes = if pull.images { (pull.max_bytes as usize).min(self.sizes.answer_bytes) } else { 0 };
+        let commits = match self.store.logged_after(after.txid, self.sizes.answer_frames, most_bytes) {
+            Ok(commits) => commits,
             Err(error) if is_gone(&error) => return self.restart(RestartReason::Pruned),
             Err(error) => return Err(error),
         };
-        let limit = (pull.max_bytes as usize).min(self.sizes.answer_bytes);
-        let mut bytes = 0;
-        let fits = |commit: &LoggedCommit| {
-            let fits = bytes <= limit;
-            bytes += commit.pages.bytes();
-            fits
-        };
-        let commits = log.into_iter().take_while(fits).collect();
         Ok(Body::Commits(Segment { head, age_ms: 0, after, commits }))
     }
 

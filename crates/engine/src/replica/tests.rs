@@ -125,6 +125,60 @@ fn a_pinned_state_stays_readable_while_the_follower_moves() {
 }
 
 #[test]
+fn of_a_page_that_changes_again_and_again_the_last_image_comes() {
+    let store = source();
+    let (follower, sql) = (follower(), Rc::new(HostSql::in_memory().unwrap()));
+    let on_shelf = with_shelf(sql.clone());
+    for replica in [&follower, &on_shelf] {
+        pull(replica, &store, true).unwrap();
+        read_all(replica, &store);
+    }
+    let before = on_shelf.borrow().state().unwrap().1.position();
+    for fill in 50..60 {
+        append(&store, &[(2, fill), (3, fill % 4)], 4);
+    }
+    let news = Source::new(&*store, ID).news(before).unwrap().unwrap();
+    let Body::Commits(segment) = &news.body else { panic!("{news:?}") };
+    let images = |commits: &[LoggedCommit]| -> usize {
+        commits
+            .iter()
+            .map(
+                |commit| {
+                    if let Changed::Images(frames) = &commit.pages { frames.iter().filter(|frame| frame.has_image()).count() } else { 0 }
+                },
+            )
+            .sum()
+    };
+    assert_eq!((segment.commits.len(), images(&segment.commits)), (10, 2));
+    for replica in [&follower, &on_shelf] {
+        assert_eq!(replica.borrow_mut().told(news.clone()), Ok(Applied::Current));
+        assert_eq!(read_all(replica, &store), 0, "all pages are still held");
+    }
+    on_shelf.borrow().flush().unwrap();
+    assert_eq!(read_all(&with_shelf(sql), &store), 0, "on the shelf, too");
+
+    // Behind a replica: the last image may be cut off with the commit that has it.
+    let behind = self::follower();
+    pull(&behind, &store, true).unwrap();
+    read_all(&behind, &store);
+    let position = behind.borrow().state().unwrap().1.position();
+    for fill in 70..80 {
+        append(&store, &[(2, fill), (4, fill)], 4);
+    }
+    let news = Source::new(&*store, ID).news(position).unwrap().unwrap();
+    assert_eq!(on_shelf.borrow_mut().told(news), Ok(Applied::Current));
+    for (max_bytes, most, fetched) in [(700, 9, 2), (1 << 20, 9, 0)] {
+        let (asked, question) = behind.borrow().pull(0, Txid::EMPTY, true, max_bytes);
+        let relayed = on_shelf.borrow_mut().relay(&question, 0, true).unwrap();
+        let Relayed::Say(answer) = relayed else { panic!("{relayed:?}") };
+        let Body::Commits(segment) = &answer.body else { panic!("{answer:?}") };
+        assert!(segment.commits.len() <= most);
+        behind.borrow_mut().answered(asked, answer).unwrap();
+        assert_eq!(read_all(&behind, &store), fetched, "what did not come is dropped, and fetched");
+    }
+}
+
+#[test]
 fn another_checksum_at_the_same_txid_throws_the_pages_away() {
     let store = source();
     let follower = follower();

@@ -3,7 +3,7 @@
 //! **Not here:** any attempt to be small or to survive.
 
 use super::{PageStore, ScratchSpace, StoreError, check_kept, check_whole, same_step};
-use crate::commit_log::LoggedCommit;
+use crate::commit_log::{LoggedCommit, merge};
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,8 +228,17 @@ impl PageStore for MemoryStore {
     }
 
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
+        let mut bytes = 0;
+        let fits = |commit: &LoggedCommit| {
+            bytes += commit.pages.bytes();
+            image_bytes == 0 || bytes <= image_bytes
+        };
         let pack = |commit: Commit| LoggedCommit::pack(&commit).within(image_bytes);
-        Ok(self.log_after(after, max_frames)?.into_iter().map(pack).collect())
+        let mut logged: Vec<LoggedCommit> = self.log_after(after, max_frames)?.into_iter().map(pack).collect();
+        let fitting = logged.iter().map(fits).take_while(|fits| *fits).count();
+        logged.truncate(fitting.max(1));
+        merge(&mut logged);
+        Ok(logged)
     }
 
     fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {

@@ -111,8 +111,9 @@ pub trait PageStore: ScratchSpace {
     /// Before `exact_from` the log has gaps: [`StoreError::Thinned`] tells where it is whole.
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError>;
 
-    /// The same commits, as they are stored and sent. Images are checked, but stay packed. Of a commit with more than `image_bytes` of them
-    /// there are the page numbers only; of all commits, if that is 0.
+    /// The same commits, as they are sent: fewer where their images have more than some `image_bytes`. Images are checked, but stay packed, and
+    /// those of pages that a later one of these commits changes may be left out. Of a commit that has more by itself there are the page numbers
+    /// only; of all commits, if that is 0.
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError>;
 
     /// The pages of which a commit after `after`, up to `until`, wrote a version that is kept; both are kept states.

@@ -1,7 +1,8 @@
 //! Applying commits: the only way in which a follower moves forward.
 //!
-//! Commits come many at once, and most of them change the same few pages. An image that the next commit of the same answer replaces is
-//! never seen, unless a query has pinned that very state: so it is not expanded.
+//! Commits come many at once, and most of them change the same few pages. An image that a later commit of the same answer replaces is
+//! never seen, unless a query has pinned that very state: so mostly it does not even come, and if it does it is not expanded. Where the last one
+//! did not come, the page is dropped.
 //!
 //! **Invariants**
 //! 1. Nothing is changed before all images that are kept in memory are checked, and all are on the shelf (which checks when it is read).
@@ -47,7 +48,7 @@ impl Follower {
         let cache = self.cache.borrow();
         let is_needed = |frame: &&StoredFrame, at: Txid| {
             let is_last = last.get(&frame.pgno) == Some(&at) || self.pins.any_within(at, Txid(u64::MAX));
-            is_last && cache.newest(self.owner, frame.pgno).is_some()
+            frame.has_image() && is_last && cache.newest(self.owner, frame.pgno).is_some()
         };
         let images_of = |commit: &LoggedCommit| {
             let Changed::Images(frames) = &commit.pages else { return Ok(Images::new()) };

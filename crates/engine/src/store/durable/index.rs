@@ -50,6 +50,31 @@ pub(super) enum Listed {
 }
 
 impl Listed {
+    /// How many pages.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Listed::Log(entries) => entries.len(),
+            Listed::Table(pages) => pages.len(),
+        }
+    }
+
+    /// Bytes of the images in the log.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Listed::Log(entries) => entries.iter().map(|(_, slot)| slot.length as usize).sum(),
+            Listed::Table(_) => 0,
+        }
+    }
+
+    /// The pages, one after the other.
+    pub(super) fn pages(&self) -> impl Iterator<Item = Pgno> {
+        let (logged, in_table) = match self {
+            Listed::Log(entries) => (Some(entries.iter().map(|(pgno, _)| *pgno)), None),
+            Listed::Table(pages) => (None, Some(pages.iter())),
+        };
+        logged.into_iter().flatten().chain(in_table.into_iter().flatten())
+    }
+
     /// The pages.
     pub(super) fn into_pages(self) -> PageSet {
         match self {

@@ -44,6 +44,7 @@ mod images;
 mod index;
 mod kept;
 mod log;
+mod logged;
 mod read;
 mod row;
 mod schema;
@@ -57,13 +58,13 @@ mod write;
 pub use host::HostSql;
 pub use sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
 
-use super::{PageStore, StoreError, check_kept, check_whole, codec, same_step};
+use super::{PageStore, StoreError, check_kept, codec, same_step};
 use crate::commit_log::LoggedCommit;
 use images::Images;
 use index::{Index, Listed};
 use kept::{Fold, Kept};
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, PageSet, Pgno, State, Txid};
-use read::{Location, expand_commit};
+use read::Location;
 use row::{LIST_COLUMNS, RowReader, read_list, read_state};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -320,25 +321,11 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     }
 
     fn log_after(&self, after: Txid, max_frames: usize) -> Result<Vec<Commit>, StoreError> {
-        let logged = self.logged_after(after, max_frames, usize::MAX)?;
-        logged.iter().map(expand_commit).collect()
+        self.read_log(after, max_frames)
     }
 
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
-        check_whole(after, self.exact_from(), self.head().txid)?;
-        let frames_column = if image_bytes > 0 { "frames" } else { "NULL" };
-        let sql = format!("SELECT {LIST_COLUMNS}, {frames_column} FROM commits WHERE txid = ?1");
-        let (mut commits, mut frames) = (Vec::new(), 0);
-        for txid in after.0 + 1.. {
-            let Some(row) = self.one(&sql, &[Param::Int(txid)])? else { break };
-            let commit = self.read_logged(row, image_bytes)?;
-            frames += commit.pgnos().len();
-            if frames > max_frames && !commits.is_empty() {
-                break;
-            }
-            commits.push(commit);
-        }
-        Ok(commits)
+        self.read_merged(after, max_frames, image_bytes)
     }
 
     fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {

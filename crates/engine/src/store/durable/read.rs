@@ -1,12 +1,13 @@
-//! Reading versions of pages, from the log or from the table `pages`, and commits from the log.
+//! Reading versions of pages, from the log or from the table `pages`.
+//!
+//! **Not here:** whole commits (`logged`).
 
-use super::index::{Index, Listed, Slot};
+use super::index::{Index, Slot};
 use super::kept::{Fold, Past};
-use super::row::{RowReader, number_of_id, page_id, page_of_id, read_checksum, read_list};
-use super::{DurableStore, Param, Sql, StoredValue};
-use crate::commit_log::{Changed, LoggedCommit, StoredFrame};
+use super::row::{RowReader, number_of_id, page_id, page_of_id, read_checksum};
+use super::{DurableStore, Param, Sql};
 use crate::store::{PageStore, StoreError, codec};
-use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
+use littoral_protocol::{Checksum, Pgno, Txid};
 use std::ops::Range;
 
 /// Where a version of a page is.
@@ -105,60 +106,6 @@ impl<Q: Sql> DurableStore<Q> {
         self.kept.borrow().discarded.contains(&number_of_id(id))
     }
 
-    /// A commit from its row: the columns of a list, then `frames`.
-    pub(super) fn read_logged(&self, row: Vec<StoredValue>, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
-        let mut row = RowReader::new(row);
-        let (state, listed) = read_list(&mut row)?;
-        let frames = match &listed {
-            Listed::Log(entries) => self.log_frames(&state, entries, &row.optional_blob()?.unwrap_or_default(), image_bytes)?,
-            Listed::Table(pages) => self.table_frames(&state, pages, image_bytes)?,
-        };
-        let pages = frames.map_or_else(|| Changed::Numbers(listed.into_pages().iter().collect()), Changed::Images);
-        Ok(LoggedCommit { state, pages })
-    }
-
-    /// The frames of a commit whose images are in its row, checked; `None`: they have more bytes.
-    fn log_frames(
-        &self,
-        state: &State,
-        entries: &[(Pgno, Slot)],
-        images: &[u8],
-        most: usize,
-    ) -> Result<Option<Vec<StoredFrame>>, StoreError> {
-        let logged: u64 = entries.iter().map(|(_, slot)| u64::from(slot.length)).sum();
-        if most == 0 || logged > most as u64 {
-            return Ok(None);
-        }
-        let mut image = vec![0; state.page_size.bytes()];
-        let (mut frames, mut bytes) = (Vec::new(), 0);
-        for (pgno, slot) in entries {
-            let stored = self.whole(*pgno, *slot, images, &mut image)?;
-            bytes += stored.len();
-            if bytes > most {
-                return Ok(None);
-            }
-            frames.push(StoredFrame { pgno: *pgno, checksum: slot.checksum, stored: stored.into() });
-        }
-        Ok(Some(frames))
-    }
-
-    /// The frames of a commit whose images are in the table, checked; `None`: they have more bytes.
-    fn table_frames(&self, state: &State, pages: &PageSet, most: usize) -> Result<Option<Vec<StoredFrame>>, StoreError> {
-        let fold = self.with_index(state.txid, |fold, _| fold)?;
-        let mut image = vec![0; state.page_size.bytes()];
-        let (mut frames, mut bytes) = (Vec::new(), 0);
-        for pgno in pages.iter() {
-            if bytes >= most {
-                return Ok(None);
-            }
-            let (checksum, stored) = self.table_version(pgno, fold, image.len())?;
-            codec::expand(&stored, &mut image, pgno, state.txid, checksum)?;
-            bytes += stored.len();
-            frames.push(StoredFrame { pgno, checksum, stored: stored.into() });
-        }
-        Ok((bytes <= most).then_some(frames))
-    }
-
     /// Reads consecutive pages from the table in one statement, up to the first whose newest version is elsewhere, or a delta. Returns how many.
     pub(super) fn read_run<'i>(
         &self,
@@ -252,16 +199,4 @@ impl Versions {
         let newer = self.all.partition_point(|version| page_of_id(version.id) <= pgno);
         self.all[..newer].last().filter(|version| page_of_id(version.id) == pgno)
     }
-}
-
-/// The commit with its images, checked.
-pub(super) fn expand_commit(logged: &LoggedCommit) -> Result<Commit, StoreError> {
-    let state = logged.state;
-    let Changed::Images(stored) = &logged.pages else { return Ok(Commit { state, frames: Vec::new() }) };
-    let expand = |frame: &StoredFrame| {
-        let mut image = vec![0; state.page_size.bytes()].into_boxed_slice();
-        codec::expand(&frame.stored, &mut image, frame.pgno, state.txid, frame.checksum)?;
-        Ok(Frame { pgno: frame.pgno, image, checksum: frame.checksum })
-    };
-    Ok(Commit { state, frames: stored.iter().map(expand).collect::<Result<_, StoreError>>()? })
 }

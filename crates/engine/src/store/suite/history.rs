@@ -5,6 +5,7 @@
 //! **Not here:** the cases.
 
 use super::{PageStore, Reopen, StoreError};
+use crate::commit_log::Changed;
 use littoral_protocol::{Checksum, Commit, Frame, PageSize, Pgno, State, Txid};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -162,6 +163,7 @@ impl History {
         equal("the kept states after reopening", &kept(&*reopened)?, &kept(&*self.store)?)?;
         let log = |store: &dyn PageStore| store.log_after(store.exact_from(), 1_000);
         ensure("the log after reopening is the one before", log(&*reopened)? == log(&*self.store)?)?;
+        verify_merged(&*reopened)?;
         verify(&*reopened, &self.versions)?;
         self.store = reopened;
         Ok(())
@@ -198,6 +200,32 @@ pub(super) fn kept(store: &dyn PageStore) -> Result<Vec<State>, StoreError> {
         states.push(next);
     }
     Ok(states)
+}
+
+/// Checks that commits as they are sent are those of the log, with the image of each page where it is changed last.
+fn verify_merged(store: &dyn PageStore) -> Result<(), Failed> {
+    let from = store.exact_from();
+    let log = store.log_after(from, 1_000)?;
+    for image_bytes in [1, 100_000, 64 << 20] {
+        let merged = store.logged_after(from, 1_000, image_bytes)?;
+        ensure("commits are sent if there are any", merged.len() <= log.len() && merged.is_empty() == log.is_empty())?;
+        for (at, (sent, commit)) in merged.iter().zip(&log).enumerate() {
+            equal("a commit's state as it is sent", &sent.state, &commit.state)?;
+            equal("its pages", &sent.pgnos(), &commit.frames.iter().map(|frame| frame.pgno).collect())?;
+            let Changed::Images(frames) = &sent.pages else { continue };
+            let is_last = |pgno: Pgno| merged[at + 1..].iter().all(|later| !later.pgnos().contains(&pgno));
+            for (frame, committed) in frames.iter().zip(&commit.frames) {
+                let what = format!("page {} of commit {} as it is sent", frame.pgno, commit.state.txid);
+                equal(&what, &frame.checksum, &committed.checksum)?;
+                ensure(&format!("{what} has its image"), frame.has_image() || !is_last(frame.pgno))?;
+                if frame.has_image() {
+                    let image = frame.expand(commit.state.page_size).map_err(|error| StoreError::Io(error.to_string()))?;
+                    ensure(&what, image == committed.image)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the store has these states, and reads them page by page.
