@@ -74,8 +74,8 @@ thread_local! {
 async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Result<Response> {
     let run: Run = request.json().await?;
     let ran = match request.path().as_str() {
-        "/edge" => littoral(littoral::edge::open(&env, &request, &run.database), &run).await.map_err(|error| error.to_string()),
-        "/service" => littoral(Database::from_env(&env, "DB"), &run).await.map_err(|error| error.to_string()),
+        "/edge" => run_on(littoral::edge::open(&env, &request, &run.database), &run).await.map_err(|error| error.to_string()),
+        "/service" => run_on(Database::from_env(&env, "DB"), &run).await.map_err(|error| error.to_string()),
         "/memory" => memory(&run),
         other => Err(format!("there is no {other}")),
     };
@@ -85,7 +85,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> worker::Res
     }
 }
 
-async fn littoral(database: Result<Database, Error>, run: &Run) -> Result<Ran, Error> {
+async fn run_on(database: Result<Database, Error>, run: &Run) -> Result<Ran, Error> {
     let mut database = database?;
     if let Some(timeout_ms) = run.timeout_ms {
         database = database.with_timeout(Duration::from_millis(timeout_ms));

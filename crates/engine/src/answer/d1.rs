@@ -53,6 +53,13 @@ pub enum Attempt {
     HeldUp,
 }
 
+impl Attempt {
+    /// The answer, if this is one.
+    fn into_answer(self) -> Option<Answer> {
+        if let Attempt::Answered(answer) = self { Some(answer) } else { None }
+    }
+}
+
 /// Answers one request, however long it takes.
 pub fn answer(database: &mut Engine, request: Request) -> Answer {
     match answer_together(database, std::slice::from_ref(&request)).pop() {
@@ -142,10 +149,8 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
         return Err(failed.clone());
     }
     let bookmark = reader.state().bookmark().to_string();
-    match answer_with(request, asked, &mut results.into_iter(), &bookmark) {
-        Some(Attempt::Answered(answer)) => Ok(answer),
-        Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => Err(Error::NoStatement.into()),
-    }
+    let answer = answer_with(request, asked, &mut results.into_iter(), &bookmark).and_then(Attempt::into_answer);
+    answer.ok_or_else(|| Error::NoStatement.into())
 }
 
 /// A connection of its own for a request that reads for long. The error is an answer.
@@ -170,12 +175,8 @@ pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
         None => {
             let first = asked.calls.get(..1).unwrap_or_default();
             let mut results = reader.run_with::<JsonResult>(first, asked.format).into_iter();
-            match answer_with(request, asked, &mut results, &bookmark) {
-                Some(Attempt::Answered(answer)) => answer,
-                Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => {
-                    Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code())
-                }
-            }
+            let answer = answer_with(request, asked, &mut results, &bookmark).and_then(Attempt::into_answer);
+            answer.unwrap_or_else(|| no_statement(request))
         }
     };
     outside_sessions(asked, answer)
@@ -189,16 +190,16 @@ pub fn answer_long_write(request: &Request, lease: &Lease, now_ms: u64, give_way
         Err(refused) => return Answer { body: refused.clone(), bookmark: None },
     };
     let Some(call) = present_calls(asked, request.kiloinstructions(now_ms)).next() else {
-        return Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code());
+        return no_statement(request);
     };
     let result = lease.run::<JsonResult>(call, give_way);
     let bookmark = lease.state().bookmark().to_string();
-    match answer_with(request, asked, &mut std::iter::once(result), &bookmark) {
-        Some(Attempt::Answered(answer)) => answer,
-        Some(Attempt::LongRead | Attempt::LongWrite | Attempt::HeldUp) | None => {
-            Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code())
-        }
-    }
+    let answer = answer_with(request, asked, &mut std::iter::once(result), &bookmark).and_then(Attempt::into_answer);
+    answer.unwrap_or_else(|| no_statement(request))
+}
+
+fn no_statement(request: &Request) -> Answer {
+    Answer::refusing(request, &Error::NoStatement, Error::NoStatement.code())
 }
 
 /// The answer, made of the next results. `None`: there were none left for it.

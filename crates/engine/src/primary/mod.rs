@@ -162,19 +162,19 @@ impl<R: Waits> Primary<R> {
                 self.wrote(actions, wrote, now_ms)
             }
             Event::LongRead(request) => {
-                let mut actions: Vec<_> = wake_for(&request, now_ms).collect();
-                actions.extend(self.readers.too_long(request));
-                actions
+                let wake = wake_for(&request, now_ms);
+                let begins = self.readers.too_long(request);
+                if begins.is_empty() { Vec::from_iter(wake) } else { begins }
             }
             Event::LongWrite(request) => {
-                let actions = wake_for(&request, now_ms).collect();
+                let wake = wake_for(&request, now_ms);
                 self.queue.takes_long(request);
-                actions
+                Vec::from_iter(wake)
             }
             Event::HeldUp(request) => {
-                let actions = wake_for(&request, now_ms).collect();
+                let wake = wake_for(&request, now_ms);
                 self.queue.held_up(request);
-                actions
+                Vec::from_iter(wake)
             }
             Event::Written { wrote } => {
                 let actions = self.queue.written(wrote.is_some());
@@ -216,8 +216,8 @@ impl<R: Waits> Primary<R> {
 }
 
 /// The wake-up for a request that waits for others.
-fn wake_for<R: Waits>(request: &R, now_ms: u64) -> impl Iterator<Item = Action<R>> + use<R> {
-    request.until_ms().map(|until_ms| Action::Wake { in_ms: until_ms.saturating_sub(now_ms) }).into_iter()
+fn wake_for<R: Waits>(request: &R, now_ms: u64) -> Option<Action<R>> {
+    request.until_ms().map(|until_ms| Action::Wake { in_ms: until_ms.saturating_sub(now_ms) })
 }
 
 /// Takes those out whose callers no longer wait.

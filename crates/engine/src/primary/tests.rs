@@ -57,12 +57,18 @@ fn so_many_long_reads_are_under_way_and_the_next_ones_wait_in_order() {
     assert_eq!(primary.on(Event::LongRead(12), 0), [Action::Read(12)]);
 }
 
-#[test]
-fn beside_a_long_write_others_run_and_those_that_write_wait_in_order() {
+/// A primary whose write connection a long write has: request 1.
+fn beside_a_long_write() -> Primary<u32> {
     let mut primary = primary();
     assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
     assert_eq!(primary.on(Event::LongWrite(1), 0), []);
     assert_eq!(primary.on(Event::Ran { wrote: None }, 0), [Action::Write(1)]);
+    primary
+}
+
+#[test]
+fn beside_a_long_write_others_run_and_those_that_write_wait_in_order() {
+    let mut primary = beside_a_long_write();
     for request in 2..5 {
         assert_eq!(primary.on(Event::Arrived(request), 0), [Action::Run(vec![request])], "it may only read");
         assert_eq!(primary.on(Event::HeldUp(request), 0), []);
@@ -83,10 +89,7 @@ fn beside_a_long_write_others_run_and_those_that_write_wait_in_order() {
 
 #[test]
 fn whoever_waits_for_others_is_told_in_time_that_it_is_too_late() {
-    let mut primary = primary();
-    assert_eq!(primary.on(Event::Arrived(1), 0), [Action::Run(vec![1])]);
-    assert_eq!(primary.on(Event::LongWrite(1), 0), []);
-    assert_eq!(primary.on(Event::Ran { wrote: None }, 0), [Action::Write(1)]);
+    let mut primary = beside_a_long_write();
     for (request, held_up) in [(2_000, true), (2_001, false), (2, true), (3_000, true), (3_001, false)] {
         assert_eq!(primary.on(Event::Arrived(request), 900), [Action::Run(vec![request])]);
         let event = if held_up { Event::HeldUp(request) } else { Event::LongWrite(request) };

@@ -228,14 +228,14 @@ impl PageStore for MemoryStore {
     }
 
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
+        let pack = |commit: Commit| LoggedCommit::pack(&commit).within(image_bytes);
+        let mut logged: Vec<LoggedCommit> = self.log_after(after, max_frames)?.into_iter().map(pack).collect();
         let mut bytes = 0;
-        let fits = |commit: &LoggedCommit| {
+        let fits = |commit: &&LoggedCommit| {
             bytes += commit.pages.bytes();
             image_bytes == 0 || bytes <= image_bytes
         };
-        let pack = |commit: Commit| LoggedCommit::pack(&commit).within(image_bytes);
-        let mut logged: Vec<LoggedCommit> = self.log_after(after, max_frames)?.into_iter().map(pack).collect();
-        let fitting = logged.iter().map(fits).take_while(|fits| *fits).count();
+        let fitting = logged.iter().take_while(fits).count();
         logged.truncate(fitting.max(1));
         merge(&mut logged);
         Ok(logged)

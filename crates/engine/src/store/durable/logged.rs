@@ -44,7 +44,7 @@ impl<Q: Sql> DurableStore<Q> {
         for (state, listed) in &lists {
             last.extend(listed.pages().map(|pgno| (pgno, state.txid)));
         }
-        lists.into_iter().map(|(state, listed)| self.merged(state, listed, &last, image_bytes)).collect()
+        lists.iter().map(|(state, listed)| self.merged(*state, listed, &last, image_bytes)).collect()
     }
 
     /// The lists of the next commits: one at least, if there is one.
@@ -75,11 +75,11 @@ impl<Q: Sql> DurableStore<Q> {
         }
     }
 
-    fn merged(&self, state: State, listed: Listed, last: &Last, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
+    fn merged(&self, state: State, listed: &Listed, last: &Last, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let has_needed = image_bytes > 0 && listed.pages().any(|pgno| is_needed(pgno, state.txid, Some(last)));
         let row = if has_needed && matches!(listed, Listed::Log(_)) { self.log_row(state.txid)? } else { Vec::new() };
-        let frames = if image_bytes > 0 { self.frames_of(&state, &listed, &row, Some(last), image_bytes)? } else { None };
-        let pages = frames.map_or_else(|| Changed::Numbers(listed.into_pages().iter().collect()), Changed::Images);
+        let frames = if image_bytes > 0 { self.frames_of(&state, listed, &row, Some(last), image_bytes)? } else { None };
+        let pages = frames.map_or_else(|| Changed::Numbers(listed.pages().collect()), Changed::Images);
         Ok(LoggedCommit { state, pages })
     }
 
@@ -153,4 +153,37 @@ fn expand_commit(state: State, frames: &[StoredFrame]) -> Result<Commit, StoreEr
         Ok(Frame { pgno: frame.pgno, image, checksum: frame.checksum })
     };
     Ok(Commit { state, frames: frames.iter().map(expand).collect::<Result<_, StoreError>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::durable::HostSql;
+    use littoral_protocol::{Checksum, PageSize};
+
+    #[test]
+    fn a_page_that_changes_again_and_again_has_one_image() {
+        const COMMITS: u64 = 150;
+        let store = DurableStore::open(HostSql::in_memory().unwrap()).unwrap();
+        let mut checksums = [Checksum::EMPTY; 2];
+        for txid in 1..=COMMITS {
+            let image = |pgno: u32| vec![pgno as u8 + txid as u8; 512];
+            let frames: Vec<Frame> =
+                (1..=2).filter(|pgno| txid == 1 || *pgno == 2).map(|pgno| Frame::new(Pgno(pgno), image(pgno).into())).collect();
+            frames.iter().for_each(|frame| checksums[frame.pgno.0 as usize - 1] = frame.checksum);
+            let mut checksum = checksums[0];
+            checksum ^= checksums[1];
+            let state = State { txid: Txid(txid), page_size: PageSize::new(512).unwrap(), page_count: 2, time_ms: 1, checksum };
+            store.append(&Commit { state, frames }).unwrap();
+        }
+        let merged = store.logged_after(Txid(0), 1_000, 1 << 20).unwrap();
+        let has_image = |commit: &LoggedCommit| match &commit.pages {
+            Changed::Images(frames) => frames.iter().map(StoredFrame::has_image).collect::<Vec<_>>(),
+            Changed::Numbers(_) => Vec::new(),
+        };
+        assert_eq!(merged.len() as u64, COMMITS);
+        assert_eq!(has_image(&merged[0]), [true, false], "page 1 does not change again, page 2 does");
+        assert!(merged[1..merged.len() - 1].iter().all(|commit| has_image(commit) == [false]));
+        assert_eq!(has_image(merged.last().unwrap()), [true]);
+    }
 }
