@@ -301,7 +301,7 @@ impl LoggedCommit {
 }
 
 /// Leaves out the images of pages that a later one of these commits changes: whoever takes all of them never sees those.
-pub fn merge(commits: &mut [LoggedCommit]) {
+pub fn compact(commits: &mut [LoggedCommit]) {
     let mut changed = HashSet::new();
     for commit in commits.iter_mut().rev() {
         match &mut commit.pages {

@@ -9,7 +9,7 @@
 use super::follower::Follower;
 use super::recent::size;
 use super::source::{ASKED_PAGES, FEW_CHILDREN};
-use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame, merge};
+use crate::commit_log::{Body, Changed, Fetch, LoggedCommit, Message, Pages, Pull, Segment, StoredFrame, compact};
 use crate::fetch::btree;
 use crate::store::StoreError;
 use littoral_protocol::{DatabaseId, Frame, Pgno, State, Txid};
@@ -61,7 +61,7 @@ impl Follower {
         };
         let carried = |commit: &LoggedCommit| if pull.images { commit.clone() } else { numbers_only(commit) };
         let mut commits: Vec<LoggedCommit> = commits.take_while(fits).map(carried).collect();
-        merge(&mut commits);
+        compact(&mut commits);
         let segment = Segment { head: *state, age_ms, after, commits };
         Relayed::Say(Message { database: self.database(), body: Body::Commits(segment) })
     }

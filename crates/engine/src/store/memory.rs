@@ -3,7 +3,7 @@
 //! **Not here:** any attempt to be small or to survive.
 
 use super::{PageStore, ScratchSpace, StoreError, check_kept, check_whole, same_step};
-use crate::commit_log::{LoggedCommit, merge};
+use crate::commit_log::{LoggedCommit, compact};
 use littoral_protocol::{Checksum, Commit, DatabaseId, Frame, InvalidCommit, PageSet, Pgno, State, Txid};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -237,7 +237,7 @@ impl PageStore for MemoryStore {
         };
         let fitting = logged.iter().take_while(fits).count();
         logged.truncate(fitting.max(1));
-        merge(&mut logged);
+        compact(&mut logged);
         Ok(logged)
     }
 

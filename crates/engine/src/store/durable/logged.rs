@@ -37,14 +37,14 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(commits)
     }
 
-    pub(super) fn read_merged(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
+    pub(super) fn read_compacted(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
         check_whole(after, self.exact_from(), self.head().txid)?;
         let lists = self.lists_after(after, max_frames, image_bytes)?;
         let mut last = Last::new();
         for (state, listed) in &lists {
             last.extend(listed.pages().map(|pgno| (pgno, state.txid)));
         }
-        lists.iter().map(|(state, listed)| self.merged(*state, listed, &last, image_bytes)).collect()
+        lists.iter().map(|(state, listed)| self.compacted(*state, listed, &last, image_bytes)).collect()
     }
 
     /// The lists of the next commits: one at least, if there is one.
@@ -75,7 +75,7 @@ impl<Q: Sql> DurableStore<Q> {
         }
     }
 
-    fn merged(&self, state: State, listed: &Listed, last: &Last, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
+    fn compacted(&self, state: State, listed: &Listed, last: &Last, image_bytes: usize) -> Result<LoggedCommit, StoreError> {
         let has_needed = image_bytes > 0 && listed.pages().any(|pgno| is_needed(pgno, state.txid, Some(last)));
         let row = if has_needed && matches!(listed, Listed::Log(_)) { self.log_row(state.txid)? } else { Vec::new() };
         let frames = if image_bytes > 0 { self.frames_of(&state, listed, &row, Some(last), image_bytes)? } else { None };
@@ -176,14 +176,14 @@ mod tests {
             let state = State { txid: Txid(txid), page_size: PageSize::new(512).unwrap(), page_count: 2, time_ms: 1, checksum };
             store.append(&Commit { state, frames }).unwrap();
         }
-        let merged = store.logged_after(Txid(0), 1_000, 1 << 20).unwrap();
+        let compacted = store.logged_after(Txid(0), 1_000, 1 << 20).unwrap();
         let has_image = |commit: &LoggedCommit| match &commit.pages {
             Changed::Images(frames) => frames.iter().map(StoredFrame::has_image).collect::<Vec<_>>(),
             Changed::Numbers(_) => Vec::new(),
         };
-        assert_eq!(merged.len() as u64, COMMITS);
-        assert_eq!(has_image(&merged[0]), [true, false], "page 1 does not change again, page 2 does");
-        assert!(merged[1..merged.len() - 1].iter().all(|commit| has_image(commit) == [false]));
-        assert_eq!(has_image(merged.last().unwrap()), [true]);
+        assert_eq!(compacted.len() as u64, COMMITS);
+        assert_eq!(has_image(&compacted[0]), [true, false], "page 1 does not change again, page 2 does");
+        assert!(compacted[1..compacted.len() - 1].iter().all(|commit| has_image(commit) == [false]));
+        assert_eq!(has_image(compacted.last().unwrap()), [true]);
     }
 }

@@ -325,7 +325,7 @@ impl<Q: Sql> PageStore for DurableStore<Q> {
     }
 
     fn logged_after(&self, after: Txid, max_frames: usize, image_bytes: usize) -> Result<Vec<LoggedCommit>, StoreError> {
-        self.read_merged(after, max_frames, image_bytes)
+        self.read_compacted(after, max_frames, image_bytes)
     }
 
     fn written_lately(&self, after: Txid, until: Txid) -> Option<PageSet> {

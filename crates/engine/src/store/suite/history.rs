@@ -163,7 +163,7 @@ impl History {
         equal("the kept states after reopening", &kept(&*reopened)?, &kept(&*self.store)?)?;
         let log = |store: &dyn PageStore| store.log_after(store.exact_from(), 1_000);
         ensure("the log after reopening is the one before", log(&*reopened)? == log(&*self.store)?)?;
-        verify_merged(&*reopened)?;
+        verify_compacted(&*reopened)?;
         verify(&*reopened, &self.versions)?;
         self.store = reopened;
         Ok(())
@@ -203,17 +203,17 @@ pub(super) fn kept(store: &dyn PageStore) -> Result<Vec<State>, StoreError> {
 }
 
 /// Checks that commits as they are sent are those of the log, with the image of each page where it is changed last.
-fn verify_merged(store: &dyn PageStore) -> Result<(), Failed> {
+fn verify_compacted(store: &dyn PageStore) -> Result<(), Failed> {
     let from = store.exact_from();
     let log = store.log_after(from, 1_000)?;
     for image_bytes in [1, 100_000, 64 << 20] {
-        let merged = store.logged_after(from, 1_000, image_bytes)?;
-        ensure("commits are sent if there are any", merged.len() <= log.len() && merged.is_empty() == log.is_empty())?;
-        for (at, (sent, commit)) in merged.iter().zip(&log).enumerate() {
+        let compacted = store.logged_after(from, 1_000, image_bytes)?;
+        ensure("commits are sent if there are any", compacted.len() <= log.len() && compacted.is_empty() == log.is_empty())?;
+        for (at, (sent, commit)) in compacted.iter().zip(&log).enumerate() {
             equal("a commit's state as it is sent", &sent.state, &commit.state)?;
             equal("its pages", &sent.pgnos(), &commit.frames.iter().map(|frame| frame.pgno).collect())?;
             let Changed::Images(frames) = &sent.pages else { continue };
-            let is_last = |pgno: Pgno| merged[at + 1..].iter().all(|later| !later.pgnos().contains(&pgno));
+            let is_last = |pgno: Pgno| compacted[at + 1..].iter().all(|later| !later.pgnos().contains(&pgno));
             for (frame, committed) in frames.iter().zip(&commit.frames) {
                 let what = format!("page {} of commit {} as it is sent", frame.pgno, commit.state.txid);
                 equal(&what, &frame.checksum, &committed.checksum)?;
