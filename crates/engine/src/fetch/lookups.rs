@@ -76,20 +76,20 @@ impl Lookups {
         let order = before.map_or(Order::Ascending, |before| before.order);
         for order in [order, order.other()] {
             let rows = Rows::named_by(index, order, held);
-            let Some(at) = rows.ids.iter().position(|row| table.first_missing(*row) == Some(missing)) else { continue };
-            let lookups = Lookups { leaf: index.leaf.0, row: rows.ids[at], order, window: 0 };
-            begun = begun.or(Some((lookups, Vec::new())));
-            let Some(before) = before.filter(|before| before.leaf == lookups.leaf || is_sibling(before.leaf)) else { continue };
-            let last = rows.ids.iter().position(|row| *row == before.row);
-            let between = rows.ids.get(last.unwrap_or(0)..at);
-            if !between.is_some_and(|rows| rows.iter().all(|row| table.first_missing(*row).is_none())) {
-                continue;
+            let lookups = |at: usize, window: usize| Lookups { leaf: index.leaf.0, row: rows.ids[at], order, window };
+            if let Some(before) = before.filter(|before| before.leaf == index.leaf.0 || is_sibling(before.leaf)) {
+                let last = rows.ids.iter().position(|row| *row == before.row);
+                let next = (last.unwrap_or(0)..rows.ids.len()).find(|at| table.first_missing(rows.ids[*at]).is_some());
+                if let Some(at) = next.filter(|at| table.first_missing(rows.ids[*at]) == Some(missing)) {
+                    // The way to one row may have several missing pages: that is no progress yet.
+                    let window = (before.window + usize::from(last != Some(at))).min(WINDOWS.len() - 1);
+                    let pages = if window == 0 { Vec::new() } else { rows.pages_from(at, missing, window, &mut table) };
+                    return Some((lookups(at, window), pages));
+                }
             }
-            // The way to one row may have several missing pages: that is no progress yet.
-            let window = before.window + usize::from(last != Some(at));
-            let window = window.min(WINDOWS.len() - 1);
-            let pages = if window == 0 { Vec::new() } else { rows.pages_from(at, missing, window, &mut table) };
-            return Some((Lookups { window, ..lookups }, pages));
+            // It may begin anywhere in the leaf: with this row, or with another that is behind the same page.
+            let first = rows.ids.iter().position(|row| table.first_missing(*row) == Some(missing));
+            begun = begun.or(first.map(|at| (lookups(at, 0), Vec::new())));
         }
         begun
     }

@@ -31,6 +31,8 @@ pub(super) struct Trail {
     /// The leaf of an index that was read last.
     index_leaf: Option<(Pgno, Rc<[u8]>)>,
     lookups: Option<Lookups>,
+    /// Parents that are remembered for as long as lookups go on, although SQLite does not read them again: of the index, and of the table.
+    kept: [Option<Pgno>; 2],
 }
 
 struct Parent {
@@ -49,7 +51,10 @@ impl Trail {
         let known = self.parents.iter().position(|parent| parent.pgno == pgno);
         let (window, next) = known.and_then(|at| self.parents.remove(at)).map_or((0, 0), |parent| (parent.window, parent.next));
         if btree::is_interior(pgno, image) {
-            self.parents.truncate(PARENTS - 1);
+            let oldest = self.parents.iter().rposition(|parent| !self.kept.contains(&Some(parent.pgno)));
+            if let Some(oldest) = oldest.filter(|_| self.parents.len() >= PARENTS) {
+                self.parents.remove(oldest);
+            }
             self.parents.push_front(Parent { pgno, image: image.clone(), window, next });
         } else if btree::is_leaf_of_index(image) {
             self.index_leaf = Some((pgno, image.clone()));
@@ -62,11 +67,11 @@ impl Trail {
     pub(super) fn window(&mut self, pgno: Pgno, page_count: u32, held: &dyn Held) -> Vec<Pgno> {
         let families = self.parents.iter().map(|parent| btree::children(parent.pgno, &parent.image)).collect::<Vec<_>>();
         let place = families.iter().enumerate().find_map(|(at, children)| Some((at, children.iter().position(|child| *child == pgno)?)));
+        if let Some(mut pages) = self.looked_up(pgno, &families, place.map(|(at, _)| at), held) {
+            pages.retain(|page| page.0 <= page_count);
+            return pages;
+        }
         if let Some((at, index)) = place {
-            if let Some(mut pages) = self.looked_up(pgno, &families, at, held) {
-                pages.retain(|page| page.0 <= page_count);
-                return pages;
-            }
             let children = &families[at];
             let before = self.scanned_with(&families, at, index);
             let window = before.map_or(0, |window| (window + 1).min(WINDOWS.len() - 1));
@@ -79,11 +84,14 @@ impl Trail {
         (pgno.0..=page_count.min(pgno.0 + window - 1)).map(Pgno).collect()
     }
 
-    /// The pages to fetch if this one, a child of the parent at `at`, is on the way to a row that an index led to in the course of a scan.
-    fn looked_up(&mut self, missing: Pgno, families: &[Vec<Pgno>], mut at: usize, held: &dyn Held) -> Option<Vec<Pgno>> {
+    /// The pages to fetch if this one is on the way to a row that an index led to in the course of a scan. `parent`: where its parent is among
+    /// the parents; without it, that may be any page below the table's that is kept.
+    fn looked_up(&mut self, missing: Pgno, families: &[Vec<Pgno>], parent: Option<usize>, held: &dyn Held) -> Option<Vec<Pgno>> {
         let (leaf, image) = self.index_leaf.clone()?;
         let above = |child: Pgno| families.iter().position(|children| children.contains(&child));
         let is_of_table = |at: usize| btree::is_interior_of_table(self.parents[at].pgno, &self.parents[at].image);
+        let kept = || self.parents.iter().position(|parent| Some(parent.pgno) == self.kept[1]);
+        let mut at = parent.or_else(kept)?;
         // No table is deeper than there are parents remembered.
         for _ in 0..self.parents.len() {
             let Some(higher) = above(self.parents[at].pgno).filter(|higher| is_of_table(*higher)) else { break };
@@ -94,13 +102,7 @@ impl Trail {
         let top = self.parents.get(at).filter(|_| is_of_table(at)).map(|top| (top.pgno, top.image.clone()))?;
         let (lookups, pages) = Lookups::at_miss(self.lookups, missing, &place, (top.0, &top.1), held)?;
         self.lookups = Some(lookups);
-        // They stay at hand for as long as the scan goes on, although SQLite does not read them again.
-        for pgno in index.map(|(pgno, _)| pgno).into_iter().chain([top.0]) {
-            let known = self.parents.iter().position(|parent| parent.pgno == pgno);
-            if let Some(parent) = known.and_then(|at| self.parents.remove(at)) {
-                self.parents.push_front(parent);
-            }
-        }
+        self.kept = [index.map(|(pgno, _)| pgno), Some(top.0)];
         (pages.len() > 1).then_some(pages)
     }
 

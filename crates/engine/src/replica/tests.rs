@@ -159,22 +159,31 @@ fn of_a_page_that_changes_again_and_again_the_last_image_comes() {
 
     // Behind a replica: the last image may be cut off with the commit that has it.
     let behind = self::follower();
-    pull(&behind, &store, true).unwrap();
-    read_all(&behind, &store);
-    let position = behind.borrow().state().unwrap().1.position();
-    for fill in 70..80 {
-        append(&store, &[(2, fill), (4, fill)], 4);
+    let behind_on_shelf = with_shelf(HostSql::in_memory().unwrap());
+    for replica in [&behind, &behind_on_shelf] {
+        pull(replica, &store, true).unwrap();
+        read_all(replica, &store);
     }
-    let news = Source::new(&*store, ID).news(position).unwrap().unwrap();
-    assert_eq!(on_shelf.borrow_mut().told(news), Ok(Applied::Current));
-    for (max_bytes, most, fetched) in [(700, 9, 2), (1 << 20, 9, 0)] {
-        let (asked, question) = behind.borrow().pull(0, Txid::EMPTY, true, max_bytes);
-        let relayed = on_shelf.borrow_mut().relay(&question, 0, true).unwrap();
-        let Relayed::Say(answer) = relayed else { panic!("{relayed:?}") };
-        let Body::Commits(segment) = &answer.body else { panic!("{answer:?}") };
-        assert!(segment.commits.len() <= most);
-        behind.borrow_mut().answered(asked, answer).unwrap();
-        assert_eq!(read_all(&behind, &store), fetched, "what did not come is dropped, and fetched");
+    for half in 0..2 {
+        for fill in 0..5 {
+            append(&store, &[(2, 70 + 5 * half + fill), (4, fill)], 4);
+        }
+        let position = on_shelf.borrow().state().unwrap().1.position();
+        let news = Source::new(&*store, ID).news(position).unwrap().unwrap();
+        assert_eq!(on_shelf.borrow_mut().told(news), Ok(Applied::Current));
+    }
+    for replica in [&behind, &behind_on_shelf] {
+        for (max_bytes, expected_images, fetched) in [(700, 0, 2), (1 << 20, 2, 0)] {
+            let (asked, question) = replica.borrow().pull(0, Txid::EMPTY, true, max_bytes);
+            let relayed = on_shelf.borrow_mut().relay(&question, 0, true).unwrap();
+            let Relayed::Say(answer) = relayed else { panic!("{relayed:?}") };
+            let Body::Commits(segment) = &answer.body else { panic!("{answer:?}") };
+            assert!(segment.commits.len() < 10);
+            assert_eq!(images(&segment.commits), expected_images);
+            replica.borrow_mut().answered(asked, answer).unwrap();
+            assert_eq!(read_all(replica, &store), fetched, "what did not come is dropped, and fetched");
+            assert!(replica.borrow_mut().take_events().is_empty(), "nothing is taken for damage");
+        }
     }
 }
 
