@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { devToken, writeVariables } from "./dev_access.mjs";
 
 const host = "127.0.0.1";
 const port = Number(process.env.PORT ?? 8787);
@@ -32,12 +33,20 @@ function parse(json) {
   }
 }
 
-function sayWhatToTry() {
+/** @param {string} token */
+function sayWhatToTry(token) {
+  const { file, variables } = writeVariables(base, token);
+  const lines = Object.entries(variables).map(([name, value]) => `     ${name}=${value}`);
   console.log(`
 Three things to try:
   1. open ${base}/
   2. curl '${base}/api/sightings?q=galway'
   3. curl ${base}/api/sightings -d '{"species_id": 1, "shore": "Bay of Skaill", "note": "under a rock"}'
+
+D1's REST API is here, too. In a second terminal:
+  source ${file} && npx wrangler d1 list
+which sets
+${lines.join("\n")}
 
 An edit in src/ or examples/shore rebuilds the Worker there. Ctrl-C ends both; the database stays in .wrangler/state, to remove for a fresh start.
 `);
@@ -119,6 +128,7 @@ try {
   process.exit(1);
 }
 
+const token = devToken(); // before wrangler looks for it
 const wrangler = startWrangler();
 const ended = new AbortController();
 let stopping = false;
@@ -145,7 +155,7 @@ wrangler.on("exit", (code) => {
 try {
   await answers(ended.signal);
   await prepareDatabase();
-  sayWhatToTry();
+  sayWhatToTry(token);
 } catch (error) {
   if (!stopping) console.error(`error: ${said(error)}`);
   await stop(1);

@@ -75,7 +75,7 @@ impl Replica {
     /// Answers a request without waiting for anything. `None`: it takes waiting, or another tier.
     pub fn answer_now(&self, request: &Request, served: Served, max_staleness_ms: Option<u64>, now_ms: u64) -> Option<Outcome> {
         let freshness = request.freshness().filter(|_| request.point().is_none())?;
-        let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms)?;
+        let (database, pin) = self.driver.pin_now(freshness, max_staleness_ms, now_ms).filter(|(database, _)| request.is_of(*database))?;
         match self.run(database, &pin, &Waits::default(), |reader| answer_from(request, reader, self.served(served, now_ms))) {
             Ok(answer) => Some(Outcome::Answered(answer)),
             Err(Unanswered::LongRead) => Some(Outcome::LongRead),
@@ -141,10 +141,11 @@ impl Replica {
     }
 
     async fn pin(&self, request: &Request, max_staleness_ms: Option<u64>, link: &dyn Link) -> Option<(DatabaseId, Pin)> {
-        match request.point() {
+        let pinned = match request.point() {
             Some(point) => self.driver.pin_past(point, link).await,
             None => self.driver.pin_present(request.freshness()?, max_staleness_ms, link).await,
-        }
+        };
+        pinned.filter(|(database, _)| request.is_of(*database))
     }
 
     async fn wait_for_connection(&self, link: &dyn Link, until_ms: u64) {

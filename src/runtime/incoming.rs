@@ -38,6 +38,9 @@ extern "C" {
     #[wasm_bindgen(method, setter)]
     fn set_timeout_ms(this: &Routed, timeout_ms: f64);
 
+    #[wasm_bindgen(method, getter, js_name = database_id)]
+    fn id(this: &Routed) -> JsValue;
+
     /// When it arrived, in milliseconds since 1970, if it has waited since.
     #[wasm_bindgen(method, getter)]
     fn arrived_ms(this: &Routed) -> JsValue;
@@ -63,12 +66,19 @@ impl Routed {
             Err(body) => body.as_string().unwrap_or_default(),
         };
         let format = self.format().as_string();
-        let form = if self.protocol().as_string().as_deref() == Some("d1") {
-            Form::D1 { objects: format.as_deref() != Some("ROWS_AND_COLUMNS") }
-        } else {
-            Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } }
+        let objects = format.as_deref() != Some("ROWS_AND_COLUMNS");
+        let form = match self.protocol().as_string().as_deref() {
+            Some("d1") => Form::D1 { objects },
+            Some("rest") => Form::Rest { objects },
+            Some("restore") => Form::Restore,
+            _ => Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } },
         };
-        Request::new(form, body, text(self.session()), point(&self.at())).until(self.until_ms())
+        Request::new(form, body, text(self.session()), point(&self.at())).of(self.database_id()).until(self.until_ms())
+    }
+
+    /// The id of the database that is meant, where one is.
+    pub(crate) fn database_id(&self) -> Option<String> {
+        text(self.id())
     }
 
     /// Leaves it the time that is left of what it had when it was read.

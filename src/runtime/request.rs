@@ -1,6 +1,6 @@
 //! Requests and answers, as they are sent between entry points and objects.
 //!
-//! A request is an object `{protocol, body, session, at, format, timeout_ms}`: what routes it stands beside the body, which is text, or UTF-8 where it is
+//! A request is an object `{protocol, body, session, at, format, timeout_ms, database_id}`: what routes it stands beside the body, which is text, or UTF-8 where it is
 //! long. `types.d.ts` has it for JavaScript.
 //!
 //! **Not here:** reading what arrives (`incoming`).
@@ -24,6 +24,9 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
     let (protocol, format) = match request.form() {
         Form::D1 { objects: true } => ("d1", None),
         Form::D1 { objects: false } => ("d1", Some("ROWS_AND_COLUMNS")),
+        Form::Restore => ("restore", None),
+        Form::Rest { objects: true } => ("rest", None),
+        Form::Rest { objects: false } => ("rest", Some("ROWS_AND_COLUMNS")),
         Form::Calls { blobs: BlobFormat::Bytes } => ("calls", None),
         Form::Calls { blobs: BlobFormat::Base64 } => ("calls", Some("base64")),
     };
@@ -42,6 +45,7 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
         ("at", at),
         ("format", optional(format)),
         ("timeout_ms", timeout_ms),
+        ("database_id", optional(request.database())),
     ] {
         Reflect::set(&routed, &name.into(), &value)?;
     }

@@ -13,12 +13,27 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getByName)]
     pub(crate) fn get_by_name(this: &Namespace, name: &str, options: &JsValue) -> Result<ObjectStub, JsValue>;
 
-    /// The stub of a database's object, or of a replica's.
+    /// The stub of a database's object, of a replica's, or of the catalogue's.
     #[derive(Clone)]
     pub type ObjectStub;
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn answer(this: &ObjectStub, request: &Routed, colo: Option<&str>) -> Result<JsValue, JsValue>;
+
+    /// Tells a database's object that the catalogue has created it.
+    #[cfg(feature = "server")]
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn adopt(this: &ObjectStub, entry: &str) -> Result<JsValue, JsValue>;
+
+    /// Asks the catalogue's object, in JSON.
+    #[cfg(feature = "server")]
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn ask(this: &ObjectStub, question: &str) -> Result<JsValue, JsValue>;
+
+    /// Has the catalogue's object delete a database.
+    #[cfg(feature = "server")]
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn destroy(this: &ObjectStub, database: &str) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn follow(this: &ObjectStub, question: &Uint8Array, region: Option<&str>) -> Result<JsValue, JsValue>;

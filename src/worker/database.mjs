@@ -2,6 +2,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { CATALOG } from "./catalog.mjs";
 import { dump } from "./dump.mjs";
 import { bytes, callsRequest, checked } from "./incoming.mjs";
 import { guarded, InstanceLost, undefinedIfLost } from "./instance.mjs";
@@ -20,6 +21,8 @@ export class Database extends DurableObject {
 	 */
 	rust;
 	#tickets;
+	/** Rust knows which database this is. */
+	#isKnown = false;
 
 	/**
 	 * @param {DurableObjectState} ctx
@@ -98,6 +101,21 @@ export class Database extends DurableObject {
 
 	/** @param {Routed} request */
 	#submit(request) {
+		this.#isKnown ||= this.rust.isKnown();
+		return this.#isKnown ? this.#enter(request) : this.#identify(request.create !== false).then(() => this.#enter(request));
+	}
+
+	/**
+	 * Asks the catalogue which database this is, which happens once in its life.
+	 * @param {boolean} create
+	 */
+	async #identify(create) {
+		const entry = await this.env.CATALOG.getByName(CATALOG).claim(this.ctx.id.name, create);
+		if (entry !== undefined) this.rust.becomes(entry);
+	}
+
+	/** @param {Routed} request */
+	#enter(request) {
 		const ticket = this.#tickets.open({ ...request, arrived_ms: Date.now() });
 		this.#say(() => this.rust.submit(ticket));
 		return ticket.answer();
@@ -135,8 +153,17 @@ export class Database extends DurableObject {
 		return this.rust.follow(bytes(question), typeof region === "string" ? region : undefined);
 	}
 
+	/**
+	 * The catalogue has created the database that this is: an entry of it as JSON.
+	 * @param {unknown} entry
+	 */
+	adopt(entry) {
+		if (!this.rust.isKnown()) this.rust.becomes(String(entry));
+	}
+
 	/** Deletes the database: everything here, and in its replica objects. */
 	async destroy() {
+		this.#isKnown = false;
 		await Promise.all(this.rust.regions().map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();

@@ -11,6 +11,7 @@
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
 use super::host::{Host, Ticket};
+use super::identity::Identity;
 use super::{long_read, long_write};
 use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
@@ -46,6 +47,7 @@ pub struct DatabaseObject {
     host: Host,
     storage: ObjectStorage,
     env: JsValue,
+    identity: Identity,
     engine: RefCell<Option<Engine>>,
     primary: RefCell<Primary<Ticket>>,
     /// What a long write had that has ended.
@@ -60,11 +62,27 @@ impl DatabaseObject {
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
         let (engine, primary, lease, shown) = Default::default();
-        DatabaseObject { host, storage, env, engine, primary, lease, shown }
+        let identity = Identity::new(storage.clone(), &env);
+        DatabaseObject { host, storage, env, identity, engine, primary, lease, shown }
+    }
+
+    /// Whether there is nothing to ask the catalogue: it has said which database this is, or there is none.
+    #[wasm_bindgen(js_name = isKnown)]
+    pub fn is_known(&self) -> bool {
+        self.identity.is_known()
+    }
+
+    /// The catalogue has said which database this is: an entry of it as JSON.
+    pub fn becomes(&self, entry: &str) {
+        self.identity.becomes(entry);
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
     pub fn submit(&self, ticket: Ticket) {
+        if !self.identity.admits(&ticket.request()) {
+            let error = StoreError::NoDatabase;
+            return deliver(&ticket, Answer::refusing(&ticket.request().read(), &error, code_of(&error)), false);
+        }
         let _ = self.happened(Event::Arrived(ticket));
     }
 
@@ -154,6 +172,7 @@ impl DatabaseObject {
 
     /// The database is no more: what is known of it is of no use to the next one of the name.
     pub fn forget(&self) {
+        self.identity.ends();
         self.engine.take();
         let _ = self.happened(Event::Deleted);
     }
@@ -172,6 +191,10 @@ impl DatabaseObject {
         let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
         Ok(js_sys::Uint8Array::from(&*pages))
     }
+}
+
+fn code_of(error: &StoreError) -> Code {
+    if *error == StoreError::NoDatabase { Code::NoDatabase } else { Code::StoreFailed }
 }
 
 fn js_error(error: StoreError) -> JsError {
@@ -265,7 +288,7 @@ impl DatabaseObject {
             ((after.txid != before.txid).then(|| after.position()), attempts, engine.store().has_discarded())
         });
         let (wrote, attempts, discarded) = ran.unwrap_or_else(|error| {
-            let refuse = |request| Attempt::Answered(Answer::refusing(request, &error, Code::StoreFailed));
+            let refuse = |request| Attempt::Answered(Answer::refusing(request, &error, code_of(&error)));
             (None, requests.iter().map(refuse).collect(), false)
         });
         let mut events = Vec::new();
@@ -285,7 +308,7 @@ impl DatabaseObject {
     fn read(&self, ticket: Ticket) -> Vec<Event<Ticket>> {
         let request = ticket.request().read();
         let reader = self.with_engine(|engine| reader_for(engine, &request));
-        match reader.unwrap_or_else(|error| Err(Answer::refusing(&request, &error, Code::StoreFailed))) {
+        match reader.unwrap_or_else(|error| Err(Answer::refusing(&request, &error, code_of(&error)))) {
             Ok(reader) => {
                 long_read::begin(self.host.clone(), ticket, request, reader);
                 Vec::new()
@@ -306,7 +329,7 @@ impl DatabaseObject {
                 return Vec::new();
             }
             Ok(Err(error)) => Answer::refusing(&request, &error, error.code()),
-            Err(error) => Answer::refusing(&request, &error, Code::StoreFailed),
+            Err(error) => Answer::refusing(&request, &error, code_of(&error)),
         };
         deliver(&ticket, refused, false);
         vec![Event::Written { wrote: None }]
@@ -349,10 +372,11 @@ impl DatabaseObject {
     }
 
     pub(super) fn with_engine<T>(&self, ask: impl FnOnce(&mut Engine) -> T) -> Result<T, StoreError> {
+        self.identity.check()?;
         let mut engine = self.engine.borrow_mut();
         if engine.is_none() {
             let limits = limits(&self.env).map_err(|error| StoreError::Schema(error_text(&error)))?;
-            let store = DurableStore::open(ObjectSql::new(self.storage()))?.with_step(limits.history_step_ms);
+            let store = DurableStore::open_as(ObjectSql::new(self.storage()), self.identity.database())?.with_step(limits.history_step_ms);
             *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
         }
         let answer = engine.as_mut().map(ask);

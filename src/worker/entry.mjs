@@ -10,22 +10,34 @@ import { answerD1Query, isD1Query } from "./d1_rpc.mjs";
 import { callsRequest } from "./incoming.mjs";
 import { guarded, undefinedIfLost } from "./instance.mjs";
 
+export { Catalog } from "./catalog.mjs";
 export { Database } from "./database.mjs";
 export { Replica } from "./replica.mjs";
 
-/** @import { Answered, Env, QueryOptions, ReplicasEngine, Routed } from "./types.d.ts" */
+/** @import { Answered, Env, FrontEngine, QueryOptions, ReplicasEngine, Routed } from "./types.d.ts" */
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
+/** The header of a session's bookmark, in D1's protocol. */
+const SESSION = "x-cf-d1-session-commit-token";
+/** The answer to a request that is larger. */
+const tooLarge = {
+	result: null,
+	success: false,
+	errors: [{ code: 7413, message: `the request is larger than ${LARGEST_REQUEST} bytes` }],
+	messages: [],
+};
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
 /** @type {ReplicasEngine} */
 const replicas = guarded(new wasm.Replicas());
+/** @type {FrontEngine} */
+const front = guarded(new wasm.Front());
 
 /**
  * The default entry point: a database for service bindings with props, a sentence for everybody else.
- * @extends {WorkerEntrypoint<Env, { database?: unknown }>}
+ * @extends {WorkerEntrypoint<Env, { database?: unknown, create?: unknown }>}
  */
 export default class extends WorkerEntrypoint {
 	#name() {
@@ -61,7 +73,8 @@ export default class extends WorkerEntrypoint {
 		const name = this.#name();
 		const answer = await undefinedIfLost(() => replicas.answer(this.env, name, cf, request));
 		if (answer !== undefined) return answer;
-		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(request);
+		const create = this.ctx.props?.create;
+		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(create === false ? { ...request, create } : request);
 		if (wrote && bookmark) replicas.passedOn(this.env, name, cf, bookmark);
 		return [body, bookmark];
 	}
@@ -76,7 +89,31 @@ export default class extends WorkerEntrypoint {
 	 */
 	async fetch(request) {
 		if (this.ctx.props?.database !== undefined) return this.#d1(request);
+		const url = new URL(request.url);
+		if (url.pathname.startsWith("/client/v4/")) return this.#front(request, url);
 		return new Response("Littoral is running. Its databases are reached through service bindings.\n");
+	}
+
+	/**
+	 * A request from the internet.
+	 * @param {Request} request
+	 * @param {URL} url
+	 */
+	async #front(request, { pathname: path, search }) {
+		const { method, cf } = request;
+		const body = await bodyUpTo(request, LARGEST_REQUEST);
+		if (body === undefined) {
+			// Who still sends sees no answer.
+			await request.body?.pipeTo(new WritableStream());
+			return Response.json(tooLarge, { status: 413 });
+		}
+		const header = (/** @type {string} */ name) => request.headers.get(name) ?? undefined;
+		const asked = { method, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body, cf };
+		const [status, json, bookmark] = await front.answer(this.env, asked);
+		/** @type {Record<string, string>} */
+		const headers = { "content-type": "application/json" };
+		if (bookmark !== null) headers[SESSION] = bookmark;
+		return new Response(json, { status, headers });
 	}
 
 	/**
@@ -88,7 +125,7 @@ export default class extends WorkerEntrypoint {
 		if (request.method !== "POST") return new Response("D1's protocol is POST only\n", { status: 405 });
 		if (pathname === "/dump") return new Response(await this.#database().dump());
 		if (pathname !== "/query" && pathname !== "/execute") return new Response("not a part of D1's protocol\n", { status: 404 });
-		const session = request.headers.get("x-cf-d1-session-commit-token") ?? undefined;
+		const session = request.headers.get(SESSION) ?? undefined;
 		const format = searchParams.get("resultsFormat") ?? undefined;
 		/** @type {Record<string, string>} */
 		const headers = { "content-type": "application/json" };
@@ -97,7 +134,7 @@ export default class extends WorkerEntrypoint {
 			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
 		}
 		const [answer, bookmark] = await this.#answer({ protocol: "d1", body, session, format }, request.cf);
-		if (session !== undefined && bookmark !== null) headers["x-cf-d1-session-commit-token"] = bookmark;
+		if (session !== undefined && bookmark !== null) headers[SESSION] = bookmark;
 		return new Response(answer, { headers });
 	}
 }

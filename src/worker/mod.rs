@@ -1,9 +1,12 @@
-//! The Worker: the Durable Object that owns a database. The JavaScript beside it (`entry.mjs`) decides which database a request means.
+//! The Worker: the Durable Objects, and the HTTP surface (`front`). The JavaScript beside it (`entry.mjs`) decides which database a binding means.
 //!
 //! **Not here:** SQL, pages, JSON.
 
+mod catalog;
 mod database;
+mod front;
 mod host;
+mod identity;
 mod long_read;
 mod long_write;
 mod replica;

@@ -4,7 +4,10 @@
 
 use crate::edge::route::{Reply, Route};
 use crate::runtime::request::{Routed, to_js};
+use crate::runtime::stubs::Namespace;
 use crate::runtime::work::promise;
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise, Reflect};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
@@ -56,4 +59,27 @@ impl Replicas {
         }
         Ok(())
     }
+}
+
+/// The answer of the nearest that can give it, and the bookmark if it went well.
+pub(super) async fn nearest(env: &JsValue, database: &str, cf: &JsValue, request: &Routed) -> Result<(JsValue, Option<String>), JsValue> {
+    let replicas = Replicas(());
+    let near = JsFuture::from(Promise::resolve(&replicas.answer(env, database, cf, request)?)).await?;
+    if !near.is_undefined() {
+        return Ok(parts(&near));
+    }
+    let databases: Namespace = Reflect::get(env, &NAMESPACES.0.into())?.unchecked_into();
+    let promise = databases.get_by_name(database, &JsValue::UNDEFINED)?.answer(request, None)?;
+    let answer = JsFuture::from(Promise::resolve(&promise)).await?;
+    let (body, bookmark) = parts(&answer);
+    if let Some(bookmark) = bookmark.as_deref().filter(|_| answer.unchecked_ref::<Array>().get(2).is_truthy()) {
+        replicas.passed_on(env, database, cf, bookmark)?;
+    }
+    Ok((body, bookmark))
+}
+
+/// The parts of an answer: `[body, bookmark, ...]`.
+fn parts(answer: &JsValue) -> (JsValue, Option<String>) {
+    let parts: &Array = answer.unchecked_ref();
+    (parts.get(0), parts.get(1).as_string())
 }

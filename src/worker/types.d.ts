@@ -11,19 +11,23 @@ export type Body = string | Uint8Array;
 
 /** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
 export interface Routed {
-	/** Many calls, or a request of D1's protocol. */
-	protocol: "calls" | "d1";
+	/** Many calls, a request of D1's protocol, or one of its REST API, or what is to be restored. */
+	protocol: "calls" | "d1" | "rest" | "restore";
 	body: Body;
 	/** The session's bookmark or constraint. */
 	session?: unknown;
 	/** The point of the past to read: a bookmark, or milliseconds since 1970. */
 	at?: unknown;
-	/** Calls: "base64" for BLOBs. D1: its `resultsFormat`. */
+	/** Calls: "base64" for BLOBs. D1 and REST: D1's `resultsFormat`. */
 	format?: unknown;
 	/** Milliseconds after which its caller no longer waits. */
 	timeout_ms?: unknown;
 	/** When it arrived where it waits, in milliseconds since 1970. */
 	arrived_ms?: number;
+	/** The id of the database that is meant: another one of its name does not answer. */
+	database_id?: string;
+	/** False: the database is not created if there is none. */
+	create?: boolean;
 }
 
 /** What `query` takes beside the calls. */
@@ -86,12 +90,43 @@ export type ReplicasEngine = Known<wasm.Replicas, "answer", {
 	answer(env: Env, database: string, cf: unknown, request: Routed): Maybe<Answered | undefined>;
 }>;
 
+/** The Rust half of the catalogue (`catalog.rs`). */
+export type CatalogEngine = Known<wasm.CatalogObject, "beginDeletion" | "going", {
+	beginDeletion(database: string): [reply: string, name?: string, id?: string];
+	going(): [name: string, id: string][];
+}>;
+
+/** What the catalogue's object offers. */
+export interface RootCatalog {
+	ask(question: unknown): Maybe<string>;
+	claim(name: unknown, create: unknown): Maybe<string | undefined>;
+	destroy(database: unknown): Maybe<string>;
+}
+
+/** A request from the internet (`front/mod.rs`). */
+export interface FrontRequest {
+	method: string;
+	path: string;
+	query: string;
+	authorization: string | undefined;
+	session: string | undefined;
+	body: Body;
+	cf: unknown;
+}
+
+/** The HTTP surface (`front/mod.rs`). */
+export type FrontEngine = Known<wasm.Front, "answer", {
+	answer(env: Env, request: FrontRequest): Promise<[status: number, body: Body, bookmark: string | null]>;
+}>;
+
 /** What the Durable Object of a database offers to other Workers and objects, which may hand in anything. */
 export interface Primary {
 	query(calls: unknown, options?: QueryOptions): Maybe<Body>;
 	answer(request: unknown): Maybe<[...Answered, wrote: boolean]>;
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
 	dump(): Maybe<ReadableStream<Uint8Array>>;
+	adopt(entry: unknown): Maybe<void>;
+	destroy(): Maybe<void>;
 }
 
 /** What a replica object offers. Undefined: the primary has to answer; the follower has to pull. */
@@ -120,6 +155,8 @@ export interface Namespace<T> {
 export interface Env {
 	DATABASE: Namespace<Primary>;
 	REPLICA: Namespace<RegionalReplica>;
+	/** A Worker without it has no control plane: every name is a database. */
+	CATALOG: Namespace<RootCatalog>;
 }
 
 declare global {

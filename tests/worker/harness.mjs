@@ -22,7 +22,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 const LITTORAL_ENTRY = process.env.LITTORAL_ENTRY ?? fileURLToPath(new URL("../../src/worker/entry.mjs", import.meta.url));
 
 /** The Littoral Worker's Durable Objects, binding to class, as in wrangler.toml. */
-const LITTORAL_OBJECTS = { DATABASE: "Database", REPLICA: "Replica" };
+const LITTORAL_OBJECTS = { DATABASE: "Database", REPLICA: "Replica", CATALOG: "Catalog" };
 
 export const LITTORAL_HOST = "littoral.example";
 const PLUGIN = fileURLToPath(new URL("../../js/src/plugin.js", import.meta.url));
@@ -46,6 +46,19 @@ export async function start({ entry, databases, services = {}, persist, variable
   const miniflare = new Miniflare(convertV4MiniflareOptions({ workers, resourcePersistencePath: persist, handleStructuredLogs }));
   await miniflare.ready;
   return new Harness(miniflare);
+}
+
+/**
+ * Starts the Littoral Worker alone, as the internet reaches it: `base` is its address.
+ * @param {{ variables?: Record<string, unknown>, persist?: string, log?: (line: string) => void }} [options]
+ */
+export async function startAlone({ variables, persist, log } = {}) {
+  const { routes, ...worker } = await littoralWorker(variables);
+  const handleStructuredLogs = log && (({ message }) => log(message));
+  const options = { workers: [worker], host: "127.0.0.1", port: 0, resourcePersistencePath: persist, handleStructuredLogs };
+  const miniflare = new Miniflare(convertV4MiniflareOptions(options));
+  const { origin } = await miniflare.ready;
+  return { base: origin, dispose: () => miniflare.dispose() };
 }
 
 class Harness {

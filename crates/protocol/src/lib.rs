@@ -5,8 +5,9 @@
 //! | the root | pages, commits, states, bookmarks, positions |
 //! | [`sql`] | values, statements, what they did, who answered, points of the past |
 //! | [`d1`] | D1's JSON, both directions |
+//! | [`rest`] | D1's REST API: routes, bodies, what is around an answer |
 //!
-//! **Not here:** running anything. A protocol knows the vocabulary and no other protocol.
+//! **Not here:** running anything. A protocol knows the vocabulary and no other protocol, but that D1's REST API holds D1's JSON.
 
 mod bookmark;
 mod checksum;
@@ -15,6 +16,7 @@ pub mod d1;
 mod page;
 mod page_set;
 mod position;
+pub mod rest;
 pub mod sql;
 mod txid;
 

@@ -15,6 +15,18 @@ pub struct DatabaseId(pub u64);
 impl DatabaseId {
     /// No database, or one that is not known yet.
     pub const NONE: DatabaseId = DatabaseId(0);
+
+    /// That of the database with this UUID: its first 64 bits.
+    ///
+    /// ```
+    /// use littoral_protocol::DatabaseId;
+    /// assert_eq!(DatabaseId::of_uuid("0123abcd-4567-4890-8abc-0123456789ab"), Some(DatabaseId(0x0123_abcd_4567_4890)));
+    /// assert_eq!(DatabaseId::of_uuid("main"), None);
+    /// ```
+    pub fn of_uuid(uuid: &str) -> Option<DatabaseId> {
+        let digits: String = uuid.get(..18)?.split('-').collect();
+        (digits.len() == 16).then(|| u64::from_str_radix(&digits, 16).ok().map(DatabaseId))?
+    }
 }
 
 impl fmt::Display for DatabaseId {

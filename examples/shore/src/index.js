@@ -12,7 +12,7 @@ import * as log from "./shore_log.js";
 /** @import { RequestSession } from "littoral" */
 /** @import { Database } from "./shore_log.js" */
 
-/** @typedef {{ DB: Fetcher }} Env */
+/** @typedef {{ DB: Fetcher, LITTORAL: Fetcher }} Env */
 
 const MIGRATIONS = [
   { name: "0001_shore_log.sql", sql: migration1 },
@@ -25,8 +25,11 @@ export default {
    * @param {Env} env
    */
   async fetch(request, env) {
+    const { protocol, pathname } = new URL(request.url);
+    // Deployed, Littoral has an address of its own; locally all requests come here.
+    if (pathname.startsWith("/client/v4/")) return env.LITTORAL.fetch(request);
     const db = bind(env.DB);
-    const session = openSession(db, request, { secure: new URL(request.url).protocol === "https:" });
+    const session = openSession(db, request, { secure: protocol === "https:" });
     try {
       return session.save(await answer(request, db, session));
     } catch (error) {

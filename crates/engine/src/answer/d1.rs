@@ -10,6 +10,7 @@
 
 use super::json::{Format, JsonResult};
 use super::request::{Form, Parsed, Request};
+use super::rest;
 use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, GiveWay, Invocation, Lease, Reader, Snapshot};
 use crate::session::Freshness;
 use littoral_protocol::d1::{FailureBody, responses};
@@ -105,6 +106,7 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
         let more: Vec<Attempt> = waiting()
             .map_while(|(request, asked)| match asked {
                 Err(Answer { body, bookmark }) => Some(Attempt::Answered(Answer { body: body.clone(), bookmark: bookmark.clone() })),
+                Ok(_) if request.form() == Form::Restore => Some(Attempt::LongWrite),
                 Ok(Parsed { export: Some(_), .. }) => Some(Attempt::LongRead),
                 Ok(asked @ Parsed { point: Some(point), .. }) => Some(answer_past(database, request, asked, *point)),
                 Ok(asked) => answer_with(request, asked, &mut results, &bookmark),
@@ -139,7 +141,7 @@ fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
 pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result<Answer, Failure> {
     let asked = request.parsed().map_err(|_| Error::NoStatement)?;
-    if asked.export.is_some() {
+    if asked.export.is_some() || request.form() == Form::Restore {
         return Err(Error::NoStatement.into());
     }
     let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
@@ -189,6 +191,9 @@ pub fn answer_long_write(request: &Request, lease: &Lease, now_ms: u64, give_way
         Ok(asked) => asked,
         Err(refused) => return Answer { body: refused.clone(), bookmark: None },
     };
+    if let (Form::Restore, Some(point)) = (request.form(), asked.point) {
+        return rest::restored(lease.restore(point, now_ms, &give_way));
+    }
     let Some(call) = present_calls(asked, request.kiloinstructions(now_ms)).next() else {
         return no_statement(request);
     };
@@ -225,6 +230,14 @@ fn answer_with(
             let bookmark = result.is_ok().then(|| bookmark.into());
             Some(Attempt::Answered(Answer { body: answer_call(result, asked.batches == [true]), bookmark }))
         }
+        Form::Rest { .. } => {
+            let result = results.next()?;
+            if let Some(attempt) = elsewhere(&result) {
+                return Some(attempt);
+            }
+            let bookmark = result.is_ok().then(|| bookmark.into());
+            Some(Attempt::Answered(Answer { body: rest::enveloped(result), bookmark }))
+        }
         Form::Calls { .. } => {
             let mut answers = Vec::with_capacity(asked.calls.len());
             for (batch, result) in asked.batches.iter().zip(results) {
@@ -236,6 +249,7 @@ fn answer_with(
             }
             (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
+        Form::Restore => None,
     }
 }
 
@@ -263,16 +277,16 @@ fn answer_export(request: &Request, reader: &Snapshot, options: &ExportOptions, 
     let exported = reader.export(options);
     let is_exported = exported.is_ok();
     let body = match (exported, request.form()) {
-        (Ok(row), Form::D1 { .. }) => serde_json::json!({ "success": true, "results": [row], "meta": {} }).to_string(),
         (Ok(row), Form::Calls { .. }) => {
             let columns: Vec<usize> = (0..row.len()).collect();
             serde_json::json!({ "success": true, "results": { "columns": columns, "rows": [row] }, "meta": {} }).to_string()
         }
+        (Ok(row), _) => serde_json::json!({ "success": true, "results": [row], "meta": {} }).to_string(),
         (Err(failed), _) => failure(&Failure { place: None, ..failed }),
     };
     match request.form() {
-        Form::D1 { .. } => Answer { body, bookmark: is_exported.then(|| bookmark.into()) },
         Form::Calls { .. } => Answer { body: responses(bookmark, &[body]), bookmark: Some(bookmark.into()) },
+        _ => Answer { body, bookmark: is_exported.then(|| bookmark.into()) },
     }
 }
 

@@ -5,5 +5,6 @@
 pub mod d1;
 pub mod json;
 mod request;
+mod rest;
 
 pub use request::{Form, Request};

@@ -7,7 +7,9 @@
 use super::json::Format;
 use crate::engine::{Error, ExportOptions};
 use crate::session::Freshness;
+use littoral_protocol::DatabaseId;
 use littoral_protocol::d1::{BlobFormat, CallBody, CallsBody, FailureBody, PointBody, parse};
+use littoral_protocol::rest::{QueryBody, Refusal};
 use littoral_protocol::sql::{Call, Code, Point, Value};
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -32,22 +34,30 @@ pub enum Form {
         /// How BLOBs look.
         blobs: BlobFormat,
     },
+    /// `POST .../query` or `/raw` of D1's REST API: the body is a text or a batch of them, each statement has a result.
+    Rest {
+        /// Rows as objects; else columns and rows.
+        objects: bool,
+    },
+    /// `POST .../time_travel/restore` of D1's REST API: the point of the past becomes the newest state.
+    Restore,
 }
 
 impl Form {
     /// How a request of this form is told that nothing of it was done.
     pub fn refuse(self, message: &impl Display, code: Code) -> String {
-        let body = match self {
-            Form::D1 { .. } => FailureBody::of_call(message, Some(code), None),
-            Form::Calls { .. } => FailureBody::of_request(message, Some(code)),
-        };
-        body.to_json()
+        match self {
+            Form::D1 { .. } => FailureBody::of_call(message, Some(code), None).to_json(),
+            Form::Calls { .. } => FailureBody::of_request(message, Some(code)).to_json(),
+            Form::Rest { .. } | Form::Restore => Refusal::sql(message, code).to_json(),
+        }
     }
 
     fn format(self) -> Format {
         match self {
-            Form::D1 { objects } => Format { objects, ..Format::default() },
+            Form::D1 { objects } | Form::Rest { objects } => Format { objects, ..Format::default() },
             Form::Calls { blobs } => Format { blobs, ..Format::default() },
+            Form::Restore => Format::default(),
         }
     }
 }
@@ -59,6 +69,8 @@ pub struct Request {
     body: String,
     session: Option<String>,
     at: Option<PointBody>,
+    /// The UUID of the database that is meant.
+    database: Option<String>,
     /// When its caller no longer waits, in milliseconds since 1970.
     until_ms: Option<u64>,
     freshness: Option<Freshness>,
@@ -82,12 +94,17 @@ impl Request {
     /// A request, with the session's bookmark or constraint, and the point of the past that is to be read instead of the present.
     pub fn new(form: Form, body: impl Into<String>, session: Option<String>, at: Option<PointBody>) -> Request {
         let freshness = Freshness::of(session.as_deref());
-        Request { form, body: body.into(), session, at, until_ms: None, freshness, parsed: OnceCell::new() }
+        Request { form, body: body.into(), session, at, database: None, until_ms: None, freshness, parsed: OnceCell::new() }
     }
 
     /// The same, of which nothing is to be done when this time has come, in milliseconds since 1970, and which ends soon then.
     pub fn until(self, until_ms: Option<u64>) -> Request {
         Request { until_ms, ..self }
+    }
+
+    /// The same, for the database with this UUID and no other of its name.
+    pub fn of(self, database: Option<String>) -> Request {
+        Request { database, ..self }
     }
 
     /// A request of many calls, outside sessions.
@@ -113,6 +130,16 @@ impl Request {
     /// The point of the past, as it came.
     pub fn at(&self) -> Option<&PointBody> {
         self.at.as_ref()
+    }
+
+    /// The UUID of the database that is meant, where that was said.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// Whether a copy of this database may answer.
+    pub fn is_of(&self, database: DatabaseId) -> bool {
+        self.database.as_deref().is_none_or(|uuid| DatabaseId::of_uuid(uuid) == Some(database))
     }
 
     /// How fresh the answer has to be; `None`: the session's token is of no known form.
@@ -148,6 +175,7 @@ impl Request {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness {
+            _ if self.form == Form::Restore => true,
             _ if self.at.is_some() => self.point().is_none(),
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
@@ -164,15 +192,24 @@ impl Request {
         let not_understood = |error| self.form.refuse(&in_words(&error), Code::RequestMalformed);
         let point = self.at.as_ref().map(PointBody::point).transpose();
         let point = point.map_err(|error| self.form.refuse(&error, Code::BookmarkInvalid))?;
-        let calls = match self.form {
-            Form::D1 { .. } => vec![parse::<CallBody>(&self.body, &mut String::new()).map_err(not_understood)?],
-            Form::Calls { .. } => parse::<CallsBody>(&self.body, &mut String::new()).map_err(not_understood)?.calls,
+        let several = |calls: Vec<CallBody>| calls.into_iter().map(CallBody::into_call).unzip();
+        let (calls, batches): (Vec<Call>, _) = match self.form {
+            Form::D1 { .. } => several(vec![parse(&self.body, &mut String::new()).map_err(not_understood)?]),
+            Form::Calls { .. } => several(parse::<CallsBody>(&self.body, &mut String::new()).map_err(not_understood)?.calls),
+            Form::Rest { .. } => {
+                let query: QueryBody = parse(&self.body, &mut String::new()).map_err(not_understood)?;
+                (vec![query.into_call()], vec![true])
+            }
+            Form::Restore if point.is_none() => return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed)),
+            Form::Restore => Default::default(),
         };
-        let (calls, batches): (Vec<Call>, _) = calls.into_iter().map(CallBody::into_call).unzip();
-        if matches!(self.form, Form::D1 { .. }) && calls.iter().any(Vec::is_empty) {
+        if !matches!(self.form, Form::Calls { .. }) && calls.iter().any(Vec::is_empty) {
             return Err(self.form.refuse(&Error::NoStatement, Error::NoStatement.code()));
         }
-        let export = if let [call] = &calls[..] { export_options(call) } else { None };
+        let export = match &calls[..] {
+            [call] if !matches!(self.form, Form::Rest { .. }) => export_options(call),
+            _ => None,
+        };
         Ok(Parsed { calls, batches, format: self.form.format(), point, export })
     }
 }

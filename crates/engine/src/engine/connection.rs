@@ -20,12 +20,12 @@ use super::room::{BESIDE, Place};
 use super::rows::{RowValues, start};
 use super::rows_written::{Known, RowsWritten};
 use super::setup::Setup;
-use super::text::{changes_rows, is_blank, mentions_pragma};
+use super::text::{changes_rows, mentions_pragma};
 use super::value::to_sqlite;
 use crate::sqlite::changes::{Watcher, Watchers};
 use crate::sqlite::progress::Progress;
 use crate::sqlite::stack::take_too_deep;
-use crate::sqlite::statement::{SqlText, SqliteError, Statement};
+use crate::sqlite::statement::{SqlText, Statement};
 use crate::sqlite::{count_visits, functions, hide_programs};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement as Text};
@@ -98,7 +98,7 @@ pub(super) struct Connection {
     /// A statement has changed the size and nobody has measured it since.
     size_outdated: Cell<bool>,
     /// Where in the text that ran last the statement begins that ran last.
-    statement_offset: Cell<usize>,
+    pub(super) statement_offset: Cell<usize>,
 }
 
 /// What the connection may do.
@@ -220,14 +220,23 @@ impl Connection {
 
     /// Runs an SQL text of a call, maybe its last. It may hold several statements: the parameters belong to the last and so does the result.
     pub(super) fn run<E: RowEncoder>(&self, text: &Text, last: bool, options: E::Options) -> Result<Ran<E>, Error> {
-        let Text { sql, .. } = text;
         self.statement_offset.set(0);
+        self.measured(&text.sql, last, || self.run_text::<E>(text, options))
+    }
+
+    /// Runs what has one result, which comes with whether it wrote nothing, and measures what it does.
+    pub(super) fn measured<E: RowEncoder>(
+        &self,
+        sql: &str,
+        last: bool,
+        run: impl FnOnce() -> Result<(E, bool), Error>,
+    ) -> Result<Ran<E>, Error> {
         let before = self.snapshot()?;
         self.rows_written.reset();
         self.rows_read.set(0);
         self.authorizer.take_analyzed();
         take_too_deep();
-        let (encoder, read_only) = self.run_text::<E>(text, options)?;
+        let (encoder, read_only) = run()?;
         if self.authorizer.take_altered() && self.trusted_int(RESERVED_NAMES)? > 0 {
             return Err(Error::not_authorized());
         }
@@ -273,7 +282,7 @@ impl Connection {
     }
 
     /// Runs a statement that is all of its text, and keeps it compiled.
-    fn run_whole<E: RowEncoder>(
+    pub(super) fn run_whole<E: RowEncoder>(
         &self,
         sql: Box<str>,
         (mut statement, mut known): Compiled,
@@ -290,59 +299,13 @@ impl Connection {
         Ok((result?, read_only))
     }
 
-    /// Runs the statements of a text, each compiled after the one before it ran.
-    fn run_source<E: RowEncoder>(&self, text: &Text, options: E::Options) -> Result<(E, bool), Error> {
-        let sql = text.sql.as_str();
-        let source = SqlText::new(sql);
-        let (mut begin, mut read_only, mut first) = (0, true, true);
-        loop {
-            self.statement_offset.set(begin);
-            let (statement, end, is_as_written) = self.compile(&source, sql, begin).map_err(|error| {
-                // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.
-                let blank = if first { 0 } else { sql[begin..].len() - sql[begin..].trim_start().len() };
-                let offset = error.offset.map(|offset| offset.saturating_sub(blank));
-                self.describe_caller(SqliteError { offset, ..error })
-            })?;
-            let is_last = is_blank(&sql[end..]);
-            match statement {
-                Some(statement) if is_last && first && is_as_written => {
-                    return self.run_whole(sql.into(), (statement, Box::default()), text, options);
-                }
-                Some(mut statement) => {
-                    read_only &= statement.is_read_only();
-                    if is_last {
-                        return Ok((self.run_statement((&mut statement, &mut Known::default()), text, options)?, read_only));
-                    }
-                    self.run_leading(&mut statement)?;
-                    first = false;
-                }
-                None if is_last => return Err(Error::NoStatement),
-                None => {}
-            }
-            begin = end;
-        }
-    }
-
-    /// Runs a statement that is not the last of its text: it takes no parameters and its rows are dropped.
-    fn run_leading(&self, statement: &mut Statement) -> Result<(), Error> {
-        if statement.parameter_count() > 0 {
-            return Err(Error::ParametersNotLast);
-        }
-        let run = |statement: &mut Statement| {
-            while statement.step().map_err(|error| self.describe_caller(error))? {}
-            Ok(())
-        };
-        self.counting((statement, &mut Known::default()), run).map_err(|error| self.how_far(error))?;
-        self.ran_well()
-    }
-
     /// Compiles the first statement of a text.
     pub(super) fn compile_first(&self, sql: &str) -> Result<Statement, Error> {
         let compiled = self.compile(&SqlText::new(sql), sql, 0).map_err(|error| self.describe_caller(error))?;
         compiled.0.ok_or(Error::NoStatement)
     }
 
-    fn run_statement<E: RowEncoder>(
+    pub(super) fn run_statement<E: RowEncoder>(
         &self,
         (statement, known): (&mut Statement, &mut Known),
         text: &Text,
@@ -362,7 +325,7 @@ impl Connection {
     }
 
     /// Ends a statement that SQLite calls done.
-    fn ran_well(&self) -> Result<(), Error> {
+    pub(super) fn ran_well(&self) -> Result<(), Error> {
         if self.migration.get() != Migration::None {
             self.honour_foreign_keys()?;
         }
@@ -388,7 +351,7 @@ impl Connection {
     }
 
     /// Runs a statement while its rows read and written are counted, and ends it.
-    fn counting<T>(
+    pub(super) fn counting<T>(
         &self,
         (statement, known): (&mut Statement, &mut Known),
         run: impl FnOnce(&mut Statement) -> Result<T, Error>,

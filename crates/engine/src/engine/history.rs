@@ -52,6 +52,11 @@ impl PinWatch {
 }
 
 impl History {
+    /// The same, for somebody who only pins.
+    pub(super) fn handle(&self) -> History {
+        History { pinned: self.pinned.clone(), bytes: None }
+    }
+
     /// Keeps the state at `txid`.
     pub(super) fn pin(&self, txid: Txid) -> KeptState {
         *self.pinned.borrow_mut().entry(txid).or_default() += 1;

@@ -12,8 +12,9 @@
 use super::budget::{GiveWay, MORE_FOR_WRITES, Pace};
 use super::connection::Connection;
 use super::held::Held;
+use super::history::History;
 use super::{CallResult, Engine, Error, Failure, Invocation, RowEncoder, in_transaction};
-use crate::store::StoreError;
+use crate::store::{PageStore, StoreError};
 use littoral_protocol::State;
 use littoral_protocol::sql::Call;
 use std::cell::{Cell, RefCell};
@@ -71,10 +72,14 @@ fn hash_of(call: &Call) -> u64 {
 /// The write connection.
 pub struct Lease {
     writer: Rc<Connection>,
+    store: Rc<dyn PageStore>,
+    history: History,
     held: Rc<Held>,
     engine: Weak<()>,
     _lease: Rc<()>,
     before: State,
+    /// The connection knows less than what is stored, and is not used again.
+    is_spoiled: Cell<bool>,
     failed: RefCell<Option<Failure>>,
     ran: RefCell<Option<Ran>>,
 }
@@ -88,10 +93,13 @@ impl Engine {
         self.lender.lease = Rc::downgrade(&lease);
         Ok(Lease {
             writer,
+            store: self.store.clone(),
+            history: self.history.handle(),
             held: self.held.clone(),
             engine: Rc::downgrade(&self.lender.engine),
             _lease: lease,
             before: self.store.head(),
+            is_spoiled: Cell::new(false),
             failed: RefCell::default(),
             ran: RefCell::default(),
         })
@@ -102,8 +110,10 @@ impl Engine {
         if lease.engine.strong_count() == 0 || !Rc::ptr_eq(&lease.held, &self.held) {
             return false;
         }
-        let Lease { writer, before, failed, ran, .. } = lease;
-        self.held.writer.replace(Some(writer));
+        let Lease { writer, before, is_spoiled, failed, ran, .. } = lease;
+        if !is_spoiled.get() {
+            self.held.writer.replace(Some(writer));
+        }
         if let Some(ran) = ran.take() {
             self.lender.remember(&ran);
         }
@@ -124,7 +134,25 @@ impl Lease {
 
     /// The state that it is at.
     pub fn state(&self) -> State {
-        self.writer.file().state()
+        self.store.head()
+    }
+
+    pub(super) fn store(&self) -> &Rc<dyn PageStore> {
+        &self.store
+    }
+
+    pub(super) fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Something else than the connection wrote, or failed to.
+    pub(super) fn spoils(&self, failed: Option<Failure>) {
+        self.is_spoiled.set(true);
+        self.failed.replace(failed);
+    }
+
+    pub(super) fn check_alive(&self) -> Result<(), Error> {
+        is_alive(&self.engine)
     }
 
     /// Runs a call, and lets others have their turn again and again.

@@ -33,10 +33,12 @@ mod past;
 mod pragmas;
 mod profile;
 mod reader;
+mod restore;
 mod room;
 mod rows;
 mod rows_written;
 mod setup;
+mod several;
 mod text;
 mod value;
 
@@ -51,6 +53,7 @@ pub use limits::Limits;
 pub use pragmas::compile_options;
 pub use profile::Profile;
 pub use reader::{Reader, Snapshot};
+pub use restore::Restored;
 pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;
 pub use setup::{Extension, Setup};
@@ -353,8 +356,14 @@ fn gather<T>(results: &mut Vec<Result<T, Failure>>, result: Result<T, Failure>) 
 fn run_statements<E: RowEncoder>(connection: &Connection, call: &Call, options: E::Options) -> Result<Vec<Ran<E>>, Failure> {
     let mut outputs = Vec::with_capacity(call.len());
     for (text, statement) in call.iter().enumerate() {
-        match connection.run::<E>(statement, text + 1 == call.len(), options) {
-            Ok(output) => outputs.push(output),
+        let last = text + 1 == call.len();
+        let ran = if statement.is_script {
+            connection.run_script::<E>(statement, last, options, &mut outputs)
+        } else {
+            connection.run::<E>(statement, last, options).map(|ran| outputs.push(ran))
+        };
+        match ran {
+            Ok(()) => {}
             // A batch may hold texts without a statement, such as the comments of a file; it may not consist of them.
             Err(Error::NoStatement) if call.len() > 1 => {}
             Err(error) => return Err(Failure { error, place: Some(Place { text, offset: connection.statement_offset() }) }),

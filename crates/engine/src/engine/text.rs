@@ -42,7 +42,7 @@ pub(super) fn is_blank(mut sql: &str) -> bool {
 }
 
 /// Whether a `;` is followed by more text. It may be inside a string or a trigger: this only decides whether to look closer.
-fn has_several_statements(sql: &str) -> bool {
+pub(super) fn has_several_statements(sql: &str) -> bool {
     sql.contains(';') && sql.trim_end().trim_end_matches(';').contains(';')
 }
 

@@ -13,6 +13,7 @@ mod faulty;
 mod load;
 mod memory;
 mod reader;
+mod restore;
 mod scratch;
 #[cfg(feature = "testing")]
 pub mod suite;
@@ -25,6 +26,7 @@ pub use faulty::{Fault, FaultySql, FaultyStore, INJECTED};
 pub use load::Load;
 pub use memory::MemoryStore;
 pub use reader::PageReader;
+pub use restore::Restore;
 pub use scratch::{BLOCK_BYTES, ScratchSpace};
 
 use crate::commit_log::LoggedCommit;
@@ -194,6 +196,9 @@ pub enum StoreError {
     /// What was loaded is no database file.
     #[error("the file is no SQLite database that can be loaded: {0}")]
     NotADatabase(String),
+    /// There is no database here, or no longer.
+    #[error("there is no such database: it was not created, or it was deleted")]
+    NoDatabase,
     /// No space is left.
     #[error("the storage is full: {0}")]
     Full(String),

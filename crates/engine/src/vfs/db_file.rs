@@ -274,6 +274,7 @@ impl DbFile {
             | StoreError::Future { .. }
             | StoreError::InvalidCommit(_)
             | StoreError::NotADatabase(_)
+            | StoreError::NoDatabase
             | StoreError::Missing(_)
             | StoreError::Io(_) => FileFailure::Store,
         };

@@ -29,6 +29,7 @@ mod request;
 mod response;
 
 pub use meta::D1Meta;
+pub(crate) use request::Parameter;
 pub use request::{BlobFormat, CallBody, CallRef, CallsBody, CallsRequest, PointBody, StatementBody, StatementRef, parse};
 pub use response::{FailureBody, Response, Responses, ResultBody, Table, responses};
 

@@ -21,8 +21,8 @@ pub enum CallBody {
 /// A statement, as D1 sends it.
 #[derive(Debug)]
 pub struct StatementBody {
-    sql: String,
-    params: Option<Vec<Parameter>>,
+    pub(crate) sql: String,
+    pub(crate) params: Option<Vec<Parameter>>,
 }
 
 // By hand: derived code would also take an array of fields for a statement, and read each call twice to tell the two kinds apart.
@@ -226,8 +226,9 @@ fn write_parameters<S: Serializer>(values: &[Value], serializer: S) -> Result<S:
     sequence.end()
 }
 
+/// A value of a parameter, as D1 sends it.
 #[derive(Debug)]
-struct Parameter(Value);
+pub struct Parameter(Value);
 
 impl<'de> Deserialize<'de> for Parameter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Parameter, D::Error> {

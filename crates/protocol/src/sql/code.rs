@@ -37,12 +37,14 @@ pub enum Code {
     RequestMalformed,
     /// `OUTCOME_UNKNOWN`: the instance was lost while it ran. It may have been written.
     OutcomeUnknown,
+    /// `NO_DATABASE`: there is no database of this name, or no longer the one that was meant.
+    NoDatabase,
     /// One that this version does not know.
     Other,
 }
 
 /// Littoral's own, as text.
-const OWN: [(Code, &str); 13] = [
+const OWN: [(Code, &str); 14] = [
     (Code::BookmarkInvalid, "BOOKMARK_INVALID"),
     (Code::BookmarkUnknown, "BOOKMARK_UNKNOWN"),
     (Code::StateExpired, "STATE_EXPIRED"),
@@ -55,6 +57,7 @@ const OWN: [(Code, &str); 13] = [
     (Code::StoreFailed, "STORE_FAILED"),
     (Code::RequestMalformed, "REQUEST_MALFORMED"),
     (Code::OutcomeUnknown, "OUTCOME_UNKNOWN"),
+    (Code::NoDatabase, "NO_DATABASE"),
     (Code::Other, "OTHER"),
 ];
 
@@ -210,6 +213,7 @@ mod tests {
                 | Code::StoreFailed
                 | Code::RequestMalformed
                 | Code::OutcomeUnknown
+                | Code::NoDatabase
                 | Code::Other => true,
             };
             assert!(is_listed && code.as_str() != "OTHER" || code == Code::Other);

@@ -12,7 +12,8 @@ pub use value::Value;
 
 use crate::Bookmark;
 
-/// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result.
+/// One SQL text with its parameters. The text may hold several statements; the parameters belong to the last, and so does the result, unless it
+/// is a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// The SQL text.
@@ -21,12 +22,19 @@ pub struct Statement {
     pub parameters: Vec<Value>,
     /// Values for parameters by their names, `a` or `:a`. Where there are any, parameters without a value are NULL; else each has to have one.
     pub named: Vec<(String, Value)>,
+    /// Each of its statements has a result, and takes as many of the values as it has parameters, beginning with the first that is left.
+    pub is_script: bool,
 }
 
 impl Statement {
     /// A statement.
     pub fn new(sql: impl Into<String>, parameters: Vec<Value>) -> Statement {
-        Statement { sql: sql.into(), parameters, named: Vec::new() }
+        Statement { sql: sql.into(), parameters, named: Vec::new(), is_script: false }
+    }
+
+    /// A script.
+    pub fn script(sql: impl Into<String>, parameters: Vec<Value>) -> Statement {
+        Statement { is_script: true, ..Statement::new(sql, parameters) }
     }
 }
 

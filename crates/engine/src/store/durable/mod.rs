@@ -102,7 +102,12 @@ impl<Q: Sql> DurableStore<Q> {
     ///
     /// Storage with a newer schema, or with tables of somebody else, is refused and left as it is.
     pub fn open(sql: Q) -> Result<DurableStore<Q>, StoreError> {
-        let id = schema::open(&sql)?;
+        DurableStore::open_as(sql, DatabaseId::NONE)
+    }
+
+    /// The same, of the database with this id if the storage is empty.
+    pub fn open_as(sql: Q, database: DatabaseId) -> Result<DurableStore<Q>, StoreError> {
+        let id = schema::open(&sql, database)?;
         let store = DurableStore { sql, id, kept: RefCell::new(Kept::empty()), images: Images::new(), step_ms: STEP_MS };
         store.load()?;
         Ok(store)

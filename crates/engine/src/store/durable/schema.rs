@@ -55,13 +55,18 @@ const FROM_1: [&str; 10] = [
 /// From version 2: nothing was staged, and there were no temporary files.
 const FROM_2: [&str; 2] = ["ALTER TABLE garbage ADD COLUMN stage INTEGER", SCRATCH];
 
-/// Creates the tables in empty storage; refuses storage of another version or of somebody else. Returns the database's id.
-pub(super) fn open(sql: &impl Sql) -> Result<DatabaseId, StoreError> {
+/// Creates the tables in empty storage; refuses storage of another version or of somebody else. Returns the database's id: a new one has
+/// `given`, or one at random.
+pub(super) fn open(sql: &impl Sql, given: DatabaseId) -> Result<DatabaseId, StoreError> {
     open_tables(sql)?;
     if let Some(id) = read_id(sql)? {
         return Ok(id);
     }
-    sql.run("INSERT INTO littoral (key, value) VALUES ('id', lower(hex(randomblob(8))))", &[])?;
+    if given == DatabaseId::NONE {
+        sql.run("INSERT INTO littoral (key, value) VALUES ('id', lower(hex(randomblob(8))))", &[])?;
+    } else {
+        sql.run("INSERT INTO littoral (key, value) VALUES ('id', ?)", &[Param::Text(&given.to_string())])?;
+    }
     read_id(sql)?.ok_or_else(|| StoreError::Corrupt { what: "the database's id cannot be read".into() })
 }
 

@@ -1,0 +1,99 @@
+//! D1's REST API.
+//!
+//! **Not here:** paths and bodies (`littoral_protocol::rest`).
+
+use super::databases::{ask, calls, destroy, find, measure, one, place, run};
+use super::{FrontRequest, Reply};
+use littoral_engine::answer::{Form, Request};
+use littoral_engine::catalog::{Entry, Question, Reply as Cataloged};
+use littoral_protocol::d1::PointBody;
+use littoral_protocol::rest::{
+    self, BookmarkBody, DatabaseBody, Envelope, ListQuery, Operation, Refusal, Target, fields, time_text, timestamp,
+};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+
+/// Answers a request for `target`.
+pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target) -> Result<Reply, Refusal> {
+    let Target { operation, database } = target;
+    match operation {
+        Operation::List => list(env, &ListQuery::parse(&request.query())?).await,
+        Operation::Create => {
+            let entry = one(ask(env, &Question::Create(body(request)?)).await?)?;
+            place(env, &entry).await?;
+            Ok(shown(&entry, request))
+        }
+        Operation::Get => Ok(shown(&measure(env, find(env, &database).await?).await?, request)),
+        Operation::Update => Ok(shown(&one(ask(env, &Question::Update(database, body(request)?)).await?)?, request)),
+        Operation::Delete => {
+            destroy(env, &database).await.map(|_| Reply::ok(r#"{"result":null,"success":true,"errors":[],"messages":[]}"#.into()))
+        }
+        Operation::Query => query(env, request, &database, Form::Rest { objects: true }).await,
+        Operation::Raw => query(env, request, &database, Form::Rest { objects: false }).await,
+        Operation::Bookmark => bookmark(env, request, &database).await,
+        Operation::Restore => restore(env, request, &database).await,
+    }
+}
+
+async fn list(env: &JsValue, query: &ListQuery) -> Result<Reply, Refusal> {
+    match ask(env, &Question::List(query.clone())).await? {
+        Cataloged::Page(entries, info) => {
+            let bodies: Vec<DatabaseBody> = entries.iter().map(Entry::body).collect();
+            Ok(Reply::ok(Envelope { result_info: Some(info), ..Envelope::of(bodies) }.to_json()))
+        }
+        other => one(other).map(|_| Reply::ok(String::new())),
+    }
+}
+
+/// A database, with the fields that the request asks for.
+fn shown(entry: &Entry, request: &FrontRequest) -> Reply {
+    Reply::ok(Envelope::of(fields(&entry.body(), &request.query())).to_json())
+}
+
+/// Statements, on the nearest copy where a session allows it.
+async fn query(env: &JsValue, request: &FrontRequest, database: &str, form: Form) -> Result<Reply, Refusal> {
+    let entry = find(env, database).await?;
+    answered(env, request, &entry, Request::new(form, request.text()?, request.session(), None)).await
+}
+
+async fn answered(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: Request) -> Result<Reply, Refusal> {
+    let (body, bookmark) = run(env, entry, &request.cf(), asked).await?;
+    let status = match (&bookmark, body.as_string()) {
+        (Some(_), _) => 200,
+        (None, text) => Refusal::status_of(&text.unwrap_or_default()),
+    };
+    Ok(Reply { status, body, bookmark })
+}
+
+/// The bookmark of a time, or the newest.
+async fn bookmark(env: &JsValue, request: &FrontRequest, database: &str) -> Result<Reply, Refusal> {
+    let entry = find(env, database).await?;
+    let at = timestamp(&request.query())?.map(|time_ms| at_time(&entry, time_ms)).transpose()?;
+    let nothing = Request::new(Form::Calls { blobs: Default::default() }, r#"{"calls":[]}"#, None, at);
+    let bookmark = calls(env, &entry, nothing).await?.bookmark;
+    Ok(Reply::ok(Envelope::of(BookmarkBody { bookmark }).to_json()))
+}
+
+/// A state of the past becomes the newest one.
+async fn restore(env: &JsValue, request: &FrontRequest, database: &str) -> Result<Reply, Refusal> {
+    let (query, entry) = (request.query(), find(env, database).await?);
+    let at = match (rest::bookmark(&query), timestamp(&query)?) {
+        (Some(bookmark), None) => PointBody::Bookmark(bookmark),
+        (None, Some(time_ms)) => at_time(&entry, time_ms)?,
+        _ => return Err(Refusal::malformed(&"either bookmark or timestamp is needed")),
+    };
+    answered(env, request, &entry, Request::new(Form::Restore, "", None, Some(at))).await
+}
+
+/// A time of the past, in which the database was there.
+fn at_time(entry: &Entry, time_ms: u64) -> Result<PointBody, Refusal> {
+    if time_ms >= entry.created_ms {
+        return Ok(PointBody::TimeMs(time_ms));
+    }
+    let (asked, created) = (time_text(time_ms), time_text(entry.created_ms));
+    Err(Refusal::malformed(&format_args!("the database was not there at {asked}: it was created at {created}")))
+}
+
+fn body<T: DeserializeOwned>(request: &FrontRequest) -> Result<T, Refusal> {
+    serde_json::from_str(&request.text()?).map_err(|error| Refusal::malformed(&error))
+}
