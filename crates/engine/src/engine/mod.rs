@@ -323,7 +323,7 @@ impl Engine {
         let mut setup = self.setup.clone();
         setup.limits.cache_bytes /= 8;
         let reader = Reader::of(&self.store, state, Access::Read, &setup)?;
-        Ok(Snapshot::new(reader, self.history.pin(txid)))
+        Ok(Snapshot::new(reader, self.history.pin(txid), self.held.clone()))
     }
 
     /// The database file: every page of the newest state in order, as plain SQLite opens it.

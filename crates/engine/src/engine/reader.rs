@@ -9,8 +9,9 @@
 
 use super::budget::Pace;
 use super::connection::{Access, Connection};
+use super::held::Held;
 use super::history::KeptState;
-use super::{Call, CallResult, Error, Invocation, RowEncoder, Setup, gather, run_statements};
+use super::{Call, CallResult, Error, Failure, Invocation, RowEncoder, Setup, gather, run_statements};
 use crate::store::{PageReader, PageStore};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::State;
@@ -25,6 +26,8 @@ pub struct Reader {
     pace: RefCell<Pace>,
     /// The transaction that is held is of another state, or met an error.
     is_outdated: Cell<bool>,
+    /// What its database holds open beside it, for one that makes room for itself.
+    held: Option<Rc<Held>>,
 }
 
 impl Reader {
@@ -51,7 +54,13 @@ impl Reader {
 
     fn on(file: DatabaseFile, access: Access, setup: &Setup) -> Result<Reader, Error> {
         let connection = Connection::open(file, access, setup)?;
-        Ok(Reader { connection, result_bytes: setup.limits.result_bytes, pace: RefCell::new(Pace::Whole), is_outdated: Cell::new(false) })
+        Ok(Reader {
+            connection,
+            result_bytes: setup.limits.result_bytes,
+            pace: RefCell::new(Pace::Whole),
+            is_outdated: Cell::new(false),
+            held: None,
+        })
     }
 
     pub(super) fn pace(&self) -> Pace {
@@ -89,7 +98,7 @@ impl Reader {
     /// Runs a call, with options.
     pub fn run_one<E: RowEncoder>(&self, call: &Call, options: E::Options) -> CallResult<E> {
         self.connection.refill_whole(self.pace());
-        self.run_alone::<E>(Invocation::new(call, options))
+        self.run_with_room::<E>(Invocation::new(call, options))
     }
 
     /// Runs calls in order, with options for all of them. There may be fewer answers than calls, as in [`super::Engine::run_with`].
@@ -101,11 +110,16 @@ impl Reader {
         self.connection.refill_whole(pace);
         let mut results = Vec::with_capacity(calls.len());
         for call in calls {
-            if !gather(&mut results, self.run_alone::<E>(Invocation::new(call, options))) {
+            if !gather(&mut results, self.run_with_room::<E>(Invocation::new(call, options))) {
                 break;
             }
         }
         results
+    }
+
+    fn run_with_room<E: RowEncoder>(&self, call: Invocation<'_, E::Options>) -> CallResult<E> {
+        let run = || self.run_alone::<E>(call);
+        self.held.as_ref().map_or_else(run, |held| held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), run))
     }
 
     pub(super) fn run_alone<E: RowEncoder>(
@@ -142,8 +156,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(reader: Reader, pin: KeptState) -> Snapshot {
-        Snapshot { reader, pin }
+    pub(super) fn new(reader: Reader, pin: KeptState, held: Rc<Held>) -> Snapshot {
+        Snapshot { reader: Reader { held: Some(held), ..reader }, pin }
     }
 }
 
