@@ -16,8 +16,8 @@ export { openSession, RequestSession } from "./session.js";
 /** @import { BindOptions, Bound, LittoralService } from "../types/index.d.ts" */
 
 /**
- * Wraps the service binding of a Littoral Worker as a `D1Database`. With the option `database` the binding is that of the Littoral
- * Worker's Durable Object namespace: calls go straight to the object, one step less.
+ * Wraps the service binding of a Littoral Worker as a `D1Database`. With the option `database` it may be one whose props grant several
+ * databases, or the binding of the Littoral Worker's Durable Object namespace: then calls go straight to the object, one step less.
  * @template T
  * @param {T} binding
  * @param {BindOptions} [options]
@@ -33,7 +33,7 @@ export function bind(binding, options) {
  */
 function bound(binding, options) {
   const codec = checked(options);
-  if (options?.database !== undefined) return new D1Database(objectOf(binding, options.database), codec);
+  if (options?.database !== undefined) return new D1Database(named(binding, options.database), codec);
   if (binding instanceof D1Database) return binding;
   if (binding === null || (typeof binding !== "object" && typeof binding !== "function")) {
     throw new TypeError(`littoral: bind() needs a service binding, got ${binding === null ? "null" : typeof binding}`);
@@ -49,18 +49,25 @@ function bound(binding, options) {
 }
 
 /**
- * @param {unknown} namespace
+ * One database of a binding that reaches several: an object of a namespace, or what a service binding is asked for by name.
+ * @param {unknown} binding
  * @param {unknown} database
  * @returns {LittoralService}
  */
-function objectOf(namespace, database) {
+function named(binding, database) {
   if (typeof database !== "string" || database === "") {
     throw new TypeError(`littoral: option database is a name, not ${JSON.stringify(database)}`);
   }
-  if (namespace?.constructor?.name !== "DurableObjectNamespace") {
-    throw new TypeError("littoral: with the option database, bind() needs the binding of a Durable Object namespace");
+  switch (binding?.constructor?.name) {
+    case "DurableObjectNamespace":
+      return /** @type {{ getByName(name: string): LittoralService }} */ (binding).getByName(database);
+    case "Fetcher": {
+      const service = /** @type {LittoralService} */ (binding);
+      return { query: (calls, options) => service.query(calls, { ...options, database }), dump: () => service.dump({ database }) };
+    }
+    default:
+      throw new TypeError("littoral: with the option database, bind() needs a service binding, or the binding of a Durable Object namespace");
   }
-  return /** @type {{ getByName(name: string): LittoralService }} */ (namespace).getByName(database);
 }
 
 /**

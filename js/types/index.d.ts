@@ -101,17 +101,22 @@ export interface QueryOptions {
   timeout_ms?: number;
   /** The `cf` of the request that is served, by which the nearest replica is found. */
   cf?: unknown;
+  /** The database that is meant, where the binding reaches several. */
+  database?: string;
 }
 
 /** What a Littoral Worker offers through a service binding with props; text is JSON. */
 export interface LittoralService {
   /** Answers calls, `{"calls":[...]}`. A long answer is UTF-8 in a Uint8Array. */
   query(calls: string, options?: QueryOptions): Promise<string | Uint8Array>;
-  dump(): Promise<ReadableStream<Uint8Array>>;
+  dump(options?: Pick<QueryOptions, "database">): Promise<ReadableStream<Uint8Array>>;
 }
 
 export interface BindOptions {
-  /** The name of the database, where the binding is that of the Littoral Worker's Durable Object namespace. */
+  /**
+   * The name of the database, where the binding reaches several: a service binding with props such as `{"databases": "tenant-*"}`, or the
+   * Littoral Worker's Durable Object namespace.
+   */
   database?: string;
   /** How a BLOB comes back: an array of byte numbers as in D1 (the default), or a Uint8Array. */
   blobs?: "array" | "bytes";

@@ -17,7 +17,7 @@ extern "C" {
     fn query(this: &Rpc, body: &str, options: &JsValue) -> Result<js_sys::Promise, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    fn dump(this: &Rpc) -> Result<js_sys::Promise, JsValue>;
+    fn dump(this: &Rpc, options: &JsValue) -> Result<js_sys::Promise, JsValue>;
 
     /// The runtime's `Response`, which reads a stream to its end.
     #[wasm_bindgen(js_name = Response)]
@@ -31,12 +31,21 @@ extern "C" {
 }
 
 /// A binding whose RPC methods are Littoral's.
-pub struct ServiceBinding(Rc<Rpc>);
+pub struct ServiceBinding {
+    rpc: Rc<Rpc>,
+    /// The database that is meant, where the binding reaches several.
+    database: Option<Rc<str>>,
+}
 
 impl ServiceBinding {
     /// Wraps a JavaScript object: a service binding, or a stub of the Durable Object.
     pub fn new(binding: JsValue) -> ServiceBinding {
-        ServiceBinding(Rc::new(binding.unchecked_into()))
+        ServiceBinding { rpc: Rc::new(binding.unchecked_into()), database: None }
+    }
+
+    /// The same, for one database of a service binding whose props grant several.
+    pub fn named(self, database: &str) -> ServiceBinding {
+        ServiceBinding { database: Some(database.into()), ..self }
     }
 }
 
@@ -50,15 +59,21 @@ impl Database {
     /// props = { database = "main" }
     /// ```
     pub fn from_env(env: &Env, name: &str) -> Result<Database, Error> {
-        let binding = js_sys::Reflect::get(env, &name.into()).unwrap_or(JsValue::UNDEFINED);
-        if !binding.is_object() {
-            return Err(Error::Binding { message: format!("the environment has no binding {name}") });
-        }
-        if class_of(&binding).as_deref() == Some("D1Database") {
-            let message = format!("{name} is the runtime's own D1Database: use env.d1(), or leave `dev.plugin` out of the binding");
-            return Err(Error::Binding { message });
-        }
-        Ok(Database::new(ServiceBinding::new(binding)))
+        Ok(Database::new(service(env, name)?))
+    }
+
+    /// The database `database` of the service binding `name`, whose props grant several:
+    ///
+    /// ```toml
+    /// [[services]]
+    /// binding = "TENANTS"
+    /// service = "littoral"
+    /// props = { databases = "tenant-*", create = true }
+    /// ```
+    ///
+    /// With `create` a database comes into being when it is first used.
+    pub fn from_service(env: &Env, name: &str, database: &str) -> Result<Database, Error> {
+        Ok(Database::new(service(env, name)?.named(database)))
     }
 
     /// The database `database` in the Durable Object namespace of the Littoral Worker that is bound under `name`. Calls go straight to the
@@ -77,11 +92,23 @@ impl Database {
     }
 }
 
+fn service(env: &Env, name: &str) -> Result<ServiceBinding, Error> {
+    let binding = js_sys::Reflect::get(env, &name.into()).unwrap_or(JsValue::UNDEFINED);
+    if !binding.is_object() {
+        return Err(Error::Binding { message: format!("the environment has no binding {name}") });
+    }
+    if class_of(&binding).as_deref() == Some("D1Database") {
+        let message = format!("{name} is the runtime's own D1Database: use env.d1(), or leave `dev.plugin` out of the binding");
+        return Err(Error::Binding { message });
+    }
+    Ok(ServiceBinding::new(binding))
+}
+
 impl Transport for ServiceBinding {
     fn query(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<String, Error>>>> {
-        let rpc = self.0.clone();
+        let (rpc, database) = (self.rpc.clone(), self.database.clone());
         Box::pin(async move {
-            let options = options(&request).map_err(lost)?;
+            let options = options(&request, database.as_deref()).map_err(lost)?;
             let answer = JsFuture::from(rpc.query(&request.body, &options).map_err(lost)?).await.map_err(lost)?;
             match answer.dyn_ref::<js_sys::Uint8Array>() {
                 // Long answers travel as UTF-8.
@@ -92,21 +119,30 @@ impl Transport for ServiceBinding {
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {
-        let rpc = self.0.clone();
+        let (rpc, database) = (self.rpc.clone(), self.database.clone());
         Box::pin(async move {
-            let stream = JsFuture::from(rpc.dump().map_err(lost)?).await.map_err(lost)?;
+            let stream = JsFuture::from(rpc.dump(&named(database.as_deref()).map_err(lost)?).map_err(lost)?).await.map_err(lost)?;
             let file = JsFuture::from(JsResponse::new(&stream).array_buffer().map_err(lost)?).await.map_err(lost)?;
             Ok(js_sys::Uint8Array::new(&file).to_vec())
         })
     }
 }
 
-/// What routes a request, as `query` takes it; undefined: nothing does.
-fn options(Request { session, at, timeout_ms, .. }: &Request) -> Result<JsValue, JsValue> {
-    if session.is_none() && at.is_none() && timeout_ms.is_none() {
-        return Ok(JsValue::UNDEFINED);
-    }
+/// The database that is meant, as `query` and `dump` take it; undefined: there is one.
+fn named(database: Option<&str>) -> Result<JsValue, JsValue> {
+    let Some(database) = database else { return Ok(JsValue::UNDEFINED) };
     let options = js_sys::Object::new();
+    js_sys::Reflect::set(&options, &"database".into(), &database.into())?;
+    Ok(options.into())
+}
+
+/// What routes a request, as `query` takes it; undefined: nothing does.
+fn options(Request { session, at, timeout_ms, .. }: &Request, database: Option<&str>) -> Result<JsValue, JsValue> {
+    let options = named(database)?;
+    if session.is_none() && at.is_none() && timeout_ms.is_none() {
+        return Ok(options);
+    }
+    let options = options.dyn_into::<js_sys::Object>().unwrap_or_default();
     if let Some(session) = session {
         js_sys::Reflect::set(&options, &"session".into(), &session.as_ref().into())?;
     }

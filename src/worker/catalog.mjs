@@ -26,9 +26,7 @@ export class Catalog extends DurableObject {
 	 */
 	constructor(ctx, env) {
 		super(ctx, env);
-		/** @type {CatalogEngine} */
-		const catalog = new wasm.CatalogObject(ctx.storage);
-		this.#rust = guarded(catalog);
+		this.#rust = guarded(/** @type {CatalogEngine} */ (new wasm.CatalogObject(ctx.storage)));
 	}
 
 	/**

@@ -170,8 +170,13 @@ export class Database extends DurableObject {
 		await undefinedIfLost(() => this.rust.forget());
 	}
 
-	/** The database file, as a byte stream. */
-	dump() {
+	/**
+	 * The database file, as a byte stream.
+	 * @param {Pick<Routed, "database_id" | "create">} [meant]
+	 */
+	async dump(meant = {}) {
+		if (!this.rust.isKnown()) await this.#identify(meant.create !== false);
+		this.rust.checkIs(meant.database_id);
 		return dump(this.rust);
 	}
 }

@@ -77,9 +77,15 @@ impl DatabaseObject {
         self.identity.becomes(entry);
     }
 
+    /// An error, if this is not the database with this id.
+    #[wasm_bindgen(js_name = checkIs)]
+    pub fn check_is(&self, id: Option<String>) -> Result<(), JsError> {
+        if self.identity.is(id.as_deref()) { Ok(()) } else { Err(js_error(StoreError::NoDatabase)) }
+    }
+
     /// Takes a request. It is delivered at once, or when those before it are durable.
     pub fn submit(&self, ticket: Ticket) {
-        if !self.identity.admits(&ticket.request()) {
+        if !self.identity.is(ticket.request().database_id().as_deref()) {
             let error = StoreError::NoDatabase;
             return deliver(&ticket, Answer::refusing(&ticket.request().read(), &error, code_of(&error)), false);
         }

@@ -1,11 +1,12 @@
 // The Worker's entry points: which database a request means, and nothing else. What a database does is in Rust (`database.rs`).
 //
-// Invariant: at these entry points a database is named by the props of a service binding (`ctx.props.database`) and in no other way. A
-// request from the internet carries no props, so it reaches none. (A Worker of the same account that binds the Durable Object namespace
+// Invariant: at these entry points a database is reached by what the props of a service binding grant (`settings/grant.rs`) and in no other way.
+// A request from the internet carries no props, so it reaches none but with a token (`front`). (A Worker of the same account that binds the Durable Object namespace
 // itself was given all databases, and does not come through here.)
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "../../build/index.js";
+import { CATALOG } from "./catalog.mjs";
 import { answerD1Query, isD1Query } from "./d1_rpc.mjs";
 import { callsRequest } from "./incoming.mjs";
 import { guarded, undefinedIfLost } from "./instance.mjs";
@@ -18,6 +19,13 @@ export { Replica } from "./replica.mjs";
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
+/** What a database's id looks like. */
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Names by ids that this isolate remembers. */
+const MOST_NAMES = 10_000;
+/** @type {Map<string, string>} */
+const names = new Map();
+
 /** The header of a session's bookmark, in D1's protocol. */
 const SESSION = "x-cf-d1-session-commit-token";
 /** The answer to a request that is larger. */
@@ -30,6 +38,8 @@ const tooLarge = {
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
+/** @typedef {{ name: string, id?: string, create: boolean }} Target */
+
 /** @type {ReplicasEngine} */
 const replicas = guarded(new wasm.Replicas());
 /** @type {FrontEngine} */
@@ -37,19 +47,36 @@ const front = guarded(new wasm.Front());
 
 /**
  * The default entry point: a database for service bindings with props, a sentence for everybody else.
- * @extends {WorkerEntrypoint<Env, { database?: unknown, create?: unknown }>}
+ * @extends {WorkerEntrypoint<Env, { database?: unknown, databases?: unknown, create?: unknown }>}
  */
 export default class extends WorkerEntrypoint {
-	#name() {
-		const name = this.ctx.props?.database;
-		if (typeof name !== "string" || name === "") {
-			throw new Error('this binding names no database: give it props, such as {"database": "main"}');
+	/**
+	 * The database that a call is for, which may name one itself.
+	 * @param {unknown} [asked]
+	 * @returns {Target | Promise<Target>}
+	 */
+	#target(asked) {
+		const { database, create } = this.ctx.props ?? {};
+		if (asked === undefined && typeof database === "string" && database !== "" && !ID.test(database)) {
+			return { name: database, create: create !== false };
 		}
-		return name;
+		const [reached, creates] = replicas.reach(this.ctx.props ?? {}, asked === undefined ? undefined : String(asked));
+		return ID.test(reached) ? this.#byId(reached) : { name: reached, create: creates };
 	}
 
-	#database() {
-		return this.env.DATABASE.getByName(this.#name());
+	/**
+	 * An id belongs to one name as long as the database exists, and to none after it.
+	 * @param {string} id
+	 * @returns {Promise<Target>}
+	 */
+	async #byId(id) {
+		const known = names.get(id);
+		if (known !== undefined) return { name: known, id, create: false };
+		const reply = JSON.parse(await this.env.CATALOG.getByName(CATALOG).ask(JSON.stringify({ Find: id })));
+		if (reply.One === undefined) throw new Error(reply.Refused.error.message);
+		if (names.size >= MOST_NAMES) names.clear();
+		names.set(id, reply.One.name);
+		return { name: reply.One.name, id, create: false };
 	}
 
 	/**
@@ -58,29 +85,35 @@ export default class extends WorkerEntrypoint {
 	 * @param {QueryOptions} [options]
 	 */
 	async query(calls, options) {
-		if (isD1Query(calls)) return answerD1Query(calls, (request) => this.#answer(request, undefined));
-		const [body] = await this.#answer(callsRequest(calls, options), options?.cf);
+		const target = this.#target(options?.database);
+		if (isD1Query(calls)) return answerD1Query(calls, async (request) => this.#answer(await target, request, undefined));
+		const [body] = await this.#answer(target instanceof Promise ? await target : target, callsRequest(calls, options), options?.cf);
 		return body;
 	}
 
 	/**
 	 * The answer of the nearest that can give it: a replica in this isolate, one in an object, or the primary.
-	 * @param {Routed} request
+	 * @param {Target} target
+	 * @param {Routed} asked
 	 * @param {unknown} cf
 	 * @returns {Promise<Answered>}
 	 */
-	async #answer(request, cf) {
-		const name = this.#name();
+	async #answer({ name, id, create }, asked, cf) {
+		const request = id === undefined && create ? asked : { ...asked, database_id: id, create };
 		const answer = await undefinedIfLost(() => replicas.answer(this.env, name, cf, request));
 		if (answer !== undefined) return answer;
-		const create = this.ctx.props?.create;
-		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(create === false ? { ...request, create } : request);
+		const [body, bookmark, wrote] = await this.env.DATABASE.getByName(name).answer(request);
 		if (wrote && bookmark) replicas.passedOn(this.env, name, cf, bookmark);
 		return [body, bookmark];
 	}
 
-	dump() {
-		return this.#database().dump();
+	/**
+	 * The database file, as a byte stream.
+	 * @param {QueryOptions} [options]
+	 */
+	async dump(options) {
+		const { name, id, create } = await this.#target(options?.database);
+		return this.env.DATABASE.getByName(name).dump({ database_id: id, create });
 	}
 
 	/**
@@ -88,7 +121,8 @@ export default class extends WorkerEntrypoint {
 	 * @returns {Promise<Response>}
 	 */
 	async fetch(request) {
-		if (this.ctx.props?.database !== undefined) return this.#d1(request);
+		const { database, databases } = this.ctx.props ?? {};
+		if (database !== undefined || databases !== undefined) return this.#d1(request);
 		const url = new URL(request.url);
 		if (url.pathname.startsWith("/client/v4/")) return this.#front(request, url);
 		return new Response("Littoral is running. Its databases are reached through service bindings.\n");
@@ -123,7 +157,7 @@ export default class extends WorkerEntrypoint {
 	async #d1(request) {
 		const { pathname, searchParams } = new URL(request.url);
 		if (request.method !== "POST") return new Response("D1's protocol is POST only\n", { status: 405 });
-		if (pathname === "/dump") return new Response(await this.#database().dump());
+		if (pathname === "/dump") return new Response(await this.dump());
 		if (pathname !== "/query" && pathname !== "/execute") return new Response("not a part of D1's protocol\n", { status: 404 });
 		const session = request.headers.get(SESSION) ?? undefined;
 		const format = searchParams.get("resultsFormat") ?? undefined;
@@ -133,7 +167,7 @@ export default class extends WorkerEntrypoint {
 		if (body === undefined) {
 			return Response.json({ success: false, error: `the request is larger than ${LARGEST_REQUEST} bytes` }, { headers });
 		}
-		const [answer, bookmark] = await this.#answer({ protocol: "d1", body, session, format }, request.cf);
+		const [answer, bookmark] = await this.#answer(await this.#target(), { protocol: "d1", body, session, format }, request.cf);
 		if (session !== undefined && bookmark !== null) headers[SESSION] = bookmark;
 		return new Response(answer, { headers });
 	}

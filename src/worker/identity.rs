@@ -6,7 +6,6 @@
 //!
 //! **Not here:** which databases there are (`littoral_engine::catalog`), asking (`database.mjs`).
 
-use crate::runtime::request::Routed;
 use crate::runtime::storage::ObjectStorage;
 use js_sys::Reflect;
 use littoral_engine::catalog::Entry;
@@ -71,9 +70,9 @@ impl Identity {
         self.entry().borrow().as_deref().and_then(|entry| DatabaseId::of_uuid(&entry.id)).unwrap_or_default()
     }
 
-    /// Whether a request is for this database.
-    pub(super) fn admits(&self, request: &Routed) -> bool {
-        let is_meant = |entry: &Entry| request.database_id().is_none_or(|id| id == entry.id);
+    /// Whether there is a database, with this id if one is meant.
+    pub(super) fn is(&self, id: Option<&str>) -> bool {
+        let is_meant = |entry: &Entry| id.is_none_or(|id| id == entry.id);
         !self.is_catalogued || self.entry().borrow().as_deref().is_some_and(is_meant)
     }
 }

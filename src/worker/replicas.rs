@@ -8,6 +8,7 @@ use crate::runtime::stubs::Namespace;
 use crate::runtime::work::promise;
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Promise, Reflect};
+use littoral_engine::settings::grant::Grant;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 
@@ -49,6 +50,16 @@ impl Replicas {
             }
             Reply::Primary => JsValue::UNDEFINED,
         })
+    }
+
+    /// Which database a call through a binding with these props reaches, that names one or none: its name or id, and whether it is created when
+    /// it is first used.
+    pub fn reach(&self, props: &JsValue, asked: Option<String>) -> Result<Array, JsError> {
+        let field = |name: &str| Reflect::get(props, &name.into()).unwrap_or_default();
+        let (database, databases) = (field("database").as_string(), field("databases").as_string());
+        let grant = Grant { database: database.as_deref(), databases: databases.as_deref(), create: field("create").as_bool() };
+        let reached = grant.reach(asked.as_deref())?;
+        Ok(Array::of2(&reached.database.into(), &reached.create.into()))
     }
 
     /// The primary has answered a write with this bookmark: reads that come to this isolate from now on see it.

@@ -40,6 +40,8 @@ export interface QueryOptions {
 	timeout_ms?: unknown;
 	/** That of the request that led to this one. */
 	cf?: Cf;
+	/** The database that is meant, where the binding reaches several. */
+	database?: unknown;
 }
 
 /** What a request is answered with. */
@@ -86,7 +88,8 @@ export type ReplicaEngine = Known<wasm.ReplicaObject, "answer" | "follow" | "tol
 }>;
 
 /** The replicas of this isolate (`replicas.rs`). */
-export type ReplicasEngine = Known<wasm.Replicas, "answer", {
+export type ReplicasEngine = Known<wasm.Replicas, "answer" | "reach", {
+	reach(props: unknown, asked: string | undefined): [database: string, create: boolean];
 	answer(env: Env, database: string, cf: unknown, request: Routed): Maybe<Answered | undefined>;
 }>;
 
@@ -124,7 +127,7 @@ export interface Primary {
 	query(calls: unknown, options?: QueryOptions): Maybe<Body>;
 	answer(request: unknown): Maybe<[...Answered, wrote: boolean]>;
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
-	dump(): Maybe<ReadableStream<Uint8Array>>;
+	dump(meant?: Pick<Routed, "database_id" | "create">): Maybe<ReadableStream<Uint8Array>>;
 	adopt(entry: unknown): Maybe<void>;
 	destroy(): Maybe<void>;
 }

@@ -47,6 +47,7 @@ describe("REST", () => {
     }
     const listed = await d1.result("GET", "?name=sho");
     assert.deepEqual(listed.map(({ name, num_tables }) => [name, num_tables]), [["shop", 2]]);
+    assert.deepEqual(Object.keys(listed[0]), ["uuid", "name", "version", "created_at", "jurisdiction", "num_tables", "file_size"]);
     assert.equal(await d1.result("DELETE", `/${uuid}`), null);
     for (const key of ["shop", uuid]) await d1.refused(404, 7404, "GET", `/${key}`);
     assert.deepEqual(await d1.result("GET", "?name=sho"), []);

@@ -12,7 +12,8 @@ import { startAlone } from "./harness.mjs";
 
 const WRANGLER = fileURLToPath(new URL("../../node_modules/.bin/wrangler", import.meta.url));
 const TOKEN = "token-of-the-test";
-const BOOKMARK = /[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}/g;
+/** The bookmarks in a text, in order. */
+const bookmarks = (text) => Array.from(text.matchAll(/[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}/g), ([found]) => found);
 
 describe("wrangler d1", { timeout: 180_000 }, () => {
   let littoral;
@@ -70,10 +71,10 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     assert.deepEqual(select.results, [{ id: 1, name: "Ebba;" }, { id: 2, name: "Ines" }]);
     await assert.rejects(d1("execute", "harbour", "--remote", "--command", "SELEC"), /near "SELEC": syntax error/);
 
-    const [bookmark] = (await d1("time-travel", "info", "harbour")).match(BOOKMARK);
+    const [bookmark] = bookmarks(await d1("time-travel", "info", "harbour"));
     await d1("execute", "harbour", "--remote", "--command", "DELETE FROM ships");
     const restored = await d1("time-travel", "restore", "harbour", "--bookmark", bookmark);
-    const [undo] = restored.match(BOOKMARK).filter((found) => found !== bookmark).reverse();
+    const undo = bookmarks(restored).findLast((found) => found !== bookmark);
     const count = async () => (await json("execute", "harbour", "--remote", "--command", "SELECT count(*) AS n FROM ships"))[0].results[0].n;
     assert.equal(await count(), 2);
     await d1("time-travel", "restore", "harbour", "--bookmark", undo);

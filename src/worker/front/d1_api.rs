@@ -38,7 +38,7 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
 async fn list(env: &JsValue, query: &ListQuery) -> Result<Reply, Refusal> {
     match ask(env, &Question::List(query.clone())).await? {
         Cataloged::Page(entries, info) => {
-            let bodies: Vec<DatabaseBody> = entries.iter().map(Entry::body).collect();
+            let bodies: Vec<DatabaseBody> = entries.iter().map(Entry::listed).collect();
             Ok(Reply::ok(Envelope { result_info: Some(info), ..Envelope::of(bodies) }.to_json()))
         }
         other => one(other).map(|_| Reply::ok(String::new())),

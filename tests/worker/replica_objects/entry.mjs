@@ -4,7 +4,7 @@
 import { Database as RealDatabase, Replica as RealReplica } from "../../../src/worker/entry.mjs";
 import { falsified } from "./messages.mjs";
 
-export { default } from "../../../src/worker/entry.mjs";
+export { Catalog, default } from "../../../src/worker/entry.mjs";
 
 /** Where a message of the commit log says its kind. */
 const KIND = 5;

@@ -51,6 +51,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// As a list of the API shows it.
+    pub fn listed(&self) -> DatabaseBody {
+        DatabaseBody { created_in_region: None, running_in_region: None, read_replication: None, ..self.body() }
+    }
+
     /// As the API shows it.
     pub fn body(&self) -> DatabaseBody {
         let region = (!self.region.is_empty()).then(|| self.region.to_uppercase());

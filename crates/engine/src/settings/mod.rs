@@ -12,6 +12,7 @@
 //! | `prefetch_pages` | pages that a scan fetches at once, at most; 1: only those that are missing | 512 |
 //! | `databases` | the same fields for single databases; they stand before the others | |
 
+pub mod grant;
 pub mod region;
 
 use region::Region;
