@@ -40,8 +40,7 @@ const SHORT_REQUEST = 1 << 20;
 
 /** @typedef {{ name: string, id?: string, create: boolean }} Target */
 
-/** @type {ReplicasEngine} */
-const replicas = guarded(new wasm.Replicas());
+const replicas = guarded(/** @type {ReplicasEngine} */ (new wasm.Replicas()));
 /** @type {FrontEngine} */
 const front = guarded(new wasm.Front());
 
