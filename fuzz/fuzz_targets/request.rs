@@ -13,6 +13,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         Request::calls(text),
         Request::new(Form::D1 { objects: false }, text, text.get(..60).map(Into::into), None),
         Request::new(Form::D1 { objects: true }, text, Some("first-primary".into()), None),
+        Request::new(Form::Rest { objects: true }, text, None, None),
     ];
     for request in requests {
         let body = answer(&mut database, request).body;

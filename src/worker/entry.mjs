@@ -15,7 +15,7 @@ export { Catalog } from "./catalog.mjs";
 export { Database } from "./database.mjs";
 export { Replica } from "./replica.mjs";
 
-/** @import { Answered, Env, FrontEngine, QueryOptions, ReplicasEngine, Routed } from "./types.d.ts" */
+/** @import { Answered, Body, Env, FrontEngine, FrontRequest, QueryOptions, ReplicasEngine, Routed } from "./types.d.ts" */
 
 /** Bytes of a request of D1's protocol: the runtime carries 32 MiB at most from one Worker to another. */
 const LARGEST_REQUEST = 30 << 20;
@@ -132,7 +132,7 @@ export default class extends WorkerEntrypoint {
 	 * @param {Request} request
 	 * @param {URL} url
 	 */
-	async #front(request, { pathname: path, search }) {
+	async #front(request, { origin, pathname: path, search }) {
 		const { method, cf } = request;
 		const body = await bodyUpTo(request, LARGEST_REQUEST);
 		if (body === undefined) {
@@ -141,12 +141,38 @@ export default class extends WorkerEntrypoint {
 			return Response.json(tooLarge, { status: 413 });
 		}
 		const header = (/** @type {string} */ name) => request.headers.get(name) ?? undefined;
-		const asked = { method, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body, cf };
-		const [status, json, bookmark] = await front.answer(this.env, asked);
+		const asked = { method, origin, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body, cf };
+		const [status, type, answer, bookmark, next] = await front.answer(this.env, asked);
 		/** @type {Record<string, string>} */
-		const headers = { "content-type": "application/json" };
+		const headers = { "content-type": type };
 		if (bookmark !== null) headers[SESSION] = bookmark;
-		return new Response(json, { status, headers });
+		return new Response(next === null ? answer : this.#stream(asked, answer, next), { status, headers });
+	}
+
+	/**
+	 * A body that goes on, whose parts are asked for as they are taken.
+	 * @param {FrontRequest} asked
+	 * @param {Body} first
+	 * @param {string} second
+	 */
+	#stream(asked, first, second) {
+		const utf8 = new TextEncoder();
+		/** @type {string | null} */
+		let next = second;
+		/** @type {Body | undefined} */
+		let part = first;
+		return new ReadableStream({
+			pull: async (controller) => {
+				if (part === undefined && next !== null) {
+					const [status, , more, , after] = await front.more(this.env, asked, next);
+					if (status !== 200) throw new Error(`the rest could not be had: ${more}`);
+					[part, next] = [more, after];
+				}
+				if (part !== undefined) controller.enqueue(typeof part === "string" ? utf8.encode(part) : part);
+				part = undefined;
+				if (next === null) controller.close();
+			},
+		});
 	}
 
 	/**

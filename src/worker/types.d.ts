@@ -11,8 +11,8 @@ export type Body = string | Uint8Array;
 
 /** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
 export interface Routed {
-	/** Many calls, a request of D1's protocol, or one of its REST API, or what is to be restored. */
-	protocol: "calls" | "d1" | "rest" | "restore";
+	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, or a part of an export. */
+	protocol: "calls" | "d1" | "rest" | "restore" | "export";
 	body: Body;
 	/** The session's bookmark or constraint. */
 	session?: unknown;
@@ -109,6 +109,7 @@ export interface RootCatalog {
 /** A request from the internet (`front/mod.rs`). */
 export interface FrontRequest {
 	method: string;
+	origin: string;
 	path: string;
 	query: string;
 	authorization: string | undefined;
@@ -118,9 +119,13 @@ export interface FrontRequest {
 }
 
 /** The HTTP surface (`front/mod.rs`). */
-export type FrontEngine = Known<wasm.Front, "answer", {
-	answer(env: Env, request: FrontRequest): Promise<[status: number, body: Body, bookmark: string | null]>;
+export type FrontEngine = Known<wasm.Front, "answer" | "more", {
+	answer(env: Env, request: FrontRequest): Promise<FrontReply>;
+	more(env: Env, request: FrontRequest, next: string): Promise<FrontReply>;
 }>;
+
+/** What it answers; with `next` the body goes on. */
+export type FrontReply = [status: number, type: string, body: Body, bookmark: string | null, next: string | null];
 
 /** What the Durable Object of a database offers to other Workers and objects, which may hand in anything. */
 export interface Primary {

@@ -156,6 +156,39 @@ describe("REST", () => {
     await raw("INSERT INTO n VALUES (2)");
   });
 
+  test("an export is SQL text of one state, fetched part by part without a token while others write", async () => {
+    await d1.result("POST", "", { name: "exported" });
+    const raw = async (name, sql) => (await d1.result("POST", `/${name}/raw`, { sql })).at(-1).results.rows;
+    const check = "SELECT count(*), sum(length(v)), max(id) FROM t";
+    await raw("exported", "CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE INDEX tv ON t (v); CREATE VIEW w AS SELECT 1");
+    await raw("exported", "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 20000) INSERT INTO t SELECT x, hex(randomblob(100)) || char(10, 39) FROM c");
+    const before = await raw("exported", check);
+    const { status, at_bookmark, result } = await d1.result("POST", "/exported/export", { output_format: "polling" });
+    assert.deepEqual([status, at_bookmark], ["complete", (await d1.result("GET", "/exported/time_travel/bookmark")).bookmark]);
+    const response = await fetch(result.signed_url);
+    assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/sql"]);
+    const pieces = [];
+    for await (const piece of response.body ?? []) {
+      if (pieces.length < 3) await raw("exported", `DELETE FROM t WHERE id % 3 = ${pieces.length}`);
+      pieces.push(piece);
+    }
+    const text = Buffer.concat(pieces).toString();
+    assert.ok(text.length > 4_000_000 && pieces.length > 3, `${text.length} characters in ${pieces.length} pieces`);
+    await d1.result("POST", "", { name: "imported" });
+    await d1.result("POST", "/imported/query", { sql: text });
+    assert.deepEqual(await raw("imported", check), before);
+    const part = await d1.result("POST", "/exported/export", { output_format: "polling", dump_options: { no_schema: true, no_data: false, tables: ["w"] } });
+    assert.equal(await (await fetch(part.result.signed_url)).text(), "PRAGMA defer_foreign_keys=TRUE;\n");
+    const { signed_url } = part.result;
+    const others = [signed_url.replace("no_schema=1&", ""), signed_url.replace(/expires=\d+/, "expires=9999999999999"), signed_url.replace("table=w", "table=t"),
+      signed_url.replace("/exported/", "/imported/"), signed_url.replace("/exported/", "/none/"), signed_url.replace(/signature=../, "signature=zz"), signed_url.replace(/&signature=.*/, "")];
+    for (const other of others) assert.equal((await fetch(other)).status, 403, other);
+    await d1.refused(400, 7400, "POST", "/exported/export", { output_format: "file" });
+    await d1.refused(400, 7400, "POST", "/exported/export", { output_format: "polling", current_bookmark: "x" });
+    await raw("exported", "CREATE VIRTUAL TABLE f USING fts5(a)");
+    assert.match(await d1.refused(400, 7500, "POST", "/exported/export", { output_format: "polling" }), /cannot export databases with Virtual Tables \(f\)/);
+  });
+
   test("every mistake has its answer", async () => {
     await d1.result("POST", "", { name: "mistakes" });
     await d1.refused(400, 7502, "POST", "", { name: "mistakes" });

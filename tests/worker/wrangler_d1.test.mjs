@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -52,7 +52,7 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     return JSON.parse(text.slice(begin, text.lastIndexOf(text[begin] === "[" ? "]" : "}") + 1));
   };
 
-  test("create, list, execute, migrate, travel in time, delete", async () => {
+  test("create, list, execute, migrate, travel in time, export, delete", async () => {
     assert.match(await d1("create", "harbour", "--location", "weur"), /Successfully created DB 'harbour' in region WEUR/);
     await assert.rejects(d1("create", "harbour"), /already exists/);
     const [{ uuid, name }] = await json("list");
@@ -79,6 +79,17 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     assert.equal(await count(), 2);
     await d1("time-travel", "restore", "harbour", "--bookmark", undo);
     assert.equal(await count(), 0);
+
+    await d1("execute", "harbour", "--remote", "--command", "INSERT INTO ships (name) VALUES ('Ebba;'), ('line' || char(10) || 'end')");
+    const [table, rows, trigger] = [/CREATE TABLE ships/, /INSERT INTO "ships"/, /CREATE TRIGGER named/];
+    const found = async (/** @type {string[]} */ ...flags) => {
+      await d1("export", "harbour", "--remote", "--output", "out.sql", ...flags);
+      const text = readFileSync(join(folder, "out.sql"), "utf8");
+      return [table, rows, trigger].map((pattern) => pattern.test(text));
+    };
+    assert.deepEqual(await found(), [true, true, true]);
+    assert.deepEqual(await found("--no-data"), [true, false, true]);
+    assert.deepEqual(await found("--no-schema", "--table", "ships"), [false, true, false]);
 
     assert.match(await d1("delete", "harbour", "-y"), /Deleted 'harbour' successfully/);
     assert.deepEqual(await json("list"), []);

@@ -119,3 +119,71 @@ fn tables_that_are_too_large_together_are_refused() {
     assert!(export(&mut db, &of(&[])).unwrap_err().contains("the result is larger than 10000 bytes"));
     assert_eq!(export(&mut db, &ExportOptions { no_data: true, ..of(&[]) }).unwrap().len(), 3);
 }
+
+/// Tables whose rows are kept by different keys, each with more bytes than a part has.
+const LARGE: [&str; 7] = [
+    "CREATE TABLE plain (v, w)",
+    "CREATE TABLE numbered (\"rowid\" TEXT, _rowid_, n INTEGER PRIMARY KEY)",
+    "CREATE TABLE keyed (a TEXT COLLATE NOCASE, b BLOB, c REAL, PRIMARY KEY (b, a, c)) WITHOUT ROWID",
+    "CREATE TABLE downwards (k INT PRIMARY KEY DESC, v) WITHOUT ROWID",
+    "CREATE TABLE nameless (rowid, _rowid_, oid)",
+    "CREATE TABLE vacant (v, w)",
+    "CREATE TABLE seq (id INTEGER PRIMARY KEY AUTOINCREMENT, v)",
+];
+
+fn large() -> Fixture {
+    let mut db = db_of(&LARGE);
+    let rows = "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < 2500)";
+    for insert in [
+        "plain (rowid, v) @ SELECT 7 * x - 90, hex(randomblob(400)) FROM c",
+        "numbered @ SELECT x, -x, 3 * x - 4000 FROM c",
+        "keyed @ SELECT char(65 + x % 50), randomblob(500), x / 7.0 FROM c",
+        "downwards @ SELECT x * x, zeroblob(300) FROM c",
+        "nameless @ SELECT x, x, x FROM c WHERE x < 10",
+        "seq @ SELECT x * 2, 'a\n''b' || x FROM c",
+    ] {
+        run(&mut db, &format!("INSERT INTO {}", insert.replace('@', rows)), vec![]);
+    }
+    db
+}
+
+#[test]
+fn parts_are_the_whole_whoever_asks_for_them() {
+    let mut db = large();
+    let bookmark = db.database.state().bookmark();
+    let (mut statements, mut place, mut parts) = (vec![], None, 0);
+    loop {
+        // Each part on a connection of its own, while others write.
+        let snapshot = db.database.snapshot(bookmark.txid).unwrap();
+        let part = snapshot.export_part(&ExportOptions::default(), place).unwrap();
+        drop(snapshot);
+        run(&mut db, "DELETE FROM plain WHERE rowid > 5000; INSERT INTO vacant VALUES (1, 2); DELETE FROM keyed WHERE c > 100", vec![]);
+        assert!(part.statements.iter().map(String::len).sum::<usize>() < 3 << 20);
+        statements.extend(part.statements);
+        parts += 1;
+        place = part.next;
+        if place.is_none() {
+            break;
+        }
+    }
+    assert!(parts > 4, "{parts} parts");
+    let whole = db.database.at(Point::Bookmark(bookmark)).unwrap().export(&ExportOptions::default()).unwrap();
+    assert!(whole == statements);
+    let mut copy = Fixture::memory();
+    copy.run_call(statements.iter().map(|sql| Statement::new(&**sql, vec![])).collect()).unwrap();
+    let mut same = large_at(&mut db, bookmark);
+    let tables = ["plain", "numbered", "keyed", "downwards", "nameless", "vacant", "seq", "sqlite_sequence"];
+    assert_eq!(content(&mut copy, &tables).len(), content(&mut same, &tables).len());
+    assert!(content(&mut copy, &tables) == content(&mut same, &tables));
+}
+
+/// The database at a state, in one of its own.
+fn large_at(db: &mut Fixture, bookmark: littoral_protocol::Bookmark) -> Fixture {
+    let state = db.database.store().state(bookmark.txid).unwrap();
+    let file = db.database.pages(&state, littoral_protocol::Pgno::FIRST, state.page_count).unwrap();
+    let copy = Fixture::memory();
+    let mut load = littoral_engine::store::Load::new(copy.database.store().clone());
+    load.push(&file).unwrap();
+    load.finish(1).unwrap();
+    copy
+}

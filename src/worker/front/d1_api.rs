@@ -2,8 +2,8 @@
 //!
 //! **Not here:** paths and bodies (`littoral_protocol::rest`).
 
-use super::databases::{ask, calls, destroy, find, measure, one, place, run};
-use super::{FrontRequest, Reply};
+use super::databases::{ask, bookmark_at, destroy, find, measure, one, place, run};
+use super::{FrontRequest, JSON, Reply, export};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply as Cataloged};
 use littoral_protocol::d1::PointBody;
@@ -32,6 +32,8 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
         Operation::Raw => query(env, request, &database, Form::Rest { objects: false }).await,
         Operation::Bookmark => bookmark(env, request, &database).await,
         Operation::Restore => restore(env, request, &database).await,
+        Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request)?).await,
+        Operation::Download => export::download(env, request, &database, None).await,
     }
 }
 
@@ -62,15 +64,14 @@ async fn answered(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: R
         (Some(_), _) => 200,
         (None, text) => Refusal::status_of(&text.unwrap_or_default()),
     };
-    Ok(Reply { status, body, bookmark })
+    Ok(Reply { status, kind: JSON, body, bookmark, next: None })
 }
 
 /// The bookmark of a time, or the newest.
 async fn bookmark(env: &JsValue, request: &FrontRequest, database: &str) -> Result<Reply, Refusal> {
     let entry = find(env, database).await?;
     let at = timestamp(&request.query())?.map(|time_ms| at_time(&entry, time_ms)).transpose()?;
-    let nothing = Request::new(Form::Calls { blobs: Default::default() }, r#"{"calls":[]}"#, None, at);
-    let bookmark = calls(env, &entry, nothing).await?.bookmark;
+    let bookmark = bookmark_at(env, &entry, at).await?;
     Ok(Reply::ok(Envelope::of(BookmarkBody { bookmark }).to_json()))
 }
 

@@ -8,9 +8,9 @@ use crate::runtime::stubs::{Namespace, ObjectStub};
 use crate::worker::replicas::nearest;
 use js_sys::futures::JsFuture;
 use js_sys::{Object, Promise, Reflect, Uint8Array};
-use littoral_engine::answer::Request;
+use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply};
-use littoral_protocol::d1::{Response, Responses};
+use littoral_protocol::d1::{BlobFormat, PointBody, Response, Responses};
 use littoral_protocol::rest::Refusal;
 use littoral_protocol::sql::Value;
 use wasm_bindgen::prelude::*;
@@ -73,6 +73,17 @@ pub(super) async fn calls(env: &JsValue, entry: &Entry, request: Request) -> Res
         (Some(error), None) => Err(Refusal::failed(error)),
         (None, _) => Ok(responses),
     }
+}
+
+/// The bookmark of a point of the past, or the newest.
+pub(super) async fn bookmark_at(env: &JsValue, entry: &Entry, at: Option<PointBody>) -> Result<String, Refusal> {
+    let nothing = Request::new(Form::Calls { blobs: BlobFormat::default() }, r#"{"calls":[]}"#, None, at);
+    Ok(calls(env, entry, nothing).await?.bookmark)
+}
+
+/// The newest bookmark.
+pub(super) async fn newest(env: &JsValue, entry: &Entry) -> Result<String, Refusal> {
+    bookmark_at(env, entry, None).await
 }
 
 /// Measures a database: bytes and tables, which the catalogue keeps for its lists.

@@ -1,18 +1,20 @@
 //! The HTTP surface: what the internet may ask of a Worker, each face of it in a file.
 //!
-//! `entry.mjs` hands in a request as `{method, path, query, authorization, session, body, cf}`, and gets `[status, body, bookmark]`.
+//! `entry.mjs` hands in a request as `{method, origin, path, query, authorization, session, body, cf}`, and gets `[status, type, body, bookmark, next]`. Where
+//! there is a `next` the body goes on: `more` has the next part of it.
 //!
-//! **Invariant:** nothing is done, and nothing told, before the request has shown a token.
+//! **Invariant:** nothing is done, and nothing told, before the request has shown a token, or an address that was signed with one.
 //!
 //! **Not here:** which path is which call (`littoral_protocol::rest`), running SQL (the objects).
 
 mod auth;
 mod d1_api;
 mod databases;
+mod export;
 
 use crate::runtime::work::promise;
 use js_sys::{Array, Promise, Uint8Array};
-use littoral_protocol::rest::{Refusal, route};
+use littoral_protocol::rest::{Operation, Refusal, Target, route};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -23,6 +25,10 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     fn method(this: &FrontRequest) -> String;
+
+    /// `https://name`
+    #[wasm_bindgen(method, getter)]
+    fn origin(this: &FrontRequest) -> String;
 
     /// As in the URL, not decoded.
     #[wasm_bindgen(method, getter)]
@@ -57,23 +63,30 @@ impl FrontRequest {
     }
 }
 
+const JSON: &str = "application/json";
+const SQL: &str = "application/sql";
+
 /// What is sent back.
 struct Reply {
     status: u16,
-    /// JSON: text or UTF-8.
+    /// Its media type.
+    kind: &'static str,
+    /// Text or UTF-8.
     body: JsValue,
     bookmark: Option<String>,
+    /// Where the rest of the body begins, for `more`.
+    next: Option<String>,
 }
 
 impl Reply {
     fn ok(json: String) -> Reply {
-        Reply { status: 200, body: json.into(), bookmark: None }
+        Reply { status: 200, kind: JSON, body: json.into(), bookmark: None, next: None }
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Reply {
-        Reply { status: refusal.status, body: refusal.to_json().into(), bookmark: None }
+        Reply { status: refusal.status, kind: JSON, body: refusal.to_json().into(), bookmark: None, next: None }
     }
 }
 
@@ -90,16 +103,34 @@ impl Front {
         Front(())
     }
 
-    /// Answers a request, with `[status, body, bookmark]`.
+    /// Answers a request, with `[status, type, body, bookmark, next]`.
     pub fn answer(&self, env: JsValue, request: FrontRequest) -> Promise {
-        promise(async move {
-            let Reply { status, body, bookmark } = answer(&env, &request).await.unwrap_or_else(Reply::from);
-            Array::of3(&status.into(), &body, &bookmark.map_or(JsValue::NULL, JsValue::from)).into()
-        })
+        promise(async move { to_js(answer(&env, &request).await) })
+    }
+
+    /// The next part of a body, alike; a status that is not 200 means that there is none.
+    pub fn more(&self, env: JsValue, request: FrontRequest, next: String) -> Promise {
+        promise(async move { to_js(more(&env, &request, &next).await) })
     }
 }
 
+fn to_js(reply: Result<Reply, Refusal>) -> JsValue {
+    let Reply { status, kind, body, bookmark, next } = reply.unwrap_or_else(Reply::from);
+    let or_null = |text: Option<String>| text.map_or(JsValue::NULL, JsValue::from);
+    Array::of5(&status.into(), &kind.into(), &body, &or_null(bookmark), &or_null(next)).into()
+}
+
 async fn answer(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
-    auth::check(env, request.authorization().as_deref())?;
-    d1_api::answer(env, request, route(&request.method(), &request.path())?).await
+    match route(&request.method(), &request.path()) {
+        Ok(Target { operation: Operation::Download, database }) => export::download(env, request, &database, None).await,
+        target => {
+            auth::check(env, request.authorization().as_deref())?;
+            d1_api::answer(env, request, target?).await
+        }
+    }
+}
+
+async fn more(env: &JsValue, request: &FrontRequest, next: &str) -> Result<Reply, Refusal> {
+    let Target { database, .. } = route(&request.method(), &request.path())?;
+    export::download(env, request, &database, Some(next)).await
 }

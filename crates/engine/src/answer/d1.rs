@@ -9,7 +9,7 @@
 //! **Not here:** what a request asks for (`request`), and how rows become JSON (`json`).
 
 use super::json::{Format, JsonResult};
-use super::request::{Form, Parsed, Request};
+use super::request::{Exported, Form, Parsed, Request};
 use super::rest;
 use crate::engine::{CallResult, Engine, Error, ExportOptions, Failure, GiveWay, Invocation, Lease, Reader, Snapshot};
 use crate::session::Freshness;
@@ -173,7 +173,8 @@ pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
     }
     let bookmark = reader.state().bookmark().to_string();
     let answer = match &asked.export {
-        Some(options) => answer_export(request, reader, options, &bookmark),
+        Some(Exported::Whole(options)) => answer_export(request, reader, options, &bookmark),
+        Some(Exported::Part(part)) => rest::exported(asked.point, reader, part),
         None => {
             let first = asked.calls.get(..1).unwrap_or_default();
             let mut results = reader.run_with::<JsonResult>(first, asked.format).into_iter();
@@ -181,7 +182,7 @@ pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
             answer.unwrap_or_else(|| no_statement(request))
         }
     };
-    outside_sessions(asked, answer)
+    if request.form() == Form::Export { answer } else { outside_sessions(asked, answer) }
 }
 
 /// Answers a request that writes for long, for as long as it takes, while others have their turn again and again. Of many calls the first has a
@@ -249,7 +250,7 @@ fn answer_with(
             }
             (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
-        Form::Restore => None,
+        Form::Restore | Form::Export => None,
     }
 }
 

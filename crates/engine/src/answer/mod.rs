@@ -7,4 +7,4 @@ pub mod json;
 mod request;
 mod rest;
 
-pub use request::{Form, Request};
+pub use request::{ExportBody, Form, Request};

@@ -5,12 +5,13 @@
 //! **Not here:** how requests travel (`worker`), and what is answered (`d1`).
 
 use super::json::Format;
-use crate::engine::{Error, ExportOptions};
+use crate::engine::{Error, ExportOptions, ExportPlace};
 use crate::session::Freshness;
 use littoral_protocol::DatabaseId;
 use littoral_protocol::d1::{BlobFormat, CallBody, CallsBody, FailureBody, PointBody, parse};
 use littoral_protocol::rest::{QueryBody, Refusal};
 use littoral_protocol::sql::{Call, Code, Point, Value};
+use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use std::fmt::Display;
 
@@ -41,6 +42,18 @@ pub enum Form {
     },
     /// `POST .../time_travel/restore` of D1's REST API: the point of the past becomes the newest state.
     Restore,
+    /// A part of the database as SQL text, at the point of the past: the body is an [`ExportBody`], the answer its continuation in JSON on the first
+    /// line, and then the text.
+    Export,
+}
+
+/// Which part of an export is asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ExportBody {
+    /// What is exported.
+    pub options: ExportOptions,
+    /// Where the part begins; none: the first.
+    pub place: Option<ExportPlace>,
 }
 
 impl Form {
@@ -49,7 +62,7 @@ impl Form {
         match self {
             Form::D1 { .. } => FailureBody::of_call(message, Some(code), None).to_json(),
             Form::Calls { .. } => FailureBody::of_request(message, Some(code)).to_json(),
-            Form::Rest { .. } | Form::Restore => Refusal::sql(message, code).to_json(),
+            Form::Rest { .. } | Form::Restore | Form::Export => Refusal::sql(message, code).to_json(),
         }
     }
 
@@ -57,7 +70,7 @@ impl Form {
         match self {
             Form::D1 { objects } | Form::Rest { objects } => Format { objects, ..Format::default() },
             Form::Calls { blobs } => Format { blobs, ..Format::default() },
-            Form::Restore => Format::default(),
+            Form::Restore | Form::Export => Format::default(),
         }
     }
 }
@@ -87,7 +100,16 @@ pub(super) struct Parsed {
     /// The point of the past to read.
     pub(super) point: Option<Point>,
     /// The calls are none: the database is to be exported.
-    pub(super) export: Option<ExportOptions>,
+    pub(super) export: Option<Exported>,
+}
+
+/// What of the database is to be exported.
+#[derive(Debug)]
+pub(super) enum Exported {
+    /// All of it, in one answer.
+    Whole(ExportOptions),
+    /// A part.
+    Part(ExportBody),
 }
 
 impl Request {
@@ -175,7 +197,7 @@ impl Request {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness {
-            _ if self.form == Form::Restore => true,
+            _ if matches!(self.form, Form::Restore | Form::Export) => true,
             _ if self.at.is_some() => self.point().is_none(),
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
@@ -192,6 +214,7 @@ impl Request {
         let not_understood = |error| self.form.refuse(&in_words(&error), Code::RequestMalformed);
         let point = self.at.as_ref().map(PointBody::point).transpose();
         let point = point.map_err(|error| self.form.refuse(&error, Code::BookmarkInvalid))?;
+        let mut part: Option<ExportBody> = None;
         let several = |calls: Vec<CallBody>| calls.into_iter().map(CallBody::into_call).unzip();
         let (calls, batches): (Vec<Call>, _) = match self.form {
             Form::D1 { .. } => several(vec![parse(&self.body, &mut String::new()).map_err(not_understood)?]),
@@ -200,15 +223,21 @@ impl Request {
                 let query: QueryBody = parse(&self.body, &mut String::new()).map_err(not_understood)?;
                 (vec![query.into_call()], vec![true])
             }
-            Form::Restore if point.is_none() => return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed)),
+            Form::Restore | Form::Export if point.is_none() => {
+                return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed));
+            }
             Form::Restore => Default::default(),
+            Form::Export => {
+                part = Some(parse(&self.body, &mut String::new()).map_err(not_understood)?);
+                Default::default()
+            }
         };
         if !matches!(self.form, Form::Calls { .. }) && calls.iter().any(Vec::is_empty) {
             return Err(self.form.refuse(&Error::NoStatement, Error::NoStatement.code()));
         }
         let export = match &calls[..] {
-            [call] if !matches!(self.form, Form::Rest { .. }) => export_options(call),
-            _ => None,
+            [call] if !matches!(self.form, Form::Rest { .. }) => export_options(call).map(Exported::Whole),
+            _ => part.map(Exported::Part),
         };
         Ok(Parsed { calls, batches, format: self.form.format(), point, export })
     }

@@ -4,8 +4,10 @@
 
 use super::d1::Answer;
 use super::json::JsonResult;
-use crate::engine::{CallResult, Failure, Restored};
+use super::request::ExportBody;
+use crate::engine::{CallResult, Error, Failure, Restored, Snapshot};
 use littoral_protocol::rest::{Envelope, Refusal, RestoreBody};
+use littoral_protocol::sql::Point;
 
 /// The results of a call, or why there are none.
 pub(super) fn enveloped(result: CallResult<JsonResult>) -> String {
@@ -23,6 +25,28 @@ pub(super) fn restored(restored: Result<Restored, Failure>) -> Answer {
             let message = format!("restored; to undo this, restore {previous_bookmark}");
             let body = RestoreBody { bookmark: bookmark.clone(), previous_bookmark, message };
             Answer { body: Envelope::of(body).to_json(), bookmark: Some(bookmark) }
+        }
+        Err(failed) => Answer { body: Refusal::sql(&failed, failed.error.code()).to_json(), bookmark: None },
+    }
+}
+
+/// A part of an export: where the next one begins, in JSON on a line, and statements, a line each. The parts of one text are of one state, so
+/// another one than that of the bookmark is none.
+pub(super) fn exported(point: Option<Point>, reader: &Snapshot, part: &ExportBody) -> Answer {
+    let state = reader.state().bookmark();
+    if let Some(Point::Bookmark(bookmark)) = point.filter(|point| *point != Point::Bookmark(state)) {
+        let error = Error::UnknownBookmark { bookmark, newest: state };
+        return Answer { body: Refusal::sql(&error, error.code()).to_json(), bookmark: None };
+    }
+    match reader.export_part(&part.options, part.place.clone()) {
+        Ok(part) => {
+            let mut body = serde_json::to_string(&part.next).unwrap_or_default();
+            for statement in &part.statements {
+                body.push('\n');
+                body.push_str(statement);
+            }
+            body.push('\n');
+            Answer { body, bookmark: Some(state.to_string()) }
         }
         Err(failed) => Answer { body: Refusal::sql(&failed, failed.error.code()).to_json(), bookmark: None },
     }

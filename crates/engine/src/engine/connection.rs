@@ -346,6 +346,9 @@ impl Connection {
                 Some(left) if limit - left > limit / BESIDE => self.wait_for_room()?,
                 Some(_) => {}
             }
+            if encoder.is_full() {
+                break;
+            }
         }
         Ok(encoder.unwrap_or_else(|| start(statement, options)))
     }

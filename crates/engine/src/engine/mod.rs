@@ -46,7 +46,7 @@ pub use crate::sqlite::changes::{Operation, RowChange, Watcher};
 pub use budget::GiveWay;
 pub use describe::Description;
 pub use error::{Error, Failure};
-pub use export::ExportOptions;
+pub use export::{ExportOptions, ExportPart, ExportPlace};
 pub use lease::Lease;
 pub use limits::Limits;
 #[cfg(feature = "testing")]
@@ -85,6 +85,10 @@ pub trait RowEncoder {
     fn row(&mut self, row: &RowValues<'_>) -> usize;
     /// The bytes taken so far.
     fn bytes(&self) -> usize;
+    /// Whether it wants no more rows: those that are left are not read.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// Ends the result.
     fn finish(self, meta: &Meta) -> Self::Output;
 }

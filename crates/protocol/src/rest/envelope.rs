@@ -63,7 +63,7 @@ impl<T: Serialize> Envelope<T> {
 /// | 400 | 7500 | SQL failed, or was stopped |
 /// | 400 | 7502 | a database of this name exists |
 /// | 401 | 10000 | no token, or one that is not known |
-/// | 403 | 10001 | the token does not allow it (Littoral's code) |
+/// | 403 | 10001 | the address is not signed, or no longer good (Littoral's code) |
 /// | 404 | 7000 | no such path |
 /// | 404 | 7404 | no such database |
 /// | 405 | 10405 | the path knows no such method |
@@ -110,6 +110,11 @@ impl Refusal {
             10_000,
             &"Authentication error: the header Authorization has to be \"Bearer <token>\", with a token that is known here",
         )
+    }
+
+    /// An address whose signature is not good, or no longer.
+    pub fn not_signed() -> Refusal {
+        Refusal::new(403, 10_001, &"this address is not signed, or no longer good: ask for another one")
     }
 
     /// There is no such database.

@@ -14,6 +14,7 @@
 
 mod database;
 mod envelope;
+mod export;
 mod query;
 mod route;
 
@@ -22,5 +23,6 @@ pub use database::{
     time_text, timestamp,
 };
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
+pub use export::{DumpOptions, ExportAnswer, ExportFile, ExportRequest, ExportTicket};
 pub use query::QueryBody;
 pub use route::{Operation, Target, route};

@@ -25,6 +25,10 @@ pub enum Operation {
     Bookmark,
     /// `POST /database/{id}/time_travel/restore`
     Restore,
+    /// `POST /database/{id}/export`
+    Export,
+    /// `GET /database/{id}/export/{file}`: the text, for whoever has the address.
+    Download,
 }
 
 /// What a request is for.
@@ -39,7 +43,7 @@ pub struct Target {
 /// What a path may be called with.
 type Methods = &'static [(&'static str, Operation)];
 
-const ROUTES: [(&str, Methods); 6] = [
+const ROUTES: [(&str, Methods); 8] = [
     ("/client/v4/accounts/:account/d1/database", &[("GET", Operation::List), ("POST", Operation::Create)]),
     (
         "/client/v4/accounts/:account/d1/database/:database",
@@ -49,6 +53,8 @@ const ROUTES: [(&str, Methods); 6] = [
     ("/client/v4/accounts/:account/d1/database/:database/raw", &[("POST", Operation::Raw)]),
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/bookmark", &[("GET", Operation::Bookmark)]),
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/restore", &[("POST", Operation::Restore)]),
+    ("/client/v4/accounts/:account/d1/database/:database/export", &[("POST", Operation::Export)]),
+    ("/client/v4/accounts/:account/d1/database/:database/export/:file", &[("GET", Operation::Download)]),
 ];
 
 thread_local! {
@@ -88,7 +94,7 @@ mod tests {
     fn every_route_is_found() {
         let mut count = 0;
         for (path, methods) in ROUTES {
-            let path = path.replace(":account", "0123").replace(":database", "x%2Fy");
+            let path = path.replace(":account", "0123").replace(":database", "x%2Fy").replace(":file", "f.sql");
             for (method, operation) in methods {
                 let target = route(method, &path).unwrap();
                 let database = if path.contains("x%2F") { "x/y" } else { "" };
@@ -96,7 +102,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 10);
+        assert_eq!(count, 12);
     }
 
     #[test]
