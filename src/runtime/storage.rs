@@ -32,6 +32,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub(crate) fn put(this: &KeyValues, key: &str, value: &JsValue);
 
+    #[wasm_bindgen(method)]
+    pub(crate) fn delete(this: &KeyValues, key: &str);
+
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     fn transaction_sync(this: &ObjectStorage, body: &mut dyn FnMut() -> Result<JsValue, JsValue>) -> Result<JsValue, JsValue>;
 

@@ -164,6 +164,7 @@ export class Database extends DurableObject {
 	/** Deletes the database: everything here, and in its replica objects. */
 	async destroy() {
 		this.#isKnown = false;
+		this.rust.ends();
 		await Promise.all(this.rust.regions().map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();
 		await this.ctx.storage.deleteAll();

@@ -176,9 +176,13 @@ impl DatabaseObject {
         self.storage.kv().get(REGIONS).dyn_into().unwrap_or_default()
     }
 
+    /// The database is to be deleted: no request has an answer from it any more.
+    pub fn ends(&self) {
+        self.identity.ends();
+    }
+
     /// The database is no more: what is known of it is of no use to the next one of the name.
     pub fn forget(&self) {
-        self.identity.ends();
         self.engine.take();
         let _ = self.happened(Event::Deleted);
     }

@@ -55,9 +55,11 @@ impl Identity {
         }
     }
 
-    /// The database is no more.
+    /// The database is being deleted: whatever becomes of that, it does not come to life again.
     pub(super) fn ends(&self) {
-        self.entry().replace(None);
+        if self.entry().replace(None).is_some() {
+            self.storage.kv().delete(ENTRY);
+        }
     }
 
     /// Whether there is a database.

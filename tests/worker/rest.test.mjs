@@ -9,6 +9,13 @@ const TOKENS = ["first-token", "second-token"];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const SESSION = "x-cf-d1-session-commit-token";
 
+/** Calls that go on until `isOver` says so, and what became of them. */
+async function meanwhile(call, isOver) {
+  const seen = [];
+  while (!isOver()) seen.push(await call());
+  return seen;
+}
+
 describe("REST", () => {
   let littoral;
   let d1;
@@ -187,6 +194,29 @@ describe("REST", () => {
     await d1.refused(400, 7400, "POST", "/exported/export", { output_format: "polling", current_bookmark: "x" });
     await raw("exported", "CREATE VIRTUAL TABLE f USING fts5(a)");
     assert.match(await d1.refused(400, 7500, "POST", "/exported/export", { output_format: "polling" }), /cannot export databases with Virtual Tables \(f\)/);
+  });
+
+  test("a database that is deleted under load is refused from then on, and nothing of it is left for the next one", async () => {
+    for (let round = 0; round < 5; round++) {
+      await d1.result("POST", "", { name: "loaded" });
+      await d1.result("POST", "/loaded/query", { sql: "CREATE TABLE t (v)" });
+      let isOver = false;
+      const write = async () => (await d1.send("POST", "/loaded/query", { sql: "INSERT INTO t VALUES (1)" }, { [SESSION]: "first-unconstrained" })).status;
+      const writing = [1, 2, 3, 4].map(() => meanwhile(write, () => isOver));
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      await d1.result("DELETE", "/loaded");
+      await d1.result("POST", "", { name: "loaded" });
+      const raw = async (sql) => (await d1.result("POST", "/loaded/raw", { sql })).at(-1).results.rows;
+      assert.deepEqual(await raw("SELECT count(*) FROM sqlite_schema"), [[0]]);
+      await raw("CREATE TABLE t (v)");
+      isOver = true;
+      const seen = (await Promise.all(writing)).flat();
+      // 400: there is no such table in the new one yet.
+      assert.deepEqual([...new Set(seen)].filter((status) => ![200, 400, 404].includes(status)), [], `round ${round}`);
+      assert.ok(seen.includes(200), `round ${round}: ${seen}`);
+      await d1.result("DELETE", "/loaded");
+    }
+    assert.deepEqual(await d1.result("GET", "?name=loaded"), []);
   });
 
   test("every mistake has its answer", async () => {
