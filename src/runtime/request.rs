@@ -26,6 +26,7 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
         Form::D1 { objects: false } => ("d1", Some("ROWS_AND_COLUMNS")),
         Form::Restore => ("restore", None),
         Form::Export => ("export", None),
+        Form::Import => ("import", None),
         Form::Rest { objects: true } => ("rest", None),
         Form::Rest { objects: false } => ("rest", Some("ROWS_AND_COLUMNS")),
         Form::Calls { blobs: BlobFormat::Bytes } => ("calls", None),

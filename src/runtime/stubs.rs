@@ -25,6 +25,11 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn adopt(this: &ObjectStub, entry: &str) -> Result<JsValue, JsValue>;
 
+    /// Has a database's object import an upload, if it does not yet, and answers after a while, with the answer or how far it is.
+    #[cfg(feature = "server")]
+    #[wasm_bindgen(method, catch, js_name = importUpload)]
+    pub(crate) fn import_upload(this: &ObjectStub, upload: &str, database: &str) -> Result<JsValue, JsValue>;
+
     /// Asks the catalogue's object, in JSON.
     #[cfg(feature = "server")]
     #[wasm_bindgen(method, catch)]

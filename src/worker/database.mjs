@@ -8,7 +8,12 @@ import { bytes, callsRequest, checked } from "./incoming.mjs";
 import { guarded, InstanceLost, undefinedIfLost } from "./instance.mjs";
 import { Tickets } from "./tickets.mjs";
 
-/** @import { DatabaseEngine, Env, Host, OpenRequest, Primary, QueryOptions, Routed } from "./types.d.ts" */
+/** Milliseconds for which whoever asks for an import's end waits: D1's clients ask again at once. */
+const IMPORT_WAIT_MS = 1_000;
+/** Milliseconds for which the answer to an import is kept. */
+const IMPORT_KEPT_MS = 60_000;
+
+/** @import { Body, DatabaseEngine, Env, Host, OpenRequest, Primary, QueryOptions, Routed } from "./types.d.ts" */
 
 /**
  * @extends {DurableObject<Env>}
@@ -21,6 +26,11 @@ export class Database extends DurableObject {
 	 */
 	rust;
 	#tickets;
+	/**
+	 * Imports that are under way, or ended not long ago, by the names of their uploads.
+	 * @type {Map<string, Promise<Body>>}
+	 */
+	#imports = new Map();
 	/** Rust knows which database this is. */
 	#isKnown = false;
 
@@ -151,6 +161,51 @@ export class Database extends DurableObject {
 	 */
 	follow(question, region) {
 		return this.rust.follow(bytes(question), typeof region === "string" ? region : undefined);
+	}
+
+	/**
+	 * Keeps a piece of a file that is to be imported into the database with this id.
+	 * @param {unknown} upload
+	 * @param {unknown} number
+	 * @param {unknown} piece
+	 * @param {unknown} id
+	 */
+	async keepPiece(upload, number, piece, id) {
+		if (!this.rust.isKnown()) await this.#identify(false);
+		this.rust.checkIs(String(id));
+		if (number === 0) this.rust.dropUpload(String(upload));
+		this.rust.keepPiece(String(upload), Number(number), bytes(piece));
+	}
+
+	/**
+	 * Imports what was uploaded, if that is not under way, and waits a while: the answer, if there is one then, and how many statements have run.
+	 * @param {unknown} upload
+	 * @param {unknown} id
+	 * @returns {Promise<[answer: Body | undefined, statements: number]>}
+	 */
+	async importUpload(upload, id) {
+		const name = String(upload);
+		const running = this.#imports.get(name) ?? this.#import(name, String(id));
+		const answer = await Promise.race([running, new Promise((resolve) => setTimeout(resolve, IMPORT_WAIT_MS))]);
+		return [answer, this.rust.importedStatements()];
+	}
+
+	/**
+	 * @param {string} name
+	 * @param {string} id
+	 */
+	#import(name, id) {
+		const importing = async () => {
+			const [answer] = await this.#submit({ protocol: "import", body: name, database_id: id, create: false });
+			this.rust.dropUpload(name);
+			// Whoever asks once more has the same answer.
+			setTimeout(() => this.#imports.delete(name), IMPORT_KEPT_MS);
+			return answer;
+		};
+		const running = importing();
+		running.catch(() => this.#imports.delete(name));
+		this.#imports.set(name, running);
+		return running;
 	}
 
 	/**

@@ -12,6 +12,7 @@
 
 use super::host::{Host, Ticket};
 use super::identity::Identity;
+use super::upload::{Upload, key};
 use super::{long_read, long_write};
 use crate::edge::isolate::limits;
 use crate::runtime::js::error_text;
@@ -19,8 +20,8 @@ use crate::runtime::request::body_to_js;
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
-use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, Attempt, answer_together, reader_for};
+use littoral_engine::answer::{Form, Request};
 use littoral_engine::engine::Engine;
 use littoral_engine::primary::{Action, Event, Primary, Waits};
 use littoral_engine::replica::Source;
@@ -28,7 +29,7 @@ use littoral_engine::settings::region::Region;
 use littoral_engine::store::{DurableStore, StoreError};
 use littoral_protocol::sql::Code;
 use littoral_protocol::{Pgno, Position, Txid};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -52,6 +53,8 @@ pub struct DatabaseObject {
     primary: RefCell<Primary<Ticket>>,
     /// What a long write had that has ended.
     lease: long_write::Ended,
+    /// Statements of the import that is under way.
+    imported: Rc<Cell<u64>>,
     /// The position that tickets were given last, which most requests leave as it is.
     shown: RefCell<Option<(Position, Uint8Array)>>,
 }
@@ -61,9 +64,9 @@ impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
-        let (engine, primary, lease, shown) = Default::default();
+        let (engine, primary, lease, imported, shown) = Default::default();
         let identity = Identity::new(storage.clone(), &env);
-        DatabaseObject { host, storage, env, identity, engine, primary, lease, shown }
+        DatabaseObject { host, storage, env, identity, engine, primary, lease, imported, shown }
     }
 
     /// Whether there is nothing to ask the catalogue: it has said which database this is, or there is none.
@@ -81,6 +84,27 @@ impl DatabaseObject {
     #[wasm_bindgen(js_name = checkIs)]
     pub fn check_is(&self, id: Option<String>) -> Result<(), JsError> {
         if self.identity.is(id.as_deref()) { Ok(()) } else { Err(js_error(StoreError::NoDatabase)) }
+    }
+
+    /// Keeps a piece of an upload.
+    #[wasm_bindgen(js_name = keepPiece)]
+    pub fn keep_piece(&self, name: &str, number: u32, piece: &Uint8Array) -> Result<(), JsError> {
+        self.identity.check().map_err(js_error)?;
+        self.storage.kv().put(&key(name, number), piece);
+        Ok(())
+    }
+
+    /// Drops an upload.
+    #[wasm_bindgen(js_name = dropUpload)]
+    pub fn drop_upload(&self, name: &str) {
+        let kv = self.storage.kv();
+        (0..).map(|number| key(name, number)).take_while(|key| !kv.get(key).is_undefined()).for_each(|key| kv.delete(&key));
+    }
+
+    /// How many statements of an import have run.
+    #[wasm_bindgen(js_name = importedStatements)]
+    pub fn imported_statements(&self) -> f64 {
+        self.imported.get() as f64
     }
 
     /// Takes a request. It is delivered at once, or when those before it are durable.
@@ -335,7 +359,8 @@ impl DatabaseObject {
         let lease = self.with_engine(Engine::lease);
         let refused = match lease {
             Ok(Ok(lease)) => {
-                long_write::begin(self.host.clone(), ticket, request, lease, self.lease.clone());
+                let upload = (request.form() == Form::Import).then(|| Upload::new(self.storage(), request.body(), self.imported.clone()));
+                long_write::begin(self.host.clone(), ticket, request, lease, self.lease.clone(), upload);
                 return Vec::new();
             }
             Ok(Err(error)) => Answer::refusing(&request, &error, error.code()),

@@ -35,6 +35,8 @@ const tooLarge = {
 	errors: [{ code: 7413, message: `the request is larger than ${LARGEST_REQUEST} bytes` }],
 	messages: [],
 };
+/** Bytes of a piece of an upload: a value of an object's storage has 2 MB at most. */
+const UPLOAD_PIECE = 1 << 20;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
@@ -134,6 +136,7 @@ export default class extends WorkerEntrypoint {
 	 */
 	async #front(request, { origin, pathname: path, search }) {
 		const { method, cf } = request;
+		if (front.isUpload(method, path)) return this.#upload(request, { method, origin, path, query: search.slice(1), authorization: undefined, session: undefined, body: "", cf });
 		const body = await bodyUpTo(request, LARGEST_REQUEST);
 		if (body === undefined) {
 			// Who still sends sees no answer.
@@ -147,6 +150,34 @@ export default class extends WorkerEntrypoint {
 		const headers = { "content-type": type };
 		if (bookmark !== null) headers[SESSION] = bookmark;
 		return new Response(next === null ? answer : this.#stream(asked, answer, next), { status, headers });
+	}
+
+	/**
+	 * A file that is to be imported, passed on piece by piece.
+	 * @param {Request} request
+	 * @param {FrontRequest} asked
+	 */
+	async #upload(request, asked) {
+		const [status, type, refused, , next] = await front.upload(this.env, asked);
+		if (next === null) return new Response(refused, { status, headers: { "content-type": type } });
+		const { name, id, etag } = JSON.parse(next);
+		const database = this.env.DATABASE.getByName(name);
+		const digest = new crypto.DigestStream("MD5");
+		const writer = digest.getWriter();
+		let number = 0;
+		for await (const piece of piecesOf(request.body ?? new Blob().stream(), UPLOAD_PIECE)) {
+			await writer.write(piece);
+			await database.keepPiece(etag, number++, piece, id);
+		}
+		if (number === 0) await database.keepPiece(etag, 0, new Uint8Array(), id);
+		await writer.close();
+		const md5 = [...new Uint8Array(await digest.digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+		if (md5 !== etag.toLowerCase()) {
+			await database.keepPiece(etag, 0, new Uint8Array(), id);
+			const message = `the file that came has the MD5 ${md5}, and not ${etag}: upload it again`;
+			return Response.json({ result: null, success: false, errors: [{ code: 7400, message }], messages: [] }, { status: 400 });
+		}
+		return new Response(null, { headers: { etag: `"${md5}"` } });
 	}
 
 	/**
@@ -216,4 +247,27 @@ async function bodyUpTo(request, limit) {
 		chunks.push(chunk);
 	}
 	return new Blob(chunks).bytes();
+}
+
+/**
+ * The bytes of a stream in pieces of one size, the last maybe less.
+ * @param {ReadableStream<Uint8Array>} stream
+ * @param {number} size
+ */
+async function* piecesOf(stream, size) {
+	let piece = new Uint8Array(size);
+	let length = 0;
+	for await (let chunk of stream) {
+		while (chunk.byteLength > 0) {
+			const taken = chunk.subarray(0, size - length);
+			piece.set(taken, length);
+			length += taken.byteLength;
+			chunk = chunk.subarray(taken.byteLength);
+			if (length < size) break;
+			yield piece;
+			piece = new Uint8Array(size);
+			length = 0;
+		}
+	}
+	if (length > 0) yield piece.subarray(0, length);
 }

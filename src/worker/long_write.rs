@@ -9,11 +9,13 @@
 use super::database::deliver;
 use super::host::{Host, Ticket};
 use super::long_read::in_turns;
+use super::upload::Upload;
 use crate::runtime::jspi::{Lost, suspendable};
 use crate::runtime::time::now_ms;
 use js_sys::futures::spawn_local;
 use littoral_engine::answer::Request;
 use littoral_engine::answer::d1::{Answer, answer_long_write};
+use littoral_engine::answer::rest::answer_import;
 use littoral_engine::engine::Lease;
 use littoral_protocol::sql::Code;
 use std::cell::RefCell;
@@ -22,13 +24,16 @@ use std::rc::Rc;
 /// Where a lease is left that has come to its end.
 pub(super) type Ended = Rc<RefCell<Option<Lease>>>;
 
-/// Begins to write; the answer is delivered, the lease left, and the host told, when it is there.
-pub(super) fn begin(host: Host, ticket: Ticket, request: Request, lease: Lease, ended: Ended) {
+/// Begins to write, or to import an upload; the answer is delivered, the lease left, and the host told, when it is there.
+pub(super) fn begin(host: Host, ticket: Ticket, request: Request, lease: Lease, ended: Ended, upload: Option<Upload>) {
     spawn_local(async move {
         let before = lease.before();
         let turns = in_turns(ticket.clone(), before.position(), request.until_ms());
         let written = suspendable(move || {
-            let answer = answer_long_write(&request, &lease, now_ms(), turns);
+            let answer = match upload {
+                Some(upload) => answer_import(&lease, &mut || upload.piece(), turns, upload.statements.clone()),
+                None => answer_long_write(&request, &lease, now_ms(), turns),
+            };
             (answer, lease)
         });
         let (answer, wrote) = match written.await {

@@ -13,3 +13,4 @@ mod replica;
 mod replicas;
 #[cfg(feature = "testing")]
 mod testing;
+mod upload;

@@ -11,8 +11,8 @@ export type Body = string | Uint8Array;
 
 /** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
 export interface Routed {
-	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, or a part of an export. */
-	protocol: "calls" | "d1" | "rest" | "restore" | "export";
+	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, a part of an export, an import. */
+	protocol: "calls" | "d1" | "rest" | "restore" | "export" | "import";
 	body: Body;
 	/** The session's bookmark or constraint. */
 	session?: unknown;
@@ -119,7 +119,8 @@ export interface FrontRequest {
 }
 
 /** The HTTP surface (`front/mod.rs`). */
-export type FrontEngine = Known<wasm.Front, "answer" | "more", {
+export type FrontEngine = Known<wasm.Front, "answer" | "more" | "upload", {
+	upload(env: Env, request: FrontRequest): Promise<FrontReply>;
 	answer(env: Env, request: FrontRequest): Promise<FrontReply>;
 	more(env: Env, request: FrontRequest, next: string): Promise<FrontReply>;
 }>;
@@ -134,6 +135,8 @@ export interface Primary {
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
 	dump(meant?: Pick<Routed, "database_id" | "create">): Maybe<ReadableStream<Uint8Array>>;
 	adopt(entry: unknown): Maybe<void>;
+	keepPiece(upload: unknown, number: unknown, piece: unknown, id: unknown): Maybe<void>;
+	importUpload(upload: unknown, id: unknown): Maybe<[answer: Body | undefined, statements: number]>;
 	destroy(): Maybe<void>;
 }
 

@@ -1,6 +1,7 @@
 // D1's REST API over HTTP: databases by name and id, statements, tokens, and how each mistake is answered.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { startAlone } from "./harness.mjs";
 import { d1Client } from "./rest_client.mjs";
@@ -194,6 +195,56 @@ describe("REST", () => {
     await d1.refused(400, 7400, "POST", "/exported/export", { output_format: "polling", current_bookmark: "x" });
     await raw("exported", "CREATE VIRTUAL TABLE f USING fts5(a)");
     assert.match(await d1.refused(400, 7500, "POST", "/exported/export", { output_format: "polling" }), /cannot export databases with Virtual Tables \(f\)/);
+  });
+
+  test("an import is one transaction of a file that was uploaded; readers go on, and what fails changes nothing", async () => {
+    await d1.result("POST", "", { name: "import" });
+    const raw = async (sql) => (await d1.result("POST", "/import/raw", { sql })).at(-1).results.rows;
+    await raw("CREATE TABLE before (v); INSERT INTO before VALUES (1)");
+    const upload = async (text) => {
+      const etag = createHash("md5").update(text).digest("hex");
+      const { upload_url, filename } = await d1.result("POST", "/import/import", { action: "init", etag });
+      const put = await fetch(upload_url, { method: "PUT", body: text });
+      assert.deepEqual([put.status, put.headers.get("etag")], [200, `"${etag}"`]);
+      return { action: "ingest", etag, filename };
+    };
+    const run = async (ingest) => {
+      let answer = await d1.result("POST", "/import/import", ingest);
+      const active = [];
+      while (answer.status === "active") {
+        active.push(answer.messages[0]);
+        answer = await d1.result("POST", "/import/import", { action: "poll", current_bookmark: answer.at_bookmark });
+      }
+      return { ...answer, active };
+    };
+    const lines = Array.from({ length: 60_000 }, (_, id) => `INSERT INTO big VALUES (${id}, '${"é;--'' ".repeat(10)}');`).join("\n");
+    const ingest = await upload(`PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE big (id INTEGER PRIMARY KEY, v TEXT);\n${lines}\nCOMMIT;\n`);
+    let isOver = false;
+    const reading = meanwhile(() => raw("SELECT count(*), (SELECT count(*) FROM sqlite_schema) FROM before"), () => isOver);
+    const done = await run(ingest);
+    isOver = true;
+    assert.deepEqual([done.status, done.result.num_queries], ["complete", 60_002]);
+    const seen = [...new Set((await reading).map(String))];
+    assert.ok(seen.every((found) => ["1,1", "1,2"].includes(found)) && (await reading).length > 3, `${seen}`);
+    assert.deepEqual(await raw("SELECT count(*), sum(id), min(length(v)) FROM big"), [[60_000, 1_799_970_000, 60]]);
+    assert.equal((await d1.result("GET", "/import/time_travel/bookmark")).bookmark, done.result.final_bookmark);
+
+    const failed = await run(await upload(`${lines}\nSELEC;`));
+    assert.equal(failed.status, "error");
+    assert.match(failed.error, /UNIQUE constraint failed: big.id.*byte 0 of the file.*nothing of it was kept/);
+    const orphans = await run(await upload("CREATE TABLE c (p REFERENCES big (id)); INSERT INTO c VALUES (-5);"));
+    assert.match(orphans.error, /FOREIGN KEY constraint failed.*c \(rowid 1\) to big/);
+    assert.deepEqual(await raw("SELECT count(*) FROM sqlite_schema"), [[2]]);
+    const again = await d1.result("POST", "/import/import", { action: "poll", current_bookmark: "0".repeat(32) });
+    assert.match(again.error, /no file was uploaded/);
+
+    const etag = createHash("md5").update("x").digest("hex");
+    const { upload_url } = await d1.result("POST", "/import/import", { action: "init", etag });
+    assert.equal((await fetch(upload_url, { method: "PUT", body: "y" })).status, 400);
+    for (const other of [upload_url.replace(etag, "0".repeat(32)), upload_url.replace(/expires=\d/, "expires=9"), upload_url.replace("/import/import/", "/restored/import/"), upload_url.split("?")[0]]) {
+      assert.equal((await fetch(other, { method: "PUT", body: "x" })).status, 403, other);
+    }
+    for (const body of [{}, { action: "init" }, { action: "init", etag: "x" }, { action: "moon" }, { action: "poll" }]) await d1.refused(400, 7400, "POST", "/import/import", body);
   });
 
   test("a database that is deleted under load is refused from then on, and nothing of it is left for the next one", async () => {

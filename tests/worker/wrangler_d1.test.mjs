@@ -52,7 +52,7 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     return JSON.parse(text.slice(begin, text.lastIndexOf(text[begin] === "[" ? "]" : "}") + 1));
   };
 
-  test("create, list, execute, migrate, travel in time, export, delete", async () => {
+  test("create, list, execute, migrate, travel in time, export, import, delete", async () => {
     assert.match(await d1("create", "harbour", "--location", "weur"), /Successfully created DB 'harbour' in region WEUR/);
     await assert.rejects(d1("create", "harbour"), /already exists/);
     const [{ uuid, name }] = await json("list");
@@ -90,6 +90,17 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     assert.deepEqual(await found(), [true, true, true]);
     assert.deepEqual(await found("--no-data"), [true, false, true]);
     assert.deepEqual(await found("--no-schema", "--table", "ships"), [false, true, false]);
+
+    // What was exported comes back, into another database, as a file.
+    await d1("export", "harbour", "--remote", "--output", "out.sql");
+    await d1("create", "quay");
+    await d1("execute", "quay", "--remote", "-y", "--file", "out.sql");
+    const names = async (database) => (await json("execute", database, "--remote", "--command", "SELECT id, name FROM ships ORDER BY id"))[0].results;
+    assert.deepEqual(await names("quay"), await names("harbour"));
+    writeFileSync(join(folder, "bad.sql"), "INSERT INTO ships (name) VALUES ('Una');\nINSERT INTO ships (name) VALUES ('');\n");
+    await assert.rejects(d1("execute", "quay", "--remote", "-y", "--file", "bad.sql"), /no name/);
+    assert.deepEqual(await names("quay"), await names("harbour"));
+    await d1("delete", "quay", "-y");
 
     assert.match(await d1("delete", "harbour", "-y"), /Deleted 'harbour' successfully/);
     assert.deepEqual(await json("list"), []);

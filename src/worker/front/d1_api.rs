@@ -3,7 +3,7 @@
 //! **Not here:** paths and bodies (`littoral_protocol::rest`).
 
 use super::databases::{ask, bookmark_at, destroy, find, measure, one, place, run};
-use super::{FrontRequest, JSON, Reply, export};
+use super::{FrontRequest, JSON, Reply, export, import};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply as Cataloged};
 use littoral_protocol::d1::PointBody;
@@ -33,6 +33,8 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
         Operation::Bookmark => bookmark(env, request, &database).await,
         Operation::Restore => restore(env, request, &database).await,
         Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request)?).await,
+        Operation::Import => import::step(env, request, &find(env, &database).await?, body(request)?).await,
+        Operation::Upload => import::upload(env, request, &database).await,
         Operation::Download => export::download(env, request, &database, None).await,
     }
 }

@@ -7,7 +7,7 @@ use crate::runtime::request::write;
 use crate::runtime::stubs::{Namespace, ObjectStub};
 use crate::worker::replicas::nearest;
 use js_sys::futures::JsFuture;
-use js_sys::{Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply};
 use littoral_protocol::d1::{BlobFormat, PointBody, Response, Responses};
@@ -84,6 +84,13 @@ pub(super) async fn bookmark_at(env: &JsValue, entry: &Entry, at: Option<PointBo
 /// The newest bookmark.
 pub(super) async fn newest(env: &JsValue, entry: &Entry) -> Result<String, Refusal> {
     bookmark_at(env, entry, None).await
+}
+
+/// Imports an upload, or waits for that a while: its answer, if there is one then, and how many statements have run.
+pub(super) async fn import_upload(env: &JsValue, entry: &Entry, upload: &str) -> Result<(Option<String>, u64), Refusal> {
+    let told = awaited(stub(env, "DATABASE", &entry.name, None)?.import_upload(upload, &entry.id)).await?;
+    let parts: &Array = told.unchecked_ref();
+    Ok((super::import::text(parts.get(0)), parts.get(1).as_f64().unwrap_or_default() as u64))
 }
 
 /// Measures a database: bytes and tables, which the catalogue keeps for its lists.

@@ -11,6 +11,7 @@ mod auth;
 mod d1_api;
 mod databases;
 mod export;
+mod import;
 
 use crate::runtime::work::promise;
 use js_sys::{Array, Promise, Uint8Array};
@@ -108,6 +109,17 @@ impl Front {
         promise(async move { to_js(answer(&env, &request).await) })
     }
 
+    /// Whether a request sends a file, whose body is then not read before `upload` was asked.
+    #[wasm_bindgen(js_name = isUpload)]
+    pub fn is_upload(&self, method: &str, path: &str) -> bool {
+        route(method, path).is_ok_and(|target| target.operation == Operation::Upload)
+    }
+
+    /// Whether a file may be sent: then `next` says where to, as JSON `{name, id, etag}`.
+    pub fn upload(&self, env: JsValue, request: FrontRequest) -> Promise {
+        promise(async move { to_js(upload(&env, &request).await) })
+    }
+
     /// The next part of a body, alike; a status that is not 200 means that there is none.
     pub fn more(&self, env: JsValue, request: FrontRequest, next: String) -> Promise {
         promise(async move { to_js(more(&env, &request, &next).await) })
@@ -128,6 +140,11 @@ async fn answer(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal>
             d1_api::answer(env, request, target?).await
         }
     }
+}
+
+async fn upload(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
+    let Target { database, .. } = route(&request.method(), &request.path())?;
+    import::upload(env, request, &database).await
 }
 
 async fn more(env: &JsValue, request: &FrontRequest, next: &str) -> Result<Reply, Refusal> {

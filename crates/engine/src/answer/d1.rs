@@ -106,7 +106,7 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
         let more: Vec<Attempt> = waiting()
             .map_while(|(request, asked)| match asked {
                 Err(Answer { body, bookmark }) => Some(Attempt::Answered(Answer { body: body.clone(), bookmark: bookmark.clone() })),
-                Ok(_) if request.form() == Form::Restore => Some(Attempt::LongWrite),
+                Ok(_) if matches!(request.form(), Form::Restore | Form::Import) => Some(Attempt::LongWrite),
                 Ok(Parsed { export: Some(_), .. }) => Some(Attempt::LongRead),
                 Ok(asked @ Parsed { point: Some(point), .. }) => Some(answer_past(database, request, asked, *point)),
                 Ok(asked) => answer_with(request, asked, &mut results, &bookmark),
@@ -141,7 +141,7 @@ fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
 pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result<Answer, Failure> {
     let asked = request.parsed().map_err(|_| Error::NoStatement)?;
-    if asked.export.is_some() || request.form() == Form::Restore {
+    if asked.export.is_some() || matches!(request.form(), Form::Restore | Form::Import) {
         return Err(Error::NoStatement.into());
     }
     let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
@@ -250,7 +250,7 @@ fn answer_with(
             }
             (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
-        Form::Restore | Form::Export => None,
+        Form::Restore | Form::Export | Form::Import => None,
     }
 }
 

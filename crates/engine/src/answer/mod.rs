@@ -5,6 +5,6 @@
 pub mod d1;
 pub mod json;
 mod request;
-mod rest;
+pub mod rest;
 
 pub use request::{ExportBody, Form, Request};

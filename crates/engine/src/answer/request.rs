@@ -42,6 +42,8 @@ pub enum Form {
     },
     /// `POST .../time_travel/restore` of D1's REST API: the point of the past becomes the newest state.
     Restore,
+    /// An import: the body names the upload, which whoever answers finds.
+    Import,
     /// A part of the database as SQL text, at the point of the past: the body is an [`ExportBody`], the answer its continuation in JSON on the first
     /// line, and then the text.
     Export,
@@ -62,7 +64,7 @@ impl Form {
         match self {
             Form::D1 { .. } => FailureBody::of_call(message, Some(code), None).to_json(),
             Form::Calls { .. } => FailureBody::of_request(message, Some(code)).to_json(),
-            Form::Rest { .. } | Form::Restore | Form::Export => Refusal::sql(message, code).to_json(),
+            Form::Rest { .. } | Form::Restore | Form::Export | Form::Import => Refusal::sql(message, code).to_json(),
         }
     }
 
@@ -70,7 +72,7 @@ impl Form {
         match self {
             Form::D1 { objects } | Form::Rest { objects } => Format { objects, ..Format::default() },
             Form::Calls { blobs } => Format { blobs, ..Format::default() },
-            Form::Restore | Form::Export => Format::default(),
+            Form::Restore | Form::Export | Form::Import => Format::default(),
         }
     }
 }
@@ -197,7 +199,7 @@ impl Request {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness {
-            _ if matches!(self.form, Form::Restore | Form::Export) => true,
+            _ if matches!(self.form, Form::Restore | Form::Export | Form::Import) => true,
             _ if self.at.is_some() => self.point().is_none(),
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
@@ -226,7 +228,7 @@ impl Request {
             Form::Restore | Form::Export if point.is_none() => {
                 return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed));
             }
-            Form::Restore => Default::default(),
+            Form::Restore | Form::Import => Default::default(),
             Form::Export => {
                 part = Some(parse(&self.body, &mut String::new()).map_err(not_understood)?);
                 Default::default()

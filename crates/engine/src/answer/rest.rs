@@ -5,9 +5,12 @@
 use super::d1::Answer;
 use super::json::JsonResult;
 use super::request::ExportBody;
-use crate::engine::{CallResult, Error, Failure, Restored, Snapshot};
+use crate::engine::{Bytes, CallResult, Error, Failure, GiveWay, Imported, Lease, Restored, Snapshot};
 use littoral_protocol::rest::{Envelope, Refusal, RestoreBody};
+use littoral_protocol::rest::{ImportMeta, ImportResult};
 use littoral_protocol::sql::Point;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// The results of a call, or why there are none.
 pub(super) fn enveloped(result: CallResult<JsonResult>) -> String {
@@ -27,6 +30,23 @@ pub(super) fn restored(restored: Result<Restored, Failure>) -> Answer {
             Answer { body: Envelope::of(body).to_json(), bookmark: Some(bookmark) }
         }
         Err(failed) => Answer { body: Refusal::sql(&failed, failed.error.code()).to_json(), bookmark: None },
+    }
+}
+
+/// Answers an import of a text, for as long as it takes, while others have their turn again and again. `statements` counts.
+pub fn answer_import(lease: &Lease, bytes: Bytes<'_>, give_way: GiveWay, statements: Rc<Cell<u64>>) -> Answer {
+    match lease.import(bytes, give_way, statements) {
+        Ok((Imported { statements, rows_read, rows_written, size_after }, bookmark)) => {
+            let bookmark = bookmark.to_string();
+            let meta = ImportMeta { duration: 0, rows_read, rows_written, size_after };
+            let result = ImportResult { num_queries: statements, final_bookmark: bookmark.clone(), meta };
+            Answer { body: Envelope::of(result).to_json(), bookmark: Some(bookmark) }
+        }
+        Err(failed) => {
+            let at = failed.place.map(|place| format!(" (in the statement that begins at byte {} of the file)", place.offset));
+            let message = format!("{failed}{}; nothing of it was kept", at.unwrap_or_default());
+            Answer { body: Refusal::sql(&message, failed.error.code()).to_json(), bookmark: None }
+        }
     }
 }
 

@@ -139,6 +139,16 @@ impl Error {
         Error::Sqlite { message: "statement too long".into(), code: ffi::SQLITE_TOOBIG, offset: None }
     }
 
+    /// What was to be imported and is no SQL text.
+    pub(super) fn not_text(what: &str) -> Error {
+        Error::Sqlite { message: format!("this is no SQL text: {what}"), code: ffi::SQLITE_ERROR, offset: None }
+    }
+
+    /// Whether the authorizer denied it.
+    pub(super) fn is_not_authorized(&self) -> bool {
+        matches!(self, Error::Sqlite { code: ffi::SQLITE_AUTH, .. })
+    }
+
     /// A statement that needs more stack than there is.
     pub(super) fn nested_too_deeply() -> Error {
         Error::Sqlite { message: "the statement nests too deeply".into(), code: ffi::SQLITE_ERROR, offset: None }

@@ -151,18 +151,28 @@ impl Lease {
         self.failed.replace(failed);
     }
 
+    pub(super) fn writer(&self) -> &Rc<Connection> {
+        &self.writer
+    }
+
+    /// Turns that end when the engine has let go of its database.
+    pub(super) fn turns(&self, give_way: GiveWay) -> GiveWay {
+        let engine = self.engine.clone();
+        Rc::new(move || give_way().and_then(|()| is_alive(&engine)))
+    }
+
     pub(super) fn check_alive(&self) -> Result<(), Error> {
         is_alive(&self.engine)
     }
 
     /// Runs a call, and lets others have their turn again and again.
     pub fn run<E: RowEncoder>(&self, call: Invocation<'_, E::Options>, give_way: GiveWay) -> CallResult<E> {
-        let (engine, count) = (self.engine.clone(), Rc::new(Cell::new(0)));
+        let count = Rc::new(Cell::new(0));
         let counted = count.clone();
-        let turns: GiveWay = Rc::new(move || {
+        let turns = self.turns(Rc::new(move || {
             counted.set(counted.get() + 1);
-            give_way().and_then(|()| is_alive(&engine))
-        });
+            give_way()
+        }));
         let result = self.held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || self.run_once::<E>(call, turns.clone()));
         self.failed.replace(result.as_ref().err().cloned());
         self.ran.replace(Some(Ran { text: hash_of(call.call), turns: count.get() }));

@@ -63,11 +63,17 @@ impl Connection {
         if !on {
             self.migration.set(Migration::WithoutForeignKeys);
         }
+        self.set_foreign_keys(on)
+    }
+
+    /// Has foreign keys enforced or not, at once, within a transaction too.
+    pub(super) fn set_foreign_keys(&self, on: bool) -> Result<(), Error> {
         let set = self.sqlite().set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, on);
         set.map(drop).map_err(|error| self.describe(&error))
     }
 
-    fn no_row_is_orphaned(&self) -> Result<(), Error> {
+    /// An error, if a row refers to one that does not exist.
+    pub(super) fn no_row_is_orphaned(&self) -> Result<(), Error> {
         let mut count = 0;
         let named = self.trusted("PRAGMA foreign_key_check", |statement| {
             let mut rows = statement.raw_query();

@@ -22,6 +22,7 @@ mod export;
 mod head;
 mod held;
 mod history;
+mod import;
 mod lease;
 mod limited_writes;
 mod limits;
@@ -47,6 +48,7 @@ pub use budget::GiveWay;
 pub use describe::Description;
 pub use error::{Error, Failure};
 pub use export::{ExportOptions, ExportPart, ExportPlace};
+pub use import::{Bytes, Imported};
 pub use lease::Lease;
 pub use limits::Limits;
 #[cfg(feature = "testing")]

@@ -40,7 +40,12 @@ impl Connection {
 
     /// Compiles the statement of a text that begins at this byte, maybe the text's first. Returns it, where it ends, and whether it was
     /// compiled as it is written.
-    fn compile_next(&self, (source, sql): (&SqlText, &str), begin: usize, first: bool) -> Result<(Option<Statement>, usize, bool), Error> {
+    pub(super) fn compile_next(
+        &self,
+        (source, sql): (&SqlText, &str),
+        begin: usize,
+        first: bool,
+    ) -> Result<(Option<Statement>, usize, bool), Error> {
         self.statement_offset.set(begin);
         self.compile(source, sql, begin).map_err(|error| {
             // D1 counts the offset in a later statement of a text from that statement's first character that is not blank.

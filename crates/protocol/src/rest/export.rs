@@ -105,6 +105,12 @@ impl ExportTicket {
     }
 }
 
+/// When an address is no longer good, in milliseconds since 1970, and its signature.
+pub fn signed(query: &str) -> (u64, String) {
+    let (ticket, signature) = ExportTicket::parse("", query);
+    (ticket.expires_ms, signature)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@
 mod database;
 mod envelope;
 mod export;
+mod import;
 mod query;
 mod route;
 
@@ -23,6 +24,7 @@ pub use database::{
     time_text, timestamp,
 };
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
-pub use export::{DumpOptions, ExportAnswer, ExportFile, ExportRequest, ExportTicket};
+pub use export::{DumpOptions, ExportAnswer, ExportFile, ExportRequest, ExportTicket, signed};
+pub use import::{ImportAnswer, ImportMeta, ImportRequest, ImportResult, ImportUpload};
 pub use query::QueryBody;
 pub use route::{Operation, Target, route};

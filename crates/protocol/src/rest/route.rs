@@ -29,6 +29,10 @@ pub enum Operation {
     Export,
     /// `GET /database/{id}/export/{file}`: the text, for whoever has the address.
     Download,
+    /// `POST /database/{id}/import`
+    Import,
+    /// `PUT /database/{id}/import/{file}`: a file, from whoever has the address.
+    Upload,
 }
 
 /// What a request is for.
@@ -43,7 +47,7 @@ pub struct Target {
 /// What a path may be called with.
 type Methods = &'static [(&'static str, Operation)];
 
-const ROUTES: [(&str, Methods); 8] = [
+const ROUTES: [(&str, Methods); 10] = [
     ("/client/v4/accounts/:account/d1/database", &[("GET", Operation::List), ("POST", Operation::Create)]),
     (
         "/client/v4/accounts/:account/d1/database/:database",
@@ -55,6 +59,8 @@ const ROUTES: [(&str, Methods); 8] = [
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/restore", &[("POST", Operation::Restore)]),
     ("/client/v4/accounts/:account/d1/database/:database/export", &[("POST", Operation::Export)]),
     ("/client/v4/accounts/:account/d1/database/:database/export/:file", &[("GET", Operation::Download)]),
+    ("/client/v4/accounts/:account/d1/database/:database/import", &[("POST", Operation::Import)]),
+    ("/client/v4/accounts/:account/d1/database/:database/import/:file", &[("PUT", Operation::Upload)]),
 ];
 
 thread_local! {
@@ -102,7 +108,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 12);
+        assert_eq!(count, 14);
     }
 
     #[test]

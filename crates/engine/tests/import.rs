@@ -1,0 +1,169 @@
+//! SQL files as people have them, of any length and cut anywhere, become the database that native SQLite makes of them, or leave it as it was.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Fixture, assert_sound, plain_values, run, values};
+use littoral_engine::engine::{Error, Failure, Imported};
+use littoral_protocol::sql::Value;
+use proptest::prelude::*;
+use rusqlite::Connection;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Imports a text in pieces of some bytes.
+fn import(db: &mut Fixture, text: &[u8], piece: usize) -> Result<Imported, Failure> {
+    let lease = db.database.lease().unwrap();
+    let mut pieces = text.chunks(piece).map(<[u8]>::to_vec);
+    let imported = lease.import(&mut || Ok(pieces.next()), Rc::new(|| Ok(())), Rc::default());
+    db.database.take_back(lease);
+    imported.map(|(imported, _)| imported)
+}
+
+fn native(text: &str) -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(text).unwrap();
+    connection
+}
+
+/// Everything that a database holds, in the order of its schema.
+fn content(mut rows_of: impl FnMut(&str) -> Vec<Vec<Value>>) -> Vec<Vec<Value>> {
+    let mut all = rows_of("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat%' ESCAPE '\\' ORDER BY type, name");
+    let tables = rows_of("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+    for table in tables.into_iter().flatten() {
+        let Value::Text(table) = table else { panic!("{table:?}") };
+        all.extend(rows_of(&format!("SELECT * FROM \"{table}\" ORDER BY 1")));
+    }
+    all
+}
+
+const DUMP: &str = "\u{feff}PRAGMA foreign_keys=OFF;\r\nBEGIN TRANSACTION;\r\nPRAGMA journal_mode = WAL;\n-- children come first; and so on\n\
+    CREATE TABLE child (id INTEGER PRIMARY KEY AUTOINCREMENT, of INT REFERENCES parent(id), note TEXT);\n\
+    INSERT INTO child VALUES(1,7,'a;b'),(2,NULL,'-- é日本 ''quoted''');\n/* INSERT INTO nowhere; */ ;;\n\
+    CREATE TABLE parent (id INTEGER PRIMARY KEY, b BLOB);\nINSERT INTO parent VALUES(7,x'00ff3b');\n\
+    CREATE TRIGGER t AFTER INSERT ON child BEGIN UPDATE child SET note = CASE WHEN new.note IS NULL THEN ';' ELSE new.note END; END;\n\
+    CREATE INDEX c ON child (of);\nDELETE FROM sqlite_sequence;\nINSERT INTO sqlite_sequence VALUES('child',9);\nCOMMIT;\n-- end";
+
+#[test]
+fn a_dump_becomes_the_database_wherever_it_is_cut() {
+    let expected = native(DUMP.trim_start_matches('\u{feff}'));
+    let expected = content(|sql| plain_values(&expected, sql, &[]).unwrap());
+    for piece in (1..60).chain([97, 250, 1_000, 100_000]) {
+        let mut db = Fixture::memory();
+        let imported = import(&mut db, DUMP.as_bytes(), piece).unwrap_or_else(|error| panic!("{piece}: {error}"));
+        assert_eq!(imported.statements, 9, "{piece}");
+        assert_eq!(content(|sql| values(&mut db, sql)), expected, "{piece}");
+        assert_sound(&db.database);
+        // Foreign keys hold again.
+        assert!(common::run_err(&mut db, "INSERT INTO child (of) VALUES (99)").contains("FOREIGN KEY"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_nothing_is_kept() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, p REFERENCES t); INSERT INTO t VALUES (1, NULL)", vec![]);
+    let head = db.database.state();
+    let lines = "INSERT INTO t (p) VALUES (1);\n".repeat(500);
+    for (text, words) in [
+        (format!("{lines}INSERT INTO t VALUES (1, 1);{lines}"), "UNIQUE constraint failed: t.id"),
+        (format!("{lines}SELEC 1;{lines}"), "near \"SELEC\": syntax error"),
+        (format!("{lines}INSERT INTO t (p) VALUES (7777);"), "rows refer to rows that do not exist"),
+        (format!("{lines}INSERT INTO t (p) VALUES ('open"), "unrecognized token"),
+        (format!("{lines}ROLLBACK;"), "To execute a transaction"),
+        (format!("{lines}SAVEPOINT a;"), "To execute a transaction"),
+        (format!("{lines}PRAGMA writable_schema = ON;"), "not authorized"),
+        (format!("{lines}ATTACH 'x' AS y;"), "not authorized"),
+        (format!("{lines}INSERT INTO t (p) VALUES (?);"), "Wrong number of parameter bindings"),
+        (format!("{lines}SELECT 1;\0"), "it holds a NUL"),
+    ] {
+        for piece in [1 << 20, 1_000] {
+            let failed = import(&mut db, text.as_bytes(), piece).expect_err(words);
+            assert!(failed.to_string().contains(words), "{words}: {failed}");
+            assert!(failed.place.is_none_or(|place| place.offset >= lines.len() - 1), "{words}: {:?}", failed.place);
+            assert_eq!(db.database.state(), head, "{words}");
+            assert_eq!(values(&mut db, "SELECT count(*) FROM t"), [[Value::Integer(1)]], "{words}");
+        }
+    }
+    let failed = import(&mut db, b"SELECT 1; SELECT '\xff';", 4).unwrap_err();
+    assert!(
+        failed.to_string().contains("it is no UTF-8") && failed.place.is_some_and(|place| place.offset == 18),
+        "{failed} {:?}",
+        failed.place
+    );
+    assert_eq!(import(&mut db, b"", 1).unwrap().statements, 0);
+    assert_eq!(import(&mut db, b" -- nothing\n;;", 3).unwrap().statements, 0);
+}
+
+#[test]
+fn a_text_that_is_larger_than_memory_is_one_transaction() {
+    let mut db = Fixture::durable_with_limits(|limits| (limits.uncommitted_bytes, limits.run_kiloinstructions) = (1 << 20, 2_000));
+    let (turns, rows) = (Rc::new(Cell::new(0)), 40_000);
+    let lease = db.database.lease().unwrap();
+    let mut next = -1;
+    let mut bytes = || {
+        next += 1;
+        Ok(match next {
+            0 => Some(b"CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);".to_vec()),
+            piece if piece <= rows / 1_000 => {
+                let from = (piece - 1) * 1_000;
+                Some((from..from + 1_000).flat_map(|id| format!("INSERT INTO t VALUES ({id}, '{:0200}');\n", id).into_bytes()).collect())
+            }
+            _ => None,
+        })
+    };
+    let counted = turns.clone();
+    let give_way = move || {
+        counted.set(counted.get() + 1);
+        Ok(())
+    };
+    let (imported, bookmark) = lease.import(&mut bytes, Rc::new(give_way), Rc::default()).unwrap();
+    assert!(db.database.take_back(lease));
+    assert_eq!((imported.statements, bookmark), (rows as u64 + 1, db.database.state().bookmark()));
+    assert_eq!(db.database.state().txid.0, 1);
+    assert!(turns.get() > 20, "others had {} turns", turns.get());
+    assert_eq!(
+        values(&mut db, "SELECT count(*), sum(id), min(length(v)) FROM t"),
+        [[rows, rows * (rows - 1) / 2, 200].map(Value::Integer)]
+    );
+    assert_sound(&db.database);
+}
+
+#[test]
+fn a_source_that_fails_leaves_nothing() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (v)", vec![]);
+    let head = db.database.state();
+    let lease = db.database.lease().unwrap();
+    let mut pieces = 0;
+    let failed = lease.import(
+        &mut || {
+            pieces += 1;
+            if pieces < 5 { Ok(Some(b"INSERT INTO t VALUES (1);".to_vec())) } else { Err(Error::TimedOut) }
+        },
+        Rc::new(|| Ok(())),
+        Rc::default(),
+    );
+    db.database.take_back(lease);
+    assert_eq!(failed.unwrap_err().error, Error::TimedOut);
+    assert_eq!((db.database.state(), values(&mut db, "SELECT count(*) FROM t")), (head, vec![vec![Value::Integer(0)]]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// What the export writes is read back, wherever it is cut.
+    #[test]
+    fn an_export_is_imported(rows in prop::collection::vec((any::<i64>(), ".{0,20}", prop::collection::vec(any::<u8>(), 0..30)), 1..20), piece in 1..400_usize) {
+        let mut db = Fixture::memory();
+        run(&mut db, "CREATE TABLE t (a, b, c); CREATE INDEX tb ON t (b)", vec![]);
+        for (a, b, c) in rows {
+            run(&mut db, "INSERT INTO t VALUES (?, ?, ?)", vec![Value::Integer(a), Value::Text(b), Value::Blob(c)]);
+        }
+        let newest = db.database.state().txid;
+        let text = db.database.snapshot(newest).unwrap().export(&Default::default()).unwrap().join("\n");
+        let mut copy = Fixture::memory();
+        import(&mut copy, text.as_bytes(), piece).unwrap();
+        prop_assert_eq!(content(|sql| values(&mut copy, sql)), content(|sql| values(&mut db, sql)));
+    }
+}
