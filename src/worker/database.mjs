@@ -13,6 +13,8 @@ const IMPORT_WAIT_MS = 1_000;
 /** Milliseconds for which the answer to an import is kept. */
 const IMPORT_KEPT_MS = 60_000;
 
+/** @typedef {{ answer: Promise<Body>, isOver: boolean }} Import */
+
 /** @import { Body, DatabaseEngine, Env, Host, OpenRequest, Primary, QueryOptions, Routed } from "./types.d.ts" */
 
 /**
@@ -28,7 +30,7 @@ export class Database extends DurableObject {
 	#tickets;
 	/**
 	 * Imports that are under way, or ended not long ago, by the names of their uploads.
-	 * @type {Map<string, Promise<Body>>}
+	 * @type {Map<string, Import>}
 	 */
 	#imports = new Map();
 	/** Rust knows which database this is. */
@@ -173,7 +175,7 @@ export class Database extends DurableObject {
 	async keepPiece(upload, number, piece, id) {
 		if (!this.rust.isKnown()) await this.#identify(false);
 		this.rust.checkIs(String(id));
-		if (number === 0) this.rust.dropUpload(String(upload));
+		if (number === 0) this.#beginUpload(String(upload));
 		this.rust.keepPiece(String(upload), Number(number), bytes(piece));
 	}
 
@@ -185,9 +187,19 @@ export class Database extends DurableObject {
 	 */
 	async importUpload(upload, id) {
 		const name = String(upload);
-		const running = this.#imports.get(name) ?? this.#import(name, String(id));
-		const answer = await Promise.race([running, new Promise((resolve) => setTimeout(resolve, IMPORT_WAIT_MS))]);
-		return [answer, this.rust.importedStatements()];
+		const { answer } = this.#imports.get(name) ?? this.#import(name, String(id));
+		const soon = await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, IMPORT_WAIT_MS))]);
+		return [soon, this.rust.importedStatements()];
+	}
+
+	/**
+	 * The same file may be imported again, once it has been.
+	 * @param {string} name
+	 */
+	#beginUpload(name) {
+		if (this.#imports.get(name)?.isOver === false) throw new Error("this file is being imported at the moment");
+		this.#imports.delete(name);
+		this.rust.dropUpload(name);
 	}
 
 	/**
@@ -196,16 +208,22 @@ export class Database extends DurableObject {
 	 */
 	#import(name, id) {
 		const importing = async () => {
-			const [answer] = await this.#submit({ protocol: "import", body: name, database_id: id, create: false });
-			this.rust.dropUpload(name);
-			// Whoever asks once more has the same answer.
-			setTimeout(() => this.#imports.delete(name), IMPORT_KEPT_MS);
-			return answer;
+			try {
+				const [answer] = await this.#submit({ protocol: "import", body: name, database_id: id, create: false });
+				this.rust.dropUpload(name);
+				return answer;
+			} finally {
+				begun.isOver = true;
+			}
 		};
-		const running = importing();
-		running.catch(() => this.#imports.delete(name));
-		this.#imports.set(name, running);
-		return running;
+		/** @type {Import} */
+		const begun = { answer: Promise.resolve(""), isOver: false };
+		begun.answer = importing();
+		this.#imports.set(name, begun);
+		// Whoever asks once more has the same answer, for a while.
+		const forget = () => this.#imports.get(name) === begun && this.#imports.delete(name);
+		begun.answer.then(() => setTimeout(forget, IMPORT_KEPT_MS), forget);
+		return begun;
 	}
 
 	/**

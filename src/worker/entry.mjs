@@ -136,15 +136,19 @@ export default class extends WorkerEntrypoint {
 	 */
 	async #front(request, { origin, pathname: path, search }) {
 		const { method, cf } = request;
-		if (front.isUpload(method, path)) return this.#upload(request, { method, origin, path, query: search.slice(1), authorization: undefined, session: undefined, body: "", cf });
+		const header = (/** @type {string} */ name) => request.headers.get(name) ?? undefined;
+		/** @type {FrontRequest} */
+		const asked = { method, origin, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body: "", cf };
+		if (front.isUpload(method, path)) return this.#upload(request, asked);
+		const refused = front.refuse(this.env, asked);
+		if (refused !== undefined) return new Response(refused[2], { status: refused[0], headers: { "content-type": refused[1] } });
 		const body = await bodyUpTo(request, LARGEST_REQUEST);
 		if (body === undefined) {
 			// Who still sends sees no answer.
 			await request.body?.pipeTo(new WritableStream());
 			return Response.json(tooLarge, { status: 413 });
 		}
-		const header = (/** @type {string} */ name) => request.headers.get(name) ?? undefined;
-		const asked = { method, origin, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body, cf };
+		asked.body = body;
 		const [status, type, answer, bookmark, next] = await front.answer(this.env, asked);
 		/** @type {Record<string, string>} */
 		const headers = { "content-type": type };

@@ -119,7 +119,8 @@ export interface FrontRequest {
 }
 
 /** The HTTP surface (`front/mod.rs`). */
-export type FrontEngine = Known<wasm.Front, "answer" | "more" | "upload", {
+export type FrontEngine = Known<wasm.Front, "answer" | "more" | "refuse" | "upload", {
+	refuse(env: Env, request: FrontRequest): FrontReply | undefined;
 	upload(env: Env, request: FrontRequest): Promise<FrontReply>;
 	answer(env: Env, request: FrontRequest): Promise<FrontReply>;
 	more(env: Env, request: FrontRequest, next: string): Promise<FrontReply>;

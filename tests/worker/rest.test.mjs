@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { startAlone } from "./harness.mjs";
 import { d1Client } from "./rest_client.mjs";
@@ -229,6 +231,12 @@ describe("REST", () => {
     assert.deepEqual(await raw("SELECT count(*), sum(id), min(length(v)) FROM big"), [[60_000, 1_799_970_000, 60]]);
     assert.equal((await d1.result("GET", "/import/time_travel/bookmark")).bookmark, done.result.final_bookmark);
 
+    // The same file once more is the same work once more.
+    for (const total of [1, 2]) {
+      assert.equal((await run(await upload("INSERT INTO before VALUES (2);"))).status, "complete");
+      assert.deepEqual(await raw("SELECT count(*) FROM before WHERE v = 2"), [[total]]);
+    }
+
     const failed = await run(await upload(`${lines}\nSELEC;`));
     assert.equal(failed.status, "error");
     assert.match(failed.error, /UNIQUE constraint failed: big.id.*byte 0 of the file.*nothing of it was kept/);
@@ -299,6 +307,12 @@ describe("REST", () => {
       assert.deepEqual([response.status, success, errors[0].code], [401, false, 10_000], authorization);
       assert.ok(!errors[0].message.includes("first"), "no token in an error");
     }
+    // A body that nobody is to read is not waited for.
+    const unread = request(`${littoral.base}/client/v4/accounts/a/d1/database/x/query`, { method: "POST", headers: { "content-length": 1_000_000 } });
+    unread.flushHeaders();
+    const [answer] = await once(unread, "response");
+    assert.equal(answer.statusCode, 401);
+    unread.destroy();
     const odd = await fetch(`${littoral.base}/client/v4/moon`);
     assert.equal(odd.status, 401, "nothing is told before a token is shown");
   });

@@ -104,6 +104,14 @@ impl Front {
         Front(())
     }
 
+    /// Refuses a request that shows no token, before its body is read; undefined: it may go on.
+    pub fn refuse(&self, env: &JsValue, request: &FrontRequest) -> JsValue {
+        match admit(env, request, &route(&request.method(), &request.path())) {
+            Ok(()) => JsValue::UNDEFINED,
+            Err(refusal) => to_js(Err(refusal)),
+        }
+    }
+
     /// Answers a request, with `[status, type, body, bookmark, next]`.
     pub fn answer(&self, env: JsValue, request: FrontRequest) -> Promise {
         promise(async move { to_js(answer(&env, &request).await) })
@@ -132,14 +140,18 @@ fn to_js(reply: Result<Reply, Refusal>) -> JsValue {
     Array::of5(&status.into(), &kind.into(), &body, &or_null(bookmark), &or_null(next)).into()
 }
 
-async fn answer(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
-    match route(&request.method(), &request.path()) {
-        Ok(Target { operation: Operation::Download, database }) => export::download(env, request, &database, None).await,
-        target => {
-            auth::check(env, request.authorization().as_deref())?;
-            d1_api::answer(env, request, target?).await
-        }
+/// Whether a request may go on: it shows a token, or is for an address, which is looked at later.
+fn admit(env: &JsValue, request: &FrontRequest, target: &Result<Target, Refusal>) -> Result<(), Refusal> {
+    match target {
+        Ok(Target { operation: Operation::Download | Operation::Upload, .. }) => Ok(()),
+        _ => auth::check(env, request.authorization().as_deref()),
     }
+}
+
+async fn answer(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
+    let target = route(&request.method(), &request.path());
+    admit(env, request, &target)?;
+    d1_api::answer(env, request, target?).await
 }
 
 async fn upload(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
