@@ -351,7 +351,8 @@ export default serve({
     await db.exec("CREATE TABLE IF NOT EXISTS s (v)");
     assert.deepEqual((await bind(env.DATABASES, { database: "other" }).prepare("SELECT name FROM sqlite_schema").all()).results, []);
     for (const database of /** @type {any[]} */ (["", 5, null])) assert.throws(() => bind(env.DATABASES, { database }), /option database is a name/);
-    assert.throws(() => bind(env.LITTORAL_binding, { database: "x" }), /Durable Object namespace/);
+    assert.throws(() => bind(/** @type {any} */ ({}), { database: "x" }), /needs a service binding, or the binding of a Durable Object namespace/);
+    await assert.rejects(bind(env.LITTORAL_binding, { database: "x" }).prepare("SELECT 1").all(), /does not reach the database "x": its props grant "binding-rpc"/);
   },
 
   async "bindAll: a copy of env"({ env }) {
