@@ -26,7 +26,7 @@ impl Transport for Local {
         let database = &mut self.0.borrow_mut().database;
         let until_ms = request.timeout_ms.map(|timeout_ms| database.now_ms() + timeout_ms);
         let request = answer::Request::new(form, request.body, session, request.at.map(PointBody::from)).until(until_ms);
-        Box::pin(ready(Ok(answer::d1::answer(database, request).body)))
+        Box::pin(ready(Ok(answer::answer(database, request).body)))
     }
 
     fn dump(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>>>> {

@@ -1,8 +1,7 @@
 //! Every request is answered with JSON, and a table that is not named stays as it is.
 #![no_main]
 
-use littoral_engine::answer::d1::answer;
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Form, Request, answer};
 use littoral_engine::engine::{Engine, Limits};
 use std::rc::Rc;
 

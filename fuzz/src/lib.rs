@@ -1,6 +1,6 @@
 //! What the fuzz targets share: messages with the right seal, and a primary that never changes.
 
-use littoral_engine::answer::d1::answer_calls;
+use littoral_engine::answer::answer_calls;
 use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
 use littoral_protocol::DatabaseId;

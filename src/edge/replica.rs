@@ -3,8 +3,7 @@
 use super::pool::{LongPlace, Pool, ReplicaConnection};
 use super::rows::{self, Rows};
 use crate::client::{D1Result, StatementNow};
-use littoral_engine::answer::Request;
-use littoral_engine::answer::d1::{Answer, answer_from};
+use littoral_engine::answer::{Answer, Request, answer_from};
 use littoral_engine::engine::{Error, Failure, GiveWay, Reader};
 use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Driver, Link, Pin};

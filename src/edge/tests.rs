@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::client::StatementNow;
-use littoral_engine::answer::d1::{Answer, answer_calls};
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Answer, Form, Request, answer_calls};
 use littoral_engine::commit_log::Message;
 use littoral_engine::engine::{Engine, Error, GiveWay};
 use littoral_engine::fetch::Fetcher;

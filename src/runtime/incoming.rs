@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing that arrives is an error here. What is of a wrong type is kept as something that will be refused.
 
-use super::request::Routed;
+use super::request::{Routed, body_text};
 use super::time::now_ms;
 use js_sys::{JsString, Uint8Array};
 use littoral_engine::answer::{Form, Request};
@@ -61,10 +61,7 @@ impl Routed {
 
     /// The request. What is no UTF-8 becomes U+FFFD; a session or a point of a wrong type is kept as one that will be refused.
     pub(crate) fn read(&self) -> Request {
-        let body = match self.body().dyn_into::<Uint8Array>() {
-            Ok(utf8) => String::from_utf8(utf8.to_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-            Err(body) => body.as_string().unwrap_or_default(),
-        };
+        let body = body_text(self.body()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let format = self.format().as_string();
         let objects = format.as_deref() != Some("ROWS_AND_COLUMNS");
         let form = match self.protocol().as_string().as_deref() {

@@ -7,8 +7,7 @@
 
 use super::time::now_ms;
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use littoral_engine::answer::d1::Answer;
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Answer, Form, Request};
 use littoral_protocol::d1::{BlobFormat, PointBody};
 use wasm_bindgen::prelude::*;
 
@@ -62,6 +61,15 @@ pub(crate) fn to_js(Answer { body, bookmark }: Answer) -> JsValue {
 /// Long texts travel as UTF-8: the runtime would count two bytes for each character of a string that holds any beyond Latin-1, and it
 /// carries 32 MiB at most.
 const LONG_TEXT_BYTES: usize = 1 << 20;
+
+/// A body that has travelled. The error: it is no UTF-8.
+#[cfg(feature = "server")]
+pub(crate) fn body_text(body: JsValue) -> Result<String, std::string::FromUtf8Error> {
+    match body.dyn_into::<Uint8Array>() {
+        Ok(utf8) => String::from_utf8(utf8.to_vec()),
+        Err(text) => Ok(text.as_string().unwrap_or_default()),
+    }
+}
 
 /// A body as it travels.
 pub(crate) fn body_to_js(body: String) -> JsValue {

@@ -180,6 +180,14 @@ export class Database extends DurableObject {
 	}
 
 	/**
+	 * Drops a file that was uploaded.
+	 * @param {unknown} upload
+	 */
+	dropUpload(upload) {
+		this.rust.dropUpload(String(upload));
+	}
+
+	/**
 	 * Imports what was uploaded, if that is not under way, and waits a while: the answer, if there is one then, and how many statements have run.
 	 * @param {unknown} upload
 	 * @param {unknown} id

@@ -28,13 +28,6 @@ const names = new Map();
 
 /** The header of a session's bookmark, in D1's protocol. */
 const SESSION = "x-cf-d1-session-commit-token";
-/** The answer to a request that is larger. */
-const tooLarge = {
-	result: null,
-	success: false,
-	errors: [{ code: 7413, message: `the request is larger than ${LARGEST_REQUEST} bytes` }],
-	messages: [],
-};
 /** Bytes of a piece of an upload: a value of an object's storage has 2 MB at most. */
 const UPLOAD_PIECE = 1 << 20;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
@@ -138,50 +131,40 @@ export default class extends WorkerEntrypoint {
 		const { method, cf } = request;
 		const header = (/** @type {string} */ name) => request.headers.get(name) ?? undefined;
 		/** @type {FrontRequest} */
-		const asked = { method, origin, path, query: search.slice(1), authorization: header("authorization"), session: header(SESSION), body: "", cf };
-		if (front.isUpload(method, path)) return this.#upload(request, asked);
-		const refused = front.refuse(this.env, asked);
-		if (refused !== undefined) return new Response(refused[2], { status: refused[0], headers: { "content-type": refused[1] } });
-		const body = await bodyUpTo(request, LARGEST_REQUEST);
-		if (body === undefined) {
-			// Who still sends sees no answer.
-			await request.body?.pipeTo(new WritableStream());
-			return Response.json(tooLarge, { status: 413 });
-		}
-		asked.body = body;
-		const [status, type, answer, bookmark, next] = await front.answer(this.env, asked);
-		/** @type {Record<string, string>} */
-		const headers = { "content-type": type };
-		if (bookmark !== null) headers[SESSION] = bookmark;
+		const asked = {
+			method,
+			origin,
+			path,
+			query: search.slice(1),
+			authorization: header("authorization"),
+			session: header(SESSION),
+			cf,
+			read: (most) => bodyOrNothing(request, most),
+			store: (name, id, upload) => this.#store(request, name, id, upload),
+		};
+		const [status, headers, answer, next] = await front.answer(this.env, asked);
 		return new Response(next === null ? answer : this.#stream(asked, answer, next), { status, headers });
 	}
 
 	/**
-	 * A file that is to be imported, passed on piece by piece.
+	 * Passes a file that is to be imported on to its database, piece by piece. Its MD5.
 	 * @param {Request} request
-	 * @param {FrontRequest} asked
+	 * @param {string} name
+	 * @param {string} id
+	 * @param {string} upload
 	 */
-	async #upload(request, asked) {
-		const [status, type, refused, , next] = await front.upload(this.env, asked);
-		if (next === null) return new Response(refused, { status, headers: { "content-type": type } });
-		const { name, id, etag } = JSON.parse(next);
+	async #store(request, name, id, upload) {
 		const database = this.env.DATABASE.getByName(name);
 		const digest = new crypto.DigestStream("MD5");
 		const writer = digest.getWriter();
 		let number = 0;
 		for await (const piece of piecesOf(request.body ?? new Blob().stream(), UPLOAD_PIECE)) {
 			await writer.write(piece);
-			await database.keepPiece(etag, number++, piece, id);
+			await database.keepPiece(upload, number++, piece, id);
 		}
-		if (number === 0) await database.keepPiece(etag, 0, new Uint8Array(), id);
+		if (number === 0) await database.keepPiece(upload, 0, new Uint8Array(), id);
 		await writer.close();
-		const md5 = [...new Uint8Array(await digest.digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-		if (md5 !== etag.toLowerCase()) {
-			await database.keepPiece(etag, 0, new Uint8Array(), id);
-			const message = `the file that came has the MD5 ${md5}, and not ${etag}: upload it again`;
-			return Response.json({ result: null, success: false, errors: [{ code: 7400, message }], messages: [] }, { status: 400 });
-		}
-		return new Response(null, { headers: { etag: `"${md5}"` } });
+		return [...new Uint8Array(await digest.digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 	}
 
 	/**
@@ -199,7 +182,7 @@ export default class extends WorkerEntrypoint {
 		return new ReadableStream({
 			pull: async (controller) => {
 				if (part === undefined && next !== null) {
-					const [status, , more, , after] = await front.more(this.env, asked, next);
+					const [status, , more, after] = await front.more(this.env, asked, next);
 					if (status !== 200) throw new Error(`the rest could not be had: ${more}`);
 					[part, next] = [more, after];
 				}
@@ -251,6 +234,17 @@ async function bodyUpTo(request, limit) {
 		chunks.push(chunk);
 	}
 	return new Blob(chunks).bytes();
+}
+
+/**
+ * The same, but a body with more bytes is taken to its end: who still sends sees no answer.
+ * @param {Request} request
+ * @param {number} limit
+ */
+async function bodyOrNothing(request, limit) {
+	const body = await bodyUpTo(request, limit);
+	if (body === undefined && !request.body?.locked) await request.body?.pipeTo(new WritableStream());
+	return body;
 }
 
 /**

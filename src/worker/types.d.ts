@@ -114,20 +114,21 @@ export interface FrontRequest {
 	query: string;
 	authorization: string | undefined;
 	session: string | undefined;
-	body: Body;
 	cf: unknown;
+	/** The body; undefined: it has more bytes. */
+	read(mostBytes: number): Promise<Body | undefined>;
+	/** Passes the body on to the database's object, as an upload: its MD5. */
+	store(database: string, id: string, upload: string): Promise<string>;
 }
 
 /** The HTTP surface (`front/mod.rs`). */
-export type FrontEngine = Known<wasm.Front, "answer" | "more" | "refuse" | "upload", {
-	refuse(env: Env, request: FrontRequest): FrontReply | undefined;
-	upload(env: Env, request: FrontRequest): Promise<FrontReply>;
+export type FrontEngine = Known<wasm.Front, "answer" | "more", {
 	answer(env: Env, request: FrontRequest): Promise<FrontReply>;
 	more(env: Env, request: FrontRequest, next: string): Promise<FrontReply>;
 }>;
 
 /** What it answers; with `next` the body goes on. */
-export type FrontReply = [status: number, type: string, body: Body, bookmark: string | null, next: string | null];
+export type FrontReply = [status: number, headers: [name: string, value: string][], body: Body, next: string | null];
 
 /** What the Durable Object of a database offers to other Workers and objects, which may hand in anything. */
 export interface Primary {
@@ -137,6 +138,7 @@ export interface Primary {
 	dump(meant?: Pick<Routed, "database_id" | "create">): Maybe<ReadableStream<Uint8Array>>;
 	adopt(entry: unknown): Maybe<void>;
 	keepPiece(upload: unknown, number: unknown, piece: unknown, id: unknown): Maybe<void>;
+	dropUpload(upload: unknown): Maybe<void>;
 	importUpload(upload: unknown, id: unknown): Maybe<[answer: Body | undefined, statements: number]>;
 	destroy(): Maybe<void>;
 }

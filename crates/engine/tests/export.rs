@@ -4,8 +4,7 @@
 mod common;
 
 use common::{Fixture, run, values};
-use littoral_engine::answer::d1::answer;
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Form, Request, answer};
 use littoral_engine::engine::ExportOptions;
 use littoral_protocol::sql::{Point, Statement, Value};
 use proptest::prelude::*;

@@ -6,8 +6,7 @@
 mod common;
 
 use common::{Fixture, run, values};
-use littoral_engine::answer::d1::{Answer, Attempt, answer, answer_long, answer_together, reader_for};
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Answer, Attempt, Form, Request, answer, answer_long, answer_together, reader_for};
 use littoral_engine::engine::{CallResult, Engine, Error, Invocation, Limits, Reader, ResultSet};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, PageReader, PageStore, StoreError};

@@ -5,8 +5,7 @@
 mod common;
 
 use common::{Fixture, assert_sound, run, values};
-use littoral_engine::answer::d1::{Attempt, answer, answer_together};
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Attempt, Form, Request, answer, answer_together};
 use littoral_engine::engine::{CallResult, Engine, Error, Invocation, ResultSet};
 use littoral_engine::store::DurableStore;
 use littoral_engine::store::durable::HostSql;

@@ -4,8 +4,7 @@
 mod common;
 
 use common::{Fixture, values};
-use littoral_engine::answer::d1::answer;
-use littoral_engine::answer::{Form, Request};
+use littoral_engine::answer::{Form, Request, answer};
 use littoral_protocol::sql::{Statement, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};

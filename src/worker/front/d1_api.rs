@@ -3,7 +3,7 @@
 //! **Not here:** paths and bodies (`littoral_protocol::rest`).
 
 use super::databases::{ask, bookmark_at, destroy, find, measure, one, place, run};
-use super::{FrontRequest, JSON, Reply, export, import};
+use super::{FrontRequest, Reply, export, import};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply as Cataloged};
 use littoral_protocol::d1::PointBody;
@@ -19,22 +19,23 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
     match operation {
         Operation::List => list(env, &ListQuery::parse(&request.query())?).await,
         Operation::Create => {
-            let entry = one(ask(env, &Question::Create(body(request)?)).await?)?;
+            let entry = one(ask(env, &Question::Create(body(request).await?)).await?)?;
             // Where this fails, the object asks the catalogue when it is first used.
             let _ = place(env, &entry).await;
             Ok(shown(&entry, request))
         }
         Operation::Get => Ok(shown(&measure(env, find(env, &database).await?).await?, request)),
-        Operation::Update => Ok(shown(&one(ask(env, &Question::Update(database, body(request)?)).await?)?, request)),
+        Operation::Update => Ok(shown(&one(ask(env, &Question::Update(database, body(request).await?)).await?)?, request)),
         Operation::Delete => {
-            destroy(env, &database).await.map(|_| Reply::ok(r#"{"result":null,"success":true,"errors":[],"messages":[]}"#.into()))
+            destroy(env, &database).await?;
+            Ok(Reply::json(Envelope::<()>::done().to_json()))
         }
         Operation::Query => query(env, request, &database, Form::Rest { objects: true }).await,
         Operation::Raw => query(env, request, &database, Form::Rest { objects: false }).await,
         Operation::Bookmark => bookmark(env, request, &database).await,
         Operation::Restore => restore(env, request, &database).await,
-        Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request)?).await,
-        Operation::Import => import::step(env, request, &find(env, &database).await?, body(request)?).await,
+        Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request).await?).await,
+        Operation::Import => import::step(env, request, &find(env, &database).await?, body(request).await?).await,
         Operation::Upload => import::upload(env, request, &database).await,
         Operation::Download => export::download(env, request, &database, None).await,
     }
@@ -44,21 +45,21 @@ async fn list(env: &JsValue, query: &ListQuery) -> Result<Reply, Refusal> {
     match ask(env, &Question::List(query.clone())).await? {
         Cataloged::Page(entries, info) => {
             let bodies: Vec<DatabaseBody> = entries.iter().map(Entry::listed).collect();
-            Ok(Reply::ok(Envelope { result_info: Some(info), ..Envelope::of(bodies) }.to_json()))
+            Ok(Reply::json(Envelope { result_info: Some(info), ..Envelope::of(bodies) }.to_json()))
         }
-        other => one(other).map(|_| Reply::ok(String::new())),
+        other => one(other).map(|_| Reply::json(String::new())),
     }
 }
 
 /// A database, with the fields that the request asks for.
 fn shown(entry: &Entry, request: &FrontRequest) -> Reply {
-    Reply::ok(Envelope::of(fields(&entry.body(), &request.query())).to_json())
+    Reply::json(Envelope::of(fields(&entry.body(), &request.query())).to_json())
 }
 
 /// Statements, on the nearest copy where a session allows it.
 async fn query(env: &JsValue, request: &FrontRequest, database: &str, form: Form) -> Result<Reply, Refusal> {
     let entry = find(env, database).await?;
-    answered(env, request, &entry, Request::new(form, request.text()?, request.session(), None)).await
+    answered(env, request, &entry, Request::new(form, request.text().await?, request.session(), None)).await
 }
 
 async fn answered(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: Request) -> Result<Reply, Refusal> {
@@ -67,7 +68,7 @@ async fn answered(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: R
         (Some(_), _) => 200,
         (None, text) => Refusal::status_of(&text.unwrap_or_default()),
     };
-    Ok(Reply { status, kind: JSON, body, bookmark, next: None })
+    Ok(Reply { status, bookmark, ..Reply::of("application/json", body) })
 }
 
 /// The bookmark of a time, or the newest.
@@ -75,7 +76,7 @@ async fn bookmark(env: &JsValue, request: &FrontRequest, database: &str) -> Resu
     let entry = find(env, database).await?;
     let at = timestamp(&request.query())?.map(|time_ms| at_time(&entry, time_ms)).transpose()?;
     let bookmark = bookmark_at(env, &entry, at).await?;
-    Ok(Reply::ok(Envelope::of(BookmarkBody { bookmark }).to_json()))
+    Ok(Reply::json(Envelope::of(BookmarkBody { bookmark }).to_json()))
 }
 
 /// A state of the past becomes the newest one.
@@ -98,6 +99,6 @@ fn at_time(entry: &Entry, time_ms: u64) -> Result<PointBody, Refusal> {
     Err(Refusal::malformed(&format_args!("the database was not there at {asked}: it was created at {created}")))
 }
 
-fn body<T: DeserializeOwned>(request: &FrontRequest) -> Result<T, Refusal> {
-    serde_json::from_str(&request.text()?).map_err(|error| Refusal::malformed(&error))
+async fn body<T: DeserializeOwned>(request: &FrontRequest) -> Result<T, Refusal> {
+    serde_json::from_str(&request.text().await?).map_err(|error| Refusal::malformed(&error))
 }

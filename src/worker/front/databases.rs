@@ -2,12 +2,11 @@
 //!
 //! **Not here:** JSON of a face (the other files).
 
-use crate::runtime::js::error_text;
-use crate::runtime::request::write;
+use super::{awaited, thrown};
+use crate::runtime::request::{body_text, write};
 use crate::runtime::stubs::{Namespace, ObjectStub};
 use crate::worker::replicas::nearest;
-use js_sys::futures::JsFuture;
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Object, Promise, Reflect};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, Question, Reply};
 use littoral_protocol::d1::{BlobFormat, PointBody, Response, Responses};
@@ -63,10 +62,7 @@ pub(super) async fn run(env: &JsValue, entry: &Entry, cf: &JsValue, request: Req
 /// Runs a request of calls.
 pub(super) async fn calls(env: &JsValue, entry: &Entry, request: Request) -> Result<Responses, Refusal> {
     let (body, _) = run(env, entry, &JsValue::UNDEFINED, request).await?;
-    let text = match body.dyn_into::<Uint8Array>() {
-        Ok(bytes) => String::from_utf8_lossy(&bytes.to_vec()).into_owned(),
-        Err(body) => body.as_string().unwrap_or_default(),
-    };
+    let text = body_text(body).map_err(|error| Refusal::failed(&error))?;
     let responses: Responses = serde_json::from_str(&text).map_err(|error| Refusal::failed(&error))?;
     match (&responses.error, responses.code) {
         (Some(error), Some(code)) => Err(Refusal::sql(error, code)),
@@ -90,7 +86,14 @@ pub(super) async fn newest(env: &JsValue, entry: &Entry) -> Result<String, Refus
 pub(super) async fn import_upload(env: &JsValue, entry: &Entry, upload: &str) -> Result<(Option<String>, u64), Refusal> {
     let told = awaited(stub(env, "DATABASE", &entry.name, None)?.import_upload(upload, &entry.id)).await?;
     let parts: &Array = told.unchecked_ref();
-    Ok((super::import::text(parts.get(0)), parts.get(1).as_f64().unwrap_or_default() as u64))
+    let answer = Some(parts.get(0)).filter(|answer| !answer.is_undefined());
+    let answer = answer.map(body_text).transpose().map_err(|error| Refusal::failed(&error))?;
+    Ok((answer, parts.get(1).as_f64().unwrap_or_default() as u64))
+}
+
+/// Drops an upload.
+pub(super) async fn drop_upload(env: &JsValue, entry: &Entry, upload: &str) -> Result<(), Refusal> {
+    awaited(stub(env, "DATABASE", &entry.name, None)?.drop_upload(upload)).await.map(drop)
 }
 
 /// Measures a database: bytes and tables, which the catalogue keeps for its lists.
@@ -127,16 +130,7 @@ fn no_binding(binding: &str) -> Refusal {
     Refusal::failed(&how)
 }
 
-async fn reply(promise: Result<JsValue, JsValue>) -> Result<Reply, Refusal> {
+async fn reply(promise: Result<Promise, JsValue>) -> Result<Reply, Refusal> {
     let json = awaited(promise).await?.as_string().unwrap_or_default();
     serde_json::from_str(&json).map_err(|error| Refusal::failed(&error))
-}
-
-async fn awaited(promise: Result<JsValue, JsValue>) -> Result<JsValue, Refusal> {
-    let promise = promise.map_err(|error| thrown(&error))?;
-    JsFuture::from(Promise::resolve(&promise)).await.map_err(|error| thrown(&error))
-}
-
-fn thrown(error: &JsValue) -> Refusal {
-    Refusal::failed(&error_text(error))
 }

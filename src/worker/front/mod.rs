@@ -1,21 +1,26 @@
 //! The HTTP surface: what the internet may ask of a Worker, each face of it in a file.
 //!
-//! `entry.mjs` hands in a request as `{method, origin, path, query, authorization, session, body, cf}`, and gets `[status, type, body, bookmark, next]`. Where
-//! there is a `next` the body goes on: `more` has the next part of it.
+//! `entry.mjs` hands in a request, whose body is read when it is asked for, and gets `[status, headers, body, next]`. Where there is a `next` the
+//! body goes on: `more` has the next part of it.
 //!
 //! **Invariant:** nothing is done, and nothing told, before the request has shown a token, or an address that was signed with one.
 //!
 //! **Not here:** which path is which call (`littoral_protocol::rest`), running SQL (the objects).
 
+mod address;
 mod auth;
 mod d1_api;
 mod databases;
 mod export;
 mod import;
 
+use crate::runtime::js::error_text;
+use crate::runtime::request::body_text;
 use crate::runtime::work::promise;
-use js_sys::{Array, Promise, Uint8Array};
-use littoral_protocol::rest::{Operation, Refusal, Target, route};
+use js_sys::futures::JsFuture;
+use js_sys::{Array, Promise};
+use littoral_engine::catalog::Entry;
+use littoral_protocol::rest::{Refusal, Target, route};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -47,47 +52,65 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn session(this: &FrontRequest) -> Option<String>;
 
-    /// Text or UTF-8.
-    #[wasm_bindgen(method, getter)]
-    fn body(this: &FrontRequest) -> JsValue;
+    /// The body, text or UTF-8; undefined: it has more bytes.
+    #[wasm_bindgen(method, catch)]
+    fn read(this: &FrontRequest, most_bytes: usize) -> Result<Promise, JsValue>;
+
+    /// Passes the body on to the object of a database, as an upload, and answers with its MD5.
+    #[wasm_bindgen(method, catch)]
+    fn store(this: &FrontRequest, database: &str, id: &str, upload: &str) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, getter)]
     fn cf(this: &FrontRequest) -> JsValue;
 }
 
+/// The header of a session's bookmark, as in D1's protocol.
+const SESSION: &str = "x-cf-d1-session-commit-token";
+/// Bytes that a body may have which is read: the runtime carries 32 MiB at most from one Worker to another.
+const LARGEST_BODY: usize = 30 << 20;
+
 impl FrontRequest {
-    fn text(&self) -> Result<String, Refusal> {
-        match self.body().dyn_into::<Uint8Array>() {
-            Ok(bytes) => String::from_utf8(bytes.to_vec()).map_err(|_| Refusal::malformed(&"the body is no UTF-8")),
-            Err(body) => Ok(body.as_string().unwrap_or_default()),
+    /// The body.
+    async fn text(&self) -> Result<String, Refusal> {
+        let body = awaited(self.read(LARGEST_BODY)).await?;
+        if body.is_undefined() {
+            return Err(Refusal::too_large(LARGEST_BODY));
         }
+        body_text(body).map_err(|_| Refusal::malformed(&"the body is no UTF-8"))
+    }
+
+    /// Stores the body as an upload, and returns its MD5.
+    async fn stored(&self, entry: &Entry, upload: &str) -> Result<String, Refusal> {
+        Ok(awaited(self.store(&entry.name, &entry.id, upload)).await?.as_string().unwrap_or_default())
     }
 }
-
-const JSON: &str = "application/json";
-const SQL: &str = "application/sql";
 
 /// What is sent back.
 struct Reply {
     status: u16,
-    /// Its media type.
+    /// The media type of the body.
     kind: &'static str,
+    bookmark: Option<String>,
+    etag: Option<String>,
     /// Text or UTF-8.
     body: JsValue,
-    bookmark: Option<String>,
     /// Where the rest of the body begins, for `more`.
     next: Option<String>,
 }
 
 impl Reply {
-    fn ok(json: String) -> Reply {
-        Reply { status: 200, kind: JSON, body: json.into(), bookmark: None, next: None }
+    fn of(kind: &'static str, body: JsValue) -> Reply {
+        Reply { status: 200, kind, bookmark: None, etag: None, body, next: None }
+    }
+
+    fn json(json: String) -> Reply {
+        Reply::of("application/json", json.into())
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Reply {
-        Reply { status: refusal.status, kind: JSON, body: refusal.to_json().into(), bookmark: None, next: None }
+        Reply { status: refusal.status, ..Reply::json(refusal.to_json()) }
     }
 }
 
@@ -104,28 +127,9 @@ impl Front {
         Front(())
     }
 
-    /// Refuses a request that shows no token, before its body is read; undefined: it may go on.
-    pub fn refuse(&self, env: &JsValue, request: &FrontRequest) -> JsValue {
-        match admit(env, request, &route(&request.method(), &request.path())) {
-            Ok(()) => JsValue::UNDEFINED,
-            Err(refusal) => to_js(Err(refusal)),
-        }
-    }
-
-    /// Answers a request, with `[status, type, body, bookmark, next]`.
+    /// Answers a request, with `[status, headers, body, next]`.
     pub fn answer(&self, env: JsValue, request: FrontRequest) -> Promise {
         promise(async move { to_js(answer(&env, &request).await) })
-    }
-
-    /// Whether a request sends a file, whose body is then not read before `upload` was asked.
-    #[wasm_bindgen(js_name = isUpload)]
-    pub fn is_upload(&self, method: &str, path: &str) -> bool {
-        route(method, path).is_ok_and(|target| target.operation == Operation::Upload)
-    }
-
-    /// Whether a file may be sent: then `next` says where to, as JSON `{name, id, etag}`.
-    pub fn upload(&self, env: JsValue, request: FrontRequest) -> Promise {
-        promise(async move { to_js(upload(&env, &request).await) })
     }
 
     /// The next part of a body, alike; a status that is not 200 means that there is none.
@@ -135,31 +139,31 @@ impl Front {
 }
 
 fn to_js(reply: Result<Reply, Refusal>) -> JsValue {
-    let Reply { status, kind, body, bookmark, next } = reply.unwrap_or_else(Reply::from);
-    let or_null = |text: Option<String>| text.map_or(JsValue::NULL, JsValue::from);
-    Array::of5(&status.into(), &kind.into(), &body, &or_null(bookmark), &or_null(next)).into()
-}
-
-/// Whether a request may go on: it shows a token, or is for an address, which is looked at later.
-fn admit(env: &JsValue, request: &FrontRequest, target: &Result<Target, Refusal>) -> Result<(), Refusal> {
-    match target {
-        Ok(Target { operation: Operation::Download | Operation::Upload, .. }) => Ok(()),
-        _ => auth::check(env, request.authorization().as_deref()),
-    }
+    let Reply { status, kind, bookmark, etag, body, next } = reply.unwrap_or_else(Reply::from);
+    let headers = [("content-type", Some(kind.to_owned())), (SESSION, bookmark), ("etag", etag)];
+    let headers: Array = headers.into_iter().filter_map(|(name, value)| Some(Array::of2(&name.into(), &value?.into()))).collect();
+    Array::of4(&status.into(), &headers, &body, &next.map_or(JsValue::NULL, JsValue::from)).into()
 }
 
 async fn answer(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
     let target = route(&request.method(), &request.path());
-    admit(env, request, &target)?;
+    // Whoever has an address shows that: it is looked at where it leads.
+    if !target.as_ref().is_ok_and(|target| target.operation.is_by_address()) {
+        auth::check(env, request.authorization().as_deref())?;
+    }
     d1_api::answer(env, request, target?).await
-}
-
-async fn upload(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
-    let Target { database, .. } = route(&request.method(), &request.path())?;
-    import::upload(env, request, &database).await
 }
 
 async fn more(env: &JsValue, request: &FrontRequest, next: &str) -> Result<Reply, Refusal> {
     let Target { database, .. } = route(&request.method(), &request.path())?;
     export::download(env, request, &database, Some(next)).await
+}
+
+/// What a promise of the runtime's brings.
+async fn awaited(promise: Result<Promise, JsValue>) -> Result<JsValue, Refusal> {
+    JsFuture::from(promise.map_err(|error| thrown(&error))?).await.map_err(|error| thrown(&error))
+}
+
+fn thrown(error: &JsValue) -> Refusal {
+    Refusal::failed(&error_text(error))
 }

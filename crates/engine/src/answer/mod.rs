@@ -2,9 +2,13 @@
 //!
 //! **Not here:** where a request came from, and which database is meant.
 
-pub mod d1;
+mod d1;
 pub mod json;
 mod request;
-pub mod rest;
+mod rest;
+mod run;
 
 pub use request::{ExportBody, Form, Request};
+pub use run::{
+    Answer, Attempt, answer, answer_calls, answer_from, answer_import, answer_long, answer_long_write, answer_together, reader_for,
+};

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** nothing that decides who answers is inside the body, so whoever passes a request on does not read it.
 //!
-//! **Not here:** how requests travel (`worker`), and what is answered (`d1`).
+//! **Not here:** how requests travel (`worker`), and what is answered (`run`).
 
 use super::json::Format;
 use crate::engine::{Error, ExportOptions, ExportPlace};

@@ -2,18 +2,17 @@
 //!
 //! **Not here:** what a request asks for (`request`), paths and who may (`front` of the Worker).
 
-use super::d1::Answer;
 use super::json::JsonResult;
 use super::request::ExportBody;
-use crate::engine::{Bytes, CallResult, Error, Failure, GiveWay, Imported, Lease, Restored, Snapshot};
-use littoral_protocol::rest::{Envelope, Refusal, RestoreBody};
-use littoral_protocol::rest::{ImportMeta, ImportResult};
-use littoral_protocol::sql::Point;
-use std::cell::Cell;
-use std::rc::Rc;
+use super::run::Answer;
+use crate::engine::{CallResult, Error, Failure, Imported, Restored, Snapshot};
+use littoral_protocol::Bookmark;
+use littoral_protocol::rest::{Envelope, ImportMeta, ImportResult, Refusal, RestoreBody};
+use littoral_protocol::sql::{Code, Point};
+use std::fmt::Display;
 
 /// The results of a call, or why there are none.
-pub(super) fn enveloped(result: CallResult<JsonResult>) -> String {
+pub(super) fn results(result: CallResult<JsonResult>) -> String {
     match result {
         Ok(outputs) => format!("{{\"result\":[{}],\"success\":true,\"errors\":[],\"messages\":[]}}", outputs.join(",")),
         Err(failed) => Refusal::sql(&failed, failed.error.code()).to_json(),
@@ -29,13 +28,13 @@ pub(super) fn restored(restored: Result<Restored, Failure>) -> Answer {
             let body = RestoreBody { bookmark: bookmark.clone(), previous_bookmark, message };
             Answer { body: Envelope::of(body).to_json(), bookmark: Some(bookmark) }
         }
-        Err(failed) => Answer { body: Refusal::sql(&failed, failed.error.code()).to_json(), bookmark: None },
+        Err(failed) => refused(&failed, failed.error.code()),
     }
 }
 
-/// Answers an import of a text, for as long as it takes, while others have their turn again and again. `statements` counts.
-pub fn answer_import(lease: &Lease, bytes: Bytes<'_>, give_way: GiveWay, statements: Rc<Cell<u64>>) -> Answer {
-    match lease.import(bytes, give_way, statements) {
+/// What was imported, or why nothing was.
+pub(super) fn imported(imported: Result<(Imported, Bookmark), Failure>) -> Answer {
+    match imported {
         Ok((Imported { statements, rows_read, rows_written, size_after }, bookmark)) => {
             let bookmark = bookmark.to_string();
             let meta = ImportMeta { duration: 0, rows_read, rows_written, size_after };
@@ -45,7 +44,7 @@ pub fn answer_import(lease: &Lease, bytes: Bytes<'_>, give_way: GiveWay, stateme
         Err(failed) => {
             let at = failed.place.map(|place| format!(" (in the statement that begins at byte {} of the file)", place.offset));
             let message = format!("{failed}{}; nothing of it was kept", at.unwrap_or_default());
-            Answer { body: Refusal::sql(&message, failed.error.code()).to_json(), bookmark: None }
+            refused(&message, failed.error.code())
         }
     }
 }
@@ -56,7 +55,7 @@ pub(super) fn exported(point: Option<Point>, reader: &Snapshot, part: &ExportBod
     let state = reader.state().bookmark();
     if let Some(Point::Bookmark(bookmark)) = point.filter(|point| *point != Point::Bookmark(state)) {
         let error = Error::UnknownBookmark { bookmark, newest: state };
-        return Answer { body: Refusal::sql(&error, error.code()).to_json(), bookmark: None };
+        return refused(&error, error.code());
     }
     match reader.export_part(&part.options, part.place.clone()) {
         Ok(part) => {
@@ -68,6 +67,10 @@ pub(super) fn exported(point: Option<Point>, reader: &Snapshot, part: &ExportBod
             body.push('\n');
             Answer { body, bookmark: Some(state.to_string()) }
         }
-        Err(failed) => Answer { body: Refusal::sql(&failed, failed.error.code()).to_json(), bookmark: None },
+        Err(failed) => refused(&failed, failed.error.code()),
     }
+}
+
+fn refused(message: &impl Display, code: Code) -> Answer {
+    Answer { body: Refusal::sql(message, code).to_json(), bookmark: None }
 }

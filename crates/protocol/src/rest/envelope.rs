@@ -48,6 +48,11 @@ impl<T: Serialize> Envelope<T> {
         Envelope { result: Some(result), success: true, errors: Vec::new(), messages: Vec::new(), result_info: None }
     }
 
+    /// Around nothing.
+    pub fn done() -> Envelope<T> {
+        Envelope { result: None, success: true, errors: Vec::new(), messages: Vec::new(), result_info: None }
+    }
+
     /// The JSON.
     pub fn to_json(&self) -> String {
         // Texts and numbers in memory: this cannot fail.

@@ -1,4 +1,4 @@
-//! Exports: the request for one, its answer, and the address that the text is fetched from, which is signed: whoever fetches it shows no token.
+//! Exports: the request for one, its answer, and what the address says that the text is fetched from.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,24 +29,6 @@ pub struct DumpOptions {
     pub tables: Vec<String>,
 }
 
-/// The answer to a request to export.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportAnswer {
-    /// It has not failed.
-    pub success: bool,
-    /// `export`
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The state that is exported.
-    pub at_bookmark: String,
-    /// What happens, for people.
-    pub messages: Vec<String>,
-    /// `complete`: it is made while it is fetched.
-    pub status: String,
-    /// Where it is.
-    pub result: ExportFile,
-}
-
 /// Where an export is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportFile {
@@ -56,24 +38,20 @@ pub struct ExportFile {
     pub signed_url: String,
 }
 
-/// What the address of an export says: which state, how much of it, until when in milliseconds since 1970.
+/// What the address of an export says: which state, and how much of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportTicket {
-    /// The database's id.
-    pub database: String,
     /// The state.
     pub bookmark: String,
     /// How much of it.
     pub options: DumpOptions,
-    /// When the address is no longer good.
-    pub expires_ms: u64,
 }
 
 impl ExportTicket {
-    /// The query string, but for the signature; that is made of this text and the database's id.
+    /// The query string.
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("bookmark", &self.bookmark).append_pair("expires", &self.expires_ms.to_string());
+        query.append_pair("bookmark", &self.bookmark);
         for (name, is_set) in [("no_schema", self.options.no_schema), ("no_data", self.options.no_data)] {
             if is_set {
                 query.append_pair(name, "1");
@@ -85,30 +63,20 @@ impl ExportTicket {
         query.finish()
     }
 
-    /// Reads a query string: the ticket, and the signature that came with it.
-    pub fn parse(database: &str, query: &str) -> (ExportTicket, String) {
-        let (database, bookmark, options) = (database.to_owned(), String::new(), DumpOptions::default());
-        let mut ticket = ExportTicket { database, bookmark, options, expires_ms: 0 };
-        let mut signature = String::new();
+    /// Reads a query string. What it does not know it leaves alone.
+    pub fn parse(query: &str) -> ExportTicket {
+        let mut ticket = ExportTicket { bookmark: String::new(), options: DumpOptions::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "bookmark" => ticket.bookmark = value.into_owned(),
-                "expires" => ticket.expires_ms = value.parse().unwrap_or_default(),
                 "no_schema" => ticket.options.no_schema = true,
                 "no_data" => ticket.options.no_data = true,
                 "table" => ticket.options.tables.push(value.into_owned()),
-                "signature" => signature = value.into_owned(),
                 _ => {}
             }
         }
-        (ticket, signature)
+        ticket
     }
-}
-
-/// When an address is no longer good, in milliseconds since 1970, and its signature.
-pub fn signed(query: &str) -> (u64, String) {
-    let (ticket, signature) = ExportTicket::parse("", query);
-    (ticket.expires_ms, signature)
 }
 
 #[cfg(test)]
@@ -118,8 +86,7 @@ mod tests {
     #[test]
     fn a_ticket_is_read_as_it_was_written() {
         let options = DumpOptions { no_schema: true, no_data: false, tables: vec!["a&b=".into(), "\u{e9} #".into()] };
-        let ticket = ExportTicket { database: "id".into(), bookmark: "0-1".into(), options, expires_ms: 17 };
-        let read = ExportTicket::parse("id", &format!("{}&signature=ab", ticket.query()));
-        assert_eq!(read, (ticket, "ab".into()));
+        let ticket = ExportTicket { bookmark: "0-1".into(), options };
+        assert_eq!(ExportTicket::parse(&format!("expires=1&{}&signature=ab", ticket.query())), ticket);
     }
 }

@@ -36,28 +36,6 @@ pub struct ImportUpload {
     pub upload_url: String,
 }
 
-/// The answer to `ingest` and `poll`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ImportAnswer {
-    /// It has not failed.
-    pub success: bool,
-    /// `import`
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Which import this is, for `poll`.
-    pub at_bookmark: String,
-    /// How far it is, for people.
-    pub messages: Vec<String>,
-    /// `active`, `complete` or `error`.
-    pub status: String,
-    /// Why it failed; nothing was changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// What it did, once it is complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ImportResult>,
-}
-
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportResult {

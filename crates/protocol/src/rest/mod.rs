@@ -16,6 +16,7 @@ mod database;
 mod envelope;
 mod export;
 mod import;
+mod progress;
 mod query;
 mod route;
 
@@ -24,7 +25,8 @@ pub use database::{
     time_text, timestamp,
 };
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
-pub use export::{DumpOptions, ExportAnswer, ExportFile, ExportRequest, ExportTicket, signed};
-pub use import::{ImportAnswer, ImportMeta, ImportRequest, ImportResult, ImportUpload};
+pub use export::{DumpOptions, ExportFile, ExportRequest, ExportTicket};
+pub use import::{ImportMeta, ImportRequest, ImportResult, ImportUpload};
+pub use progress::Progress;
 pub use query::QueryBody;
 pub use route::{Operation, Target, route};

@@ -35,6 +35,13 @@ pub enum Operation {
     Upload,
 }
 
+impl Operation {
+    /// Whether it is for whoever has a signed address, instead of a token.
+    pub const fn is_by_address(self) -> bool {
+        matches!(self, Operation::Download | Operation::Upload)
+    }
+}
+
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
