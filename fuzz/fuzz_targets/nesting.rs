@@ -3,7 +3,7 @@
 //! Each byte chooses a pair of `PAIRS`; the first two say how often the whole is repeated.
 #![no_main]
 
-use littoral_engine::answer::d1::answer;
+use littoral_engine::answer::answer;
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::engine::{Engine, Limits};
 use std::rc::Rc;

@@ -4,7 +4,7 @@
 //! A line is a call. Its first character chooses the database, and `!` opens that of the next line anew.
 #![no_main]
 
-use littoral_engine::answer::d1::answer;
+use littoral_engine::answer::answer;
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::engine::{Engine, Limits};
 use littoral_engine::store::{MemoryStore, PageStore};
