@@ -4,10 +4,12 @@
 mod common;
 
 use common::{Fixture, values};
-use littoral_engine::answer::{Form, Request, answer};
+use littoral_engine::answer::{ExportBody, Form, Request, answer};
+use littoral_protocol::d1::PointBody;
 use littoral_protocol::sql::{Statement, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 
 fn ask(db: &mut Fixture, objects: bool, body: &Json) -> (Json, bool) {
     let answer = answer(&mut db.database, Request::new(Form::Rest { objects }, body.to_string(), None, None));
@@ -93,6 +95,32 @@ fn what_is_no_request_is_refused() {
         let (code, message) = refused(&mut db, &body);
         assert!(code == 7500 && message.contains("No SQL statements detected"), "{body}: {message}");
     }
+}
+
+/// A state that was thinned out is read as the one before it: well for a reader, but the parts of an export would be of two states.
+#[test]
+fn a_part_of_an_export_is_of_its_state_or_none() {
+    let mut db = Fixture::durable();
+    rows(&mut db, &json!({ "sql": "CREATE TABLE t (v)" }));
+    rows(&mut db, &json!({ "sql": "INSERT INTO t VALUES (1)" }));
+    let bookmark = db.database.state().bookmark();
+    rows(&mut db, &json!({ "sql": "INSERT INTO t VALUES (2)" }));
+    let part = |db: &mut Fixture| {
+        let body = serde_json::to_string(&ExportBody::default()).unwrap();
+        let at = Some(PointBody::Bookmark(bookmark.to_string()));
+        answer(&mut db.database, Request::new(Form::Export, body, None, at))
+    };
+    let whole = part(&mut db);
+    assert_eq!(
+        (whole.bookmark, &*whole.body),
+        (Some(bookmark.to_string()), "null\nPRAGMA defer_foreign_keys=TRUE;\nCREATE TABLE t (v);\nINSERT INTO \"t\" (\"v\") VALUES(1);\n")
+    );
+    rows(&mut db, &json!({ "sql": "INSERT INTO t VALUES (3)" }));
+    let store = db.database.store().clone();
+    while store.thin(store.head().txid, 60_000, &BTreeSet::new()).unwrap() {}
+    assert_ne!(store.resolve(bookmark.txid).unwrap(), bookmark.txid, "it was thinned out");
+    let none = part(&mut db);
+    assert!(none.bookmark.is_none() && none.body.contains("\"code\":7500"), "{}", none.body);
 }
 
 /// Pieces of SQL that make it hard to see where a statement ends.

@@ -10,7 +10,7 @@ use littoral_engine::store::{DurableStore, Fault, FaultySql, MemoryStore, PageSt
 use littoral_protocol::sql::{Point, Value};
 use littoral_protocol::{Bookmark, Txid};
 use proptest::prelude::*;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -61,6 +61,45 @@ fn rows_tables_and_pages_are_as_they_were_and_a_restore_takes_it_back() {
     assert_eq!(values(&mut db, "SELECT x FROM more"), [[Value::Integer(1)]]);
     assert_eq!(values(&mut db, "SELECT count(*), min(v) FROM t WHERE id < 3"), [[Value::Integer(2), Value::Text("changed".into())]]);
     assert!(run_err(&mut db, "SELECT * FROM other").contains("no such table"));
+    assert_sound(&db.database);
+}
+
+/// SQLite knows a schema by its cookie. A restore that brought back an old one would let it come to a number that stands for another schema.
+#[test]
+fn a_connection_that_has_not_looked_meanwhile_sees_another_schema() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (a)", vec![]);
+    let then = db.database.state();
+    run(&mut db, "DROP TABLE t", vec![]);
+    run(&mut db, "CREATE TABLE t (b, c)", vec![]);
+    assert_eq!(values(&mut db, "SELECT * FROM t"), Vec::<Vec<Value>>::new());
+    restore(&mut db.database, then.bookmark()).unwrap();
+    run(&mut db, "DROP TABLE t", vec![]);
+    run(&mut db, "CREATE TABLE t (x, y, z)", vec![]);
+    run(&mut db, "INSERT INTO t VALUES (7, 8, 9)", vec![]);
+    assert_eq!(values(&mut db, "SELECT * FROM t"), [[7, 8, 9].map(Value::Integer)]);
+}
+
+#[test]
+fn the_state_is_kept_while_it_is_restored() {
+    let mut db = Fixture::durable_with_limits(|limits| limits.history_ms = 0);
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", vec![]);
+    for id in 0..400 {
+        run(&mut db, "INSERT INTO t VALUES (?, ?)", vec![Value::Integer(id), Value::Blob(noise(id as u64, 3_000))]);
+    }
+    let then = db.database.state();
+    run(&mut db, "UPDATE t SET v = zeroblob(3000)", vec![]);
+    let lease = db.database.lease().unwrap();
+    let db = Rc::new(RefCell::new(db));
+    let others = db.clone();
+    let give_way = Rc::new(move || {
+        while others.borrow_mut().database.maintain(NOW + 1_000).unwrap().is_some_and(|due_ms| due_ms <= NOW + 1_000) {}
+        Ok(())
+    });
+    lease.restore(Point::Bookmark(then.bookmark()), NOW, &(give_way as _)).unwrap();
+    let mut db = db.borrow_mut();
+    db.database.take_back(lease);
+    assert_eq!(values(&mut db, "SELECT v FROM t WHERE id = 399"), [[Value::Blob(noise(399, 3_000))]]);
     assert_sound(&db.database);
 }
 

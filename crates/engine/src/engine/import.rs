@@ -46,7 +46,7 @@ impl Lease {
     /// Imports a text. `statements` counts while it runs.
     pub fn import(&self, bytes: Bytes<'_>, give_way: GiveWay, statements: Rc<Cell<u64>>) -> Result<(Imported, Bookmark), Failure> {
         let imported = self.import_once(bytes, give_way, statements);
-        self.spoils(imported.as_ref().err().cloned());
+        self.failed_with(imported.as_ref().err().cloned());
         let (imported, size_after) = imported?;
         let bookmark = self.store().head().bookmark();
         Ok((Imported { size_after, ..imported }, bookmark))

@@ -148,6 +148,11 @@ impl Lease {
     /// Something else than the connection wrote, or failed to.
     pub(super) fn spoils(&self, failed: Option<Failure>) {
         self.is_spoiled.set(true);
+        self.failed_with(failed);
+    }
+
+    /// What was done failed, or did not.
+    pub(super) fn failed_with(&self, failed: Option<Failure>) {
         self.failed.replace(failed);
     }
 
