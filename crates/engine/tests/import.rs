@@ -93,6 +93,10 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_is_kept() {
     );
     assert_eq!(import(&mut db, b"", 1).unwrap().statements, 0);
     assert_eq!(import(&mut db, b" -- nothing\n;;", 3).unwrap().statements, 0);
+    assert!(
+        common::run_err(&mut db, "INSERT INTO t (p) VALUES (99)").contains("FOREIGN KEY"),
+        "they hold again, with no PRAGMA in the text either"
+    );
 }
 
 #[test]
