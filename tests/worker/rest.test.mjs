@@ -1,7 +1,7 @@
 // D1's REST API over HTTP: databases by name and id, statements, tokens, and how each mistake is answered.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { request } from "node:http";
 import { after, before, describe, test } from "node:test";
@@ -252,6 +252,14 @@ describe("REST", () => {
     for (const other of [upload_url.replace(etag, "0".repeat(32)), upload_url.replace(/expires=\d/, "expires=9"), upload_url.replace("/import/import/", "/restored/import/"), upload_url.split("?")[0]]) {
       assert.equal((await fetch(other, { method: "PUT", body: "x" })).status, 403, other);
     }
+    // As signed with the token, for an hour and no longer.
+    const { uuid } = await d1.result("GET", "/import?fields=uuid");
+    const put = (expires) => {
+      const signature = createHmac("sha256", TOKENS[0]).update(`import\n${uuid}\n${etag}\nexpires=${expires}`).digest("hex");
+      return fetch(`${upload_url.split("?")[0]}?expires=${expires}&signature=${signature}`, { method: "PUT", body: "x" });
+    };
+    assert.equal((await put(Date.now() - 1)).status, 403);
+    assert.equal((await put(Date.now() + 60_000)).status, 200);
     for (const body of [{}, { action: "init" }, { action: "init", etag: "x" }, { action: "moon" }, { action: "poll" }]) await d1.refused(400, 7400, "POST", "/import/import", body);
   });
 
