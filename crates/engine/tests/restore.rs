@@ -3,14 +3,14 @@
 
 mod common;
 
-use common::{Fixture, assert_sound, noise, run, run_err, values};
+use common::{Fixture, assert_sound, counting_turns, noise, run, run_err, values};
 use littoral_engine::engine::{Engine, Error, Failure, Limits, Restored};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, Fault, FaultySql, MemoryStore, PageStore};
 use littoral_protocol::sql::{Point, Value};
 use littoral_protocol::{Bookmark, Txid};
 use proptest::prelude::*;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 const NOW: u64 = 1_700_000_000_000;
@@ -143,14 +143,9 @@ fn what_is_written_is_what_differs_and_memory_holds_a_little_of_it() {
     let now = restore(&mut db.database, then.bookmark()).unwrap().bookmark.txid;
     assert!(changed(&db, Txid(now.0 - 1), now) < 5);
     run(&mut db, "UPDATE t SET v = 'x'", vec![]);
-    let turns = Rc::new(Cell::new(0));
+    let (give_way, turns) = counting_turns();
     let lease = db.database.lease().unwrap();
-    let counted = turns.clone();
-    let give_way = Rc::new(move || {
-        counted.set(counted.get() + 1);
-        Ok(())
-    });
-    lease.restore(Point::Bookmark(then.bookmark()), NOW, &(give_way as _)).unwrap();
+    lease.restore(Point::Bookmark(then.bookmark()), NOW, &give_way).unwrap();
     db.database.take_back(lease);
     assert!(turns.get() > 25, "others had {} turns", turns.get());
     assert_eq!(values(&mut db, "SELECT count(*), sum(length(v)) FROM t"), [[Value::Integer(2_000), Value::Integer(6_000_000)]]);
@@ -166,9 +161,8 @@ fn a_restore_whose_caller_is_late_changes_nothing() {
     let head = db.database.state();
     let lease = db.database.lease().unwrap();
     let failed = lease.restore(Point::Bookmark(then.bookmark()), NOW, &(Rc::new(|| Err(Error::TimedOut)) as _));
-    assert_eq!(db.database.take_back(lease), failed.is_ok());
-    // A restore of few pages has no turn in between, and is done.
-    assert!(failed.is_ok() || db.database.state() == head);
+    assert!(!db.database.take_back(lease));
+    assert_eq!((failed.unwrap_err().error, db.database.state()), (Error::TimedOut, head));
     assert_sound(&db.database);
 }
 

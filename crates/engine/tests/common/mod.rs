@@ -4,13 +4,14 @@
 use rusqlite::fallible_iterator::FallibleIterator;
 pub mod crashing;
 
-use littoral_engine::engine::{CallResult, Engine, Limits, ResultSet, from_sqlite, to_sqlite};
+use littoral_engine::engine::{CallResult, Engine, GiveWay, Limits, ResultSet, from_sqlite, to_sqlite};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, MemoryStore, PageStore};
 use littoral_protocol::sql::{Call, Statement, Value};
 use littoral_protocol::{Checksum, Pgno, Txid};
 use rusqlite::backup::Backup;
 use rusqlite::{Batch, Connection};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -62,6 +63,17 @@ pub fn run_err(db: &mut Fixture, sql: &str) -> String {
 
 pub fn values(db: &mut Fixture, sql: &str) -> Vec<Vec<Value>> {
     run(db, sql, vec![]).rows
+}
+
+/// Turns for others, and how many they had.
+pub fn counting_turns() -> (GiveWay, Rc<Cell<u32>>) {
+    let turns: Rc<Cell<u32>> = Rc::default();
+    let counted = turns.clone();
+    let give_way = move || {
+        counted.set(counted.get() + 1);
+        Ok(())
+    };
+    (Rc::new(give_way), turns)
 }
 
 /// Bytes that cannot be compressed, from a seed.
