@@ -3,7 +3,7 @@
 import { memoryBytes } from "./memory_probe.mjs";
 import { Database as PlainDatabase, Replica as PlainReplica } from "../../src/worker/entry.mjs";
 
-export { default } from "../../src/worker/entry.mjs";
+export { Catalog, default } from "../../src/worker/entry.mjs";
 
 /** Questions of followers and their answers, and news. */
 const NOTHING = { asked: 0, question_bytes: 0, answer_bytes: 0, pages: 0, told: 0, told_bytes: 0 };
