@@ -39,6 +39,7 @@ const CRATES: [(&str, &Layers); 3] = [
             ("sqlite", &["sqlite"]),
             ("store", &["store", "commit_log", "sqlite"]),
             ("fetch", &["fetch", "store", "commit_log"]),
+            ("branch", &["branch", "fetch", "store", "commit_log"]),
             ("replica", &["replica", "fetch", "session", "store", "commit_log"]),
             ("session", &[]),
             ("settings", &[]),

@@ -100,6 +100,12 @@ pub async fn suspendable<T: 'static>(run: impl FnOnce() -> T + 'static) -> Resul
     })
 }
 
+/// Whether [`block_on`] can be called here.
+#[cfg(feature = "server")]
+pub fn can_wait() -> bool {
+    ON_STACK.get()
+}
+
 /// Puts the stack aside until `promise` settles. Only below [`suspendable`]: elsewhere an error.
 ///
 /// A request that waits for nothing but another request's work counts as hung, and is cancelled: see [`Deadline`].

@@ -72,6 +72,8 @@ export class Catalog extends DurableObject {
 	 */
 	async #end(name, id) {
 		await this.env.DATABASE.getByName(name).destroy();
+		const lender = this.#rust.lender(id);
+		if (lender !== undefined) await this.env.DATABASE.getByName(lender[0]).release(lender[1], id);
 		this.#rust.endDeletion(id);
 	}
 }

@@ -54,6 +54,12 @@ impl CatalogObject {
         self.open()?.end_deletion(id).map_err(refused)
     }
 
+    /// The name and the id of the database that keeps a state for this one, a branch that lacks pages; undefined: none does.
+    pub fn lender(&self, id: &str) -> Result<JsValue, JsError> {
+        let named = |(name, id): (String, String)| Array::of2(&name.into(), &id.into()).into();
+        Ok(self.open()?.lender(id).map_err(refused)?.map_or(JsValue::UNDEFINED, named))
+    }
+
     /// Some of the databases whose deletion was begun: name and id of each.
     pub fn going(&self) -> Result<Array, JsError> {
         let named = |Entry { name, id, .. }| JsValue::from(Array::of2(&name.into(), &id.into()));

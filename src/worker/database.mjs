@@ -13,6 +13,11 @@ const IMPORT_WAIT_MS = 1_000;
 /** Milliseconds for which the answer to an import is kept. */
 const IMPORT_KEPT_MS = 60_000;
 
+/** Milliseconds after which a new branch begins to be filled: who made it has something in mind. */
+const FILL_AFTER_MS = 500;
+/** Milliseconds after which one that could not be filled tries again. */
+const FILL_RETRY_MS = 5_000;
+
 /** @typedef {{ answer: Promise<Body>, isOver: boolean }} Import */
 
 /** @import { Body, DatabaseEngine, Env, Host, OpenRequest, Primary, QueryOptions, Routed } from "./types.d.ts" */
@@ -33,8 +38,10 @@ export class Database extends DurableObject {
 	 * @type {Map<string, Import>}
 	 */
 	#imports = new Map();
-	/** Rust knows which database this is. */
-	#isKnown = false;
+	/** Rust knows which database this is, and has what it needs to answer. */
+	#isReady = false;
+	/** Pages of a branch come in the background. */
+	#isFilling = false;
 
 	/**
 	 * @param {DurableObjectState} ctx
@@ -60,7 +67,7 @@ export class Database extends DurableObject {
 			tell: (region, news) => void this.#tell(region, news),
 			wake: (inMs) => void setTimeout(() => this.#say(() => this.rust.woken()), inMs),
 			lookForAlarm: () => void this.#lookForAlarm().catch(() => {}),
-			setAlarm: (atMs) => void storage.setAlarm(atMs),
+			setAlarm: (atMs) => void storage.setAlarm(this.#isFilling ? Math.min(atMs, Date.now() + FILL_RETRY_MS) : atMs),
 		};
 	}
 
@@ -113,8 +120,18 @@ export class Database extends DurableObject {
 
 	/** @param {Routed} request */
 	#submit(request) {
-		this.#isKnown ||= this.rust.isKnown();
-		return this.#isKnown ? this.#enter(request) : this.#identify(request.create !== false).then(() => this.#enter(request));
+		return this.#isReady ? this.#enter(request) : this.#prepare(request.create !== false).then(() => this.#enter(request));
+	}
+
+	/**
+	 * Learns which database this is, and has what is needed before anything is answered: once, as long as the object lives.
+	 * @param {boolean} create
+	 */
+	async #prepare(create) {
+		if (!this.rust.isKnown()) await this.#identify(create);
+		if (!this.rust.isKnown()) return;
+		await this.rust.prepare();
+		this.#isReady = true;
 	}
 
 	/**
@@ -123,7 +140,47 @@ export class Database extends DurableObject {
 	 */
 	async #identify(create) {
 		const entry = await this.env.CATALOG.getByName(CATALOG).claim(this.ctx.id.name, create);
-		if (entry !== undefined) this.rust.becomes(entry);
+		if (entry !== undefined) await this.#become(entry);
+	}
+
+	/**
+	 * Becomes the database of an entry of the catalogue.
+	 * @param {string} entry
+	 */
+	async #become(entry) {
+		const lending = this.rust.lending(entry);
+		if (lending === undefined) {
+			this.rust.becomes(entry);
+			return;
+		}
+		const [name, parent, id, bookmark, time] = lending;
+		const lent = await this.env.DATABASE.getByName(name).lend(parent, id, bookmark, time);
+		// Another request may have been as far meanwhile.
+		if (this.rust.isKnown()) return;
+		const begun = this.rust.begins(entry, lent);
+		await this.ctx.storage.setAlarm(Date.now() + FILL_AFTER_MS);
+		await this.env.CATALOG.getByName(CATALOG).ask(JSON.stringify({ Begun: [id, begun] }));
+	}
+
+	/** Brings what a branch lacks, and lets its parent go. */
+	async #fill() {
+		const parent = this.rust.isKnown() ? this.rust.parent() : undefined;
+		if (parent === undefined) return;
+		const [name, parentId, id] = parent;
+		this.#isFilling = true;
+		try {
+			const stub = this.env.DATABASE.getByName(name);
+			for (let question = this.rust.askMore(); question !== undefined; question = this.rust.askMore()) {
+				this.rust.takeMore(await stub.follow(question));
+			}
+			await this.env.CATALOG.getByName(CATALOG).ask(JSON.stringify({ Full: id }));
+			await stub.release(parentId, id);
+			this.rust.released();
+			this.#isFilling = false;
+		} catch (error) {
+			console.warn(`the branch ${this.ctx.id.name} could not be filled, and tries again: ${error}`);
+			await this.ctx.storage.setAlarm(Date.now() + FILL_RETRY_MS);
+		}
 	}
 
 	/** @param {Routed} request */
@@ -133,8 +190,9 @@ export class Database extends DurableObject {
 		return ticket.answer();
 	}
 
-	alarm() {
-		return this.#maintain(this.rust.alarm());
+	async alarm() {
+		await this.#fill();
+		await this.#maintain(this.rust.alarm());
 	}
 
 	/**
@@ -238,13 +296,37 @@ export class Database extends DurableObject {
 	 * The catalogue has created the database that this is: an entry of it as JSON.
 	 * @param {unknown} entry
 	 */
-	adopt(entry) {
-		if (!this.rust.isKnown()) this.rust.becomes(String(entry));
+	async adopt(entry) {
+		if (!this.rust.isKnown()) await this.#become(String(entry));
+	}
+
+	/**
+	 * Keeps a state for a branch, and answers with which it is: a message of the commit log.
+	 * @param {unknown} id
+	 * @param {unknown} branch
+	 * @param {unknown} [bookmark]
+	 * @param {unknown} [time]
+	 */
+	async lend(id, branch, bookmark, time) {
+		if (!this.rust.isKnown()) await this.#identify(false);
+		this.rust.checkIs(String(id));
+		return this.rust.lend(String(branch), bookmark === undefined ? undefined : String(bookmark), time === undefined ? undefined : Number(time));
+	}
+
+	/**
+	 * A branch needs its state no longer, or is no more.
+	 * @param {unknown} id
+	 * @param {unknown} branch
+	 */
+	async release(id, branch) {
+		if (!this.rust.isKnown()) await this.#identify(false);
+		this.rust.checkIs(String(id));
+		this.rust.release(String(branch));
 	}
 
 	/** Deletes the database: everything here, and in its replica objects. */
 	async destroy() {
-		this.#isKnown = false;
+		this.#isReady = false;
 		this.rust.ends();
 		await Promise.all(this.rust.regions().map((region) => this.#replica(region).forget()));
 		await this.ctx.storage.deleteAlarm();

@@ -10,6 +10,7 @@
 //!
 //! **Not here:** which callers may reach which database (`entry.mjs`).
 
+use super::branch::lent_states;
 use super::host::{Host, Ticket};
 use super::identity::Identity;
 use super::upload::{Upload, key};
@@ -21,6 +22,7 @@ use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::time::now_ms;
 use js_sys::{Array, Uint8Array};
 use littoral_engine::answer::{Answer, Attempt, Form, Request, answer_together, reader_for};
+use littoral_engine::branch::BranchStore;
 use littoral_engine::engine::Engine;
 use littoral_engine::primary::{Action, Event, Primary, Waits};
 use littoral_engine::replica::Source;
@@ -45,10 +47,12 @@ const REGIONS: &str = "regions";
 #[wasm_bindgen]
 pub struct DatabaseObject {
     host: Host,
-    storage: ObjectStorage,
-    env: JsValue,
-    identity: Identity,
+    pub(super) storage: ObjectStorage,
+    pub(super) env: JsValue,
+    pub(super) identity: Identity,
     engine: RefCell<Option<Engine>>,
+    /// The engine's store, if pages of it were missing when it was opened.
+    pub(super) branch: RefCell<Option<Rc<BranchStore<ObjectSql>>>>,
     primary: RefCell<Primary<Ticket>>,
     /// What a long write had that has ended.
     lease: long_write::Ended,
@@ -63,9 +67,9 @@ impl DatabaseObject {
     /// A database on the storage of its object.
     #[wasm_bindgen(constructor)]
     pub fn new(host: Host, storage: ObjectStorage, env: JsValue) -> DatabaseObject {
-        let (engine, primary, lease, imported, shown) = Default::default();
+        let (engine, branch, primary, lease, imported, shown) = Default::default();
         let identity = Identity::new(storage.clone(), &env);
-        DatabaseObject { host, storage, env, identity, engine, primary, lease, imported, shown }
+        DatabaseObject { host, storage, env, identity, engine, branch, primary, lease, imported, shown }
     }
 
     /// Whether there is nothing to ask the catalogue: it has said which database this is, or there is none.
@@ -184,9 +188,9 @@ impl DatabaseObject {
         }
     }
 
-    /// Answers a question of the commit log, whatever it is. A replica object gives its region.
-    pub fn follow(&self, question: &[u8], region: Option<String>) -> Result<Vec<u8>, JsError> {
-        let (answer, reaches) = self.with_engine(|engine| source(engine).answer_follower(question)).map_err(js_error)?;
+    /// Answers a question of the commit log, whatever it is, with bytes or a promise of them. A replica object gives its region.
+    pub fn follow(&self, question: Vec<u8>, region: Option<String>) -> Result<JsValue, JsError> {
+        let (answer, reaches) = self.answer_follower(question)?;
         if let Some(region) = region.as_deref().and_then(Region::from_hint) {
             self.remember(region);
             let _ = self.happened(Event::Asked { region, reaches });
@@ -207,6 +211,7 @@ impl DatabaseObject {
     /// The database is no more: what is known of it is of no use to the next one of the name.
     pub fn forget(&self) {
         self.engine.take();
+        self.branch.take();
         let _ = self.happened(Event::Deleted);
     }
 
@@ -217,12 +222,10 @@ impl DatabaseObject {
         Ok(vec![state.txid.0 as f64, f64::from(state.page_count), state.page_size.bytes() as f64])
     }
 
-    /// Pages of the database file at `txid`, `count` from `first`.
+    /// Pages of the database file at `txid`, `count` from `first`, or a promise of them.
     #[wasm_bindgen(js_name = dumpPages)]
-    pub fn dump_pages(&self, txid: f64, first: u32, count: u32) -> Result<js_sys::Uint8Array, JsError> {
-        let read = |engine: &mut Engine| engine.store().state(Txid(txid as u64)).and_then(|state| engine.pages(&state, Pgno(first), count));
-        let pages = self.with_engine(read).and_then(|pages| pages).map_err(js_error)?;
-        Ok(js_sys::Uint8Array::from(&*pages))
+    pub fn dump_pages(&self, txid: f64, first: u32, count: u32) -> Result<JsValue, JsError> {
+        self.read_file(Txid(txid as u64), Pgno(first), count)
     }
 }
 
@@ -230,7 +233,7 @@ fn code_of(error: &StoreError) -> Code {
     if *error == StoreError::NoDatabase { Code::NoDatabase } else { Code::StoreFailed }
 }
 
-fn js_error(error: StoreError) -> JsError {
+pub(super) fn js_error(error: StoreError) -> JsError {
     JsError::new(&error.to_string())
 }
 
@@ -411,7 +414,8 @@ impl DatabaseObject {
         if engine.is_none() {
             let limits = limits(&self.env).map_err(|error| StoreError::Schema(error_text(&error)))?;
             let store = DurableStore::open_as(ObjectSql::new(self.storage()), self.identity.database())?.with_step(limits.history_step_ms);
-            *engine = Some(Engine::open(Rc::new(store), limits, Rc::new(now_ms)));
+            let opened = engine.insert(Engine::open(self.with_parent(store), limits, Rc::new(now_ms)));
+            opened.keep_states(lent_states(&self.storage));
         }
         let answer = engine.as_mut().map(ask);
         if engine.as_ref().is_some_and(Engine::memory_damaged) {
@@ -425,6 +429,6 @@ impl DatabaseObject {
 }
 
 /// What followers ask.
-fn source(engine: &Engine) -> Source<'_> {
+pub(super) fn source(engine: &Engine) -> Source<'_> {
     Source::new(&**engine.store(), engine.store().id())
 }

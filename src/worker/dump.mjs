@@ -16,14 +16,14 @@ export function dump(database) {
 	let first = 1;
 	return new ReadableStream({
 		type: "bytes",
-		pull(controller) {
+		async pull(controller) {
 			if (first > pages) {
 				controller.close();
 				controller.byobRequest?.respond(0);
 				return;
 			}
 			const count = Math.min(perChunk, pages - first + 1);
-			controller.enqueue(database.dumpPages(txid, first, count));
+			controller.enqueue(await database.dumpPages(txid, first, count));
 			first += count;
 		},
 	});

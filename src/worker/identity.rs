@@ -42,6 +42,11 @@ impl Identity {
         })
     }
 
+    /// What `ask` finds in the entry; `None`: there is none, or nothing in it.
+    pub(super) fn with_entry<T>(&self, ask: impl FnOnce(&Entry) -> Option<T>) -> Option<T> {
+        self.entry().borrow().as_deref().and_then(ask)
+    }
+
     /// Whether there is nothing to ask the catalogue.
     pub(super) fn is_known(&self) -> bool {
         !self.is_catalogued || self.entry().borrow().is_some()

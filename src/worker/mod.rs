@@ -2,6 +2,7 @@
 //!
 //! **Not here:** SQL, pages, JSON.
 
+mod branch;
 mod catalog;
 mod database;
 mod front;

@@ -74,10 +74,14 @@ export interface Host {
 type Known<Class, Method extends keyof Class, Better extends Record<Method, unknown>> = Omit<Class, Method> & Pick<Better, Method>;
 
 /** The Rust half of a database (`database.rs`). */
-export type DatabaseEngine = Known<wasm.DatabaseObject, "submit" | "recover" | "regions", {
+export type DatabaseEngine = Known<wasm.DatabaseObject, "submit" | "recover" | "regions" | "follow" | "dumpPages" | "lending" | "parent", {
 	submit(ticket: OpenRequest): void;
 	recover(tickets: OpenRequest[]): void;
 	regions(): string[];
+	follow(question: Uint8Array, region: string | undefined): Maybe<Uint8Array>;
+	dumpPages(txid: number, first: number, count: number): Maybe<Uint8Array<ArrayBuffer>>;
+	lending(entry: string): [parentName: string, parent: string, id: string, bookmark?: string, timeMs?: number] | undefined;
+	parent(): [parentName: string, parent: string, id: string] | undefined;
 }>;
 
 /** The Rust half of a replica object (`replica.rs`). */
@@ -94,7 +98,8 @@ export type ReplicasEngine = Known<wasm.Replicas, "answer" | "reach", {
 }>;
 
 /** The Rust half of the catalogue (`catalog.rs`). */
-export type CatalogEngine = Known<wasm.CatalogObject, "beginDeletion" | "going", {
+export type CatalogEngine = Known<wasm.CatalogObject, "beginDeletion" | "going" | "lender", {
+	lender(id: string): [name: string, id: string] | undefined;
 	beginDeletion(database: string): [reply: string, name?: string, id?: string];
 	going(): [name: string, id: string][];
 }>;
@@ -137,6 +142,8 @@ export interface Primary {
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
 	dump(meant?: Pick<Routed, "database_id" | "create">): Maybe<ReadableStream<Uint8Array>>;
 	adopt(entry: unknown): Maybe<void>;
+	lend(id: unknown, branch: unknown, bookmark?: unknown, time?: unknown): Maybe<Uint8Array>;
+	release(id: unknown, branch: unknown): Maybe<void>;
 	keepPiece(upload: unknown, number: unknown, piece: unknown, id: unknown): Maybe<void>;
 	dropUpload(upload: unknown): Maybe<void>;
 	importUpload(upload: unknown, id: unknown): Maybe<[answer: Body | undefined, statements: number]>;

@@ -14,10 +14,12 @@
 //! | [`session`] | who may answer a read | how it is carried |
 //! | [`primary`] | when requests run, who is told of news, when the past is cut | storage, clocks |
 //! | [`settings`] | regions, and what a Worker's configuration says of replicas | where it stands |
+//! | [`branch`] | the store of a branch: pages of its parent, until all are here | which database is a branch of which |
 //! | [`catalog`] | which databases there are | objects, HTTP |
 //! | [`answer`] | requests of a protocol, answered from a database | where they came from |
 
 pub mod answer;
+pub mod branch;
 pub mod catalog;
 pub mod commit_log;
 pub mod engine;

@@ -179,7 +179,7 @@ fn parts_are_the_whole_whoever_asks_for_them() {
 /// The database at a state, in one of its own.
 fn large_at(db: &mut Fixture, bookmark: littoral_protocol::Bookmark) -> Fixture {
     let state = db.database.store().state(bookmark.txid).unwrap();
-    let file = db.database.pages(&state, littoral_protocol::Pgno::FIRST, state.page_count).unwrap();
+    let file = db.database.store().read_file(&state, littoral_protocol::Pgno::FIRST, state.page_count).unwrap();
     let copy = Fixture::memory();
     let mut load = littoral_engine::store::Load::new(copy.database.store().clone());
     load.push(&file).unwrap();

@@ -11,10 +11,13 @@
 
 mod common;
 
+use common::branching::{Parent, bring_schema, fill, run_as_object, storage};
 use common::{Fixture, assert_sound, noise, plain_message, plain_values, prune};
+use littoral_engine::branch::BranchStore;
 use littoral_engine::engine::{CallResult, Error, Limits, ResultSet};
 use littoral_engine::store::DurableStore;
 use littoral_engine::store::durable::HostSql;
+use littoral_protocol::Txid;
 use littoral_protocol::sql::{Call, Statement, Value};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -26,6 +29,10 @@ enum Step {
     Calls(Vec<Call>),
     Reopen,
     Prune,
+    /// From now on it is a branch of what it was.
+    Branch,
+    /// A part of what a branch lacks comes in the background.
+    Fill,
 }
 
 fn table() -> impl Strategy<Value = &'static str> {
@@ -137,6 +144,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::collection::vec(call(), 2..5).prop_map(Step::Calls),
         1 => Just(Step::Reopen),
         1 => Just(Step::Prune),
+        2 => Just(Step::Branch),
+        1 => Just(Step::Fill),
     ]
 }
 
@@ -199,10 +208,9 @@ fn content(ask: &mut dyn FnMut(&str) -> Vec<Vec<Value>>) -> Vec<Vec<Value>> {
 }
 
 fn run_both(steps: &[Step], cache_bytes: usize) {
-    let storage = Rc::new(HostSql::in_memory().unwrap());
     let limits = Limits { cache_bytes, ..Limits::default() };
-    let open = || Fixture::on(Rc::new(DurableStore::open(storage.clone()).unwrap()), limits.clone());
-    let mut db = open();
+    let mut place = Place::new();
+    let mut db = place.open(&limits);
     let plain = Connection::open_in_memory().unwrap();
     let mut remembered = Vec::new();
     let has_fts5 = format!("{steps:?}").contains("fts5");
@@ -210,10 +218,7 @@ fn run_both(steps: &[Step], cache_bytes: usize) {
     for (number, step) in steps.iter().enumerate() {
         match step {
             Step::Calls(calls) => {
-                let mut ours = db.run_calls(calls);
-                while ours.len() < calls.len() {
-                    ours.extend(db.run_calls(&calls[ours.len()..]));
-                }
+                let ours = place.run(&mut db, calls);
                 has_shared |= calls.len() > 1;
                 for (index, (call, ours)) in calls.iter().zip(ours).enumerate() {
                     let (mut ours, mut expected) = (our_answer(ours), plain_call(&plain, call));
@@ -224,25 +229,29 @@ fn run_both(steps: &[Step], cache_bytes: usize) {
                         }
                     }
                     if has_fts5 {
-                        // FTS5 writes its pending rows when a savepoint begins, and SQLite counts them for the statement that is running.
-                        // The engine's hooks and savepoints make that another statement.
-                        for (_, changes, size) in ours.iter_mut().chain(&mut expected).flatten() {
-                            *changes = 0;
-                            // What it wrote at those savepoints are segments of its index, of which there are more or fewer from then on.
-                            if has_shared {
-                                *size = 0;
-                            }
-                        }
+                        forget_fts5(&mut ours, has_shared);
+                        forget_fts5(&mut expected, has_shared);
                     }
                     assert!(ours == expected, "step {number}: {call:?}\n{}\n{}", brief(&ours), brief(&expected));
                 }
                 for table in ["t0", "t1", "t2"] {
                     let call = vec![Statement::new(format!("SELECT * FROM {table}"), vec![])];
                     let rows = |answer: Result<Vec<Answer>, String>| answer.map(|mut answers| answers.remove(0).0);
-                    assert_eq!(rows(our_answer(db.run_call(call.clone()))), rows(plain_call(&plain, &call)), "{table} after step {number}");
+                    assert_eq!(
+                        rows(our_answer(place.run(&mut db, std::slice::from_ref(&call)).remove(0))),
+                        rows(plain_call(&plain, &call)),
+                        "{table} after step {number}"
+                    );
                 }
             }
-            Step::Reopen => db = open(),
+            Step::Reopen => db = place.open(&limits),
+            Step::Branch => {
+                // The states before are the parent's.
+                remembered.retain(|(txid, _)| *txid == db.database.state().txid);
+                place.branch(&db);
+                db = place.open(&limits);
+            }
+            Step::Fill => place.fill(),
             Step::Prune => {
                 let oldest = prune(&**db.database.store(), db.database.state().txid);
                 remembered.retain(|(txid, _)| *txid >= oldest);
@@ -260,6 +269,69 @@ fn run_both(steps: &[Step], cache_bytes: usize) {
         let snapshot = db.database.snapshot(txid).unwrap();
         let mut ask = |sql: &str| snapshot.run::<ResultSet>(&vec![Statement::new(sql, vec![])]).unwrap().remove(0).rows;
         assert_eq!(content(&mut ask), expected, "the state at {txid}");
+    }
+}
+
+/// FTS5 writes its pending rows when a savepoint begins, and SQLite counts them for the statement that is running. The engine's hooks and
+/// savepoints make that another statement. What it wrote at the savepoints of calls that shared a commit are segments of its index, of which there
+/// are more or fewer from then on.
+fn forget_fts5(answer: &mut Result<Vec<Answer>, String>, has_shared: bool) {
+    for (_, changes, size) in answer.iter_mut().flatten() {
+        *changes = 0;
+        if has_shared {
+            *size = 0;
+        }
+    }
+}
+
+/// Where the database is.
+struct Place {
+    storage: Rc<HostSql>,
+    /// What it is a branch of, or was, and from where.
+    parent: Option<(Parent, Txid)>,
+    branch: Option<Rc<BranchStore<Rc<HostSql>>>>,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { storage: storage(), parent: None, branch: None }
+    }
+
+    fn open(&mut self, limits: &Limits) -> Fixture {
+        self.branch = None;
+        let Some((parent, at)) = &self.parent else {
+            return Fixture::on(Rc::new(DurableStore::open(self.storage.clone()).unwrap()), limits.clone());
+        };
+        match parent.branch_if(self.storage.clone(), *at) {
+            Ok(branch) => {
+                bring_schema(branch.clone(), parent);
+                self.branch = Some(branch.clone());
+                Fixture::on(branch, limits.clone())
+            }
+            Err(whole) => Fixture::on(whole, limits.clone()),
+        }
+    }
+
+    fn branch(&mut self, db: &Fixture) {
+        self.parent = Some((Parent::new(db.database.store().clone()), db.database.state().txid));
+        self.storage = storage();
+    }
+
+    fn fill(&self) {
+        if let (Some(branch), Some((parent, _))) = (&self.branch, &self.parent) {
+            fill(branch, parent);
+        }
+    }
+
+    fn run(&self, db: &mut Fixture, calls: &[Call]) -> Vec<CallResult<ResultSet>> {
+        if let Some((parent, _)) = &self.parent {
+            return run_as_object(db, parent, calls);
+        }
+        let mut answers = db.run_calls(calls);
+        while answers.len() < calls.len() {
+            answers.extend(db.run_calls(&calls[answers.len()..]));
+        }
+        answers
     }
 }
 

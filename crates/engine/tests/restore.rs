@@ -30,7 +30,7 @@ fn rows(db: &mut Fixture) -> Vec<Vec<Value>> {
 /// The database file, without what a restore changes of page 1: the change counter and the schema cookie.
 fn file(engine: &mut Engine, txid: Txid) -> Vec<u8> {
     let state = engine.store().state(txid).unwrap();
-    let mut file = engine.pages(&state, littoral_protocol::Pgno::FIRST, state.page_count).unwrap();
+    let mut file = engine.store().read_file(&state, littoral_protocol::Pgno::FIRST, state.page_count).unwrap();
     for field in [24, 40, 92] {
         file[field..field + 4].fill(0);
     }

@@ -18,12 +18,7 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
     let Target { operation, database } = target;
     match operation {
         Operation::List => list(env, &ListQuery::parse(&request.query())?).await,
-        Operation::Create => {
-            let entry = one(ask(env, &Question::Create(body(request).await?)).await?)?;
-            // Where this fails, the object asks the catalogue when it is first used.
-            let _ = place(env, &entry).await;
-            Ok(shown(&entry, request))
-        }
+        Operation::Create => create(env, request).await,
         Operation::Get => Ok(shown(&measure(env, find(env, &database).await?).await?, request)),
         Operation::Update => Ok(shown(&one(ask(env, &Question::Update(database, body(request).await?)).await?)?, request)),
         Operation::Delete => {
@@ -39,6 +34,20 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
         Operation::Upload => import::upload(env, request, &database).await,
         Operation::Download => export::download(env, request, &database, None).await,
     }
+}
+
+async fn create(env: &JsValue, request: &FrontRequest) -> Result<Reply, Refusal> {
+    let entry = one(ask(env, &Question::Create(body(request).await?)).await?)?;
+    let placed = place(env, &entry).await;
+    if entry.branch_of.is_none() {
+        // Where it failed, the object asks the catalogue when it is first used.
+        return Ok(shown(&entry, request));
+    }
+    if let Err(refusal) = placed {
+        destroy(env, &entry.id).await?;
+        return Err(Refusal::malformed(&format_args!("there is no such state to branch from: {}", refusal.error.message)));
+    }
+    Ok(shown(&find(env, &entry.id).await?, request))
 }
 
 async fn list(env: &JsValue, query: &ListQuery) -> Result<Reply, Refusal> {

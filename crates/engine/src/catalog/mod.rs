@@ -8,8 +8,10 @@
 //!
 //! **Not here:** objects and their storage (the Worker), HTTP (`littoral_protocol::rest` and the Worker).
 
+mod branches;
 mod question;
 
+pub use branches::ParentEntry;
 pub use question::{Question, Reply};
 
 use crate::settings::region::Region;
@@ -27,7 +29,10 @@ const LONGEST_NAME: usize = 256;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS databases (
     name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL, region TEXT NOT NULL, replication TEXT NOT NULL,
     file_size INTEGER NOT NULL DEFAULT 0, num_tables INTEGER NOT NULL DEFAULT 0, going INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID";
-const COLUMNS: &str = "name, id, created_ms, region, replication, file_size, num_tables, going";
+const COLUMNS: &str = "name, id, created_ms, region, replication, file_size, num_tables, going, \
+                       branches.parent, parent_name, bookmark, time_ms, is_full";
+/// What `COLUMNS` are of.
+const ENTRIES: &str = "databases LEFT JOIN branches ON branch = id";
 
 /// A database, as the catalogue knows it and its object keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +53,9 @@ pub struct Entry {
     pub num_tables: u64,
     /// It is being deleted.
     pub going: bool,
+    /// What it is a branch of.
+    #[serde(default)]
+    pub branch_of: Option<ParentEntry>,
 }
 
 impl Entry {
@@ -70,6 +78,7 @@ impl Entry {
             created_in_region: region.clone(),
             running_in_region: region,
             read_replication: Some(ReadReplication { mode: self.replication }),
+            branch_of: self.branch_of.as_ref().map(ParentEntry::body),
         }
     }
 }
@@ -83,12 +92,13 @@ impl<Q: Sql> Catalog<Q> {
     /// The catalogue that this storage holds, or a new one.
     pub fn open(sql: Q) -> Result<Catalog<Q>, StoreError> {
         sql.run(TABLE, &[])?;
+        branches::open(&sql)?;
         Ok(Catalog { sql })
     }
 
     /// Adds a database. `id` is one that was never used.
     pub fn create(&self, body: &CreateBody, id: &str, now_ms: u64) -> Result<Entry, Refusal> {
-        let CreateBody { name, primary_location_hint, jurisdiction, read_replication } = body;
+        let CreateBody { name, primary_location_hint, jurisdiction, read_replication, branch_of } = body;
         check_name(name)?;
         if let Some(jurisdiction) = jurisdiction {
             return Err(Refusal::malformed(&format_args!(
@@ -108,6 +118,7 @@ impl<Q: Sql> Catalog<Q> {
             file_size: 0,
             num_tables: 0,
             going: false,
+            branch_of: branch_of.as_ref().map(|point| self.parent_of(point)).transpose()?,
         };
         match self.named(name)? {
             Some(_) => Err(Refusal::exists(name)),
@@ -118,6 +129,7 @@ impl<Q: Sql> Catalog<Q> {
     fn insert(&self, entry: &Entry) -> Result<(), SqlError> {
         let Entry { name, id, created_ms, region, replication, .. } = entry;
         let params = [Param::Text(name), Param::Text(id), Param::Int(*created_ms), Param::Text(region), Param::Text(mode(*replication))];
+        self.insert_branch(entry)?;
         self.sql.run("INSERT INTO databases (name, id, created_ms, region, replication) VALUES (?, ?, ?, ?, ?)", &params)
     }
 
@@ -142,7 +154,7 @@ impl<Q: Sql> Catalog<Q> {
         let ListQuery { name, page, per_page } = query;
         let name = name.as_deref().unwrap_or_default();
         let skipped = (page - 1).saturating_mul(*per_page);
-        let sql = format!("SELECT {COLUMNS} FROM databases WHERE NOT going AND instr(name, ?) ORDER BY name LIMIT ? OFFSET ?");
+        let sql = format!("SELECT {COLUMNS} FROM {ENTRIES} WHERE NOT going AND instr(name, ?) ORDER BY name LIMIT ? OFFSET ?");
         let rows = self.sql.rows(&sql, &[Param::Text(name), Param::Int(*per_page), Param::Int(skipped)]).map_err(failed)?;
         let entries: Vec<Entry> = rows.into_iter().filter_map(entry).collect();
         let counted = self.sql.rows("SELECT count(*) FROM databases WHERE NOT going AND instr(name, ?)", &[Param::Text(name)]);
@@ -172,18 +184,22 @@ impl<Q: Sql> Catalog<Q> {
     /// Begins to delete a database: from now on there is none of that name, and none may be created.
     pub fn begin_deletion(&self, database: &str) -> Result<Entry, Refusal> {
         let entry = self.find(database)?;
+        self.check_not_needed(&entry)?;
         self.sql.run("UPDATE databases SET going = 1 WHERE id = ?", &[Param::Text(&entry.id)]).map_err(failed)?;
         Ok(Entry { going: true, ..entry })
     }
 
     /// A database is gone with all that was its: its name is free.
     pub fn end_deletion(&self, id: &str) -> Result<(), Refusal> {
+        self.sql
+            .run("DELETE FROM branches WHERE branch = ? AND branch IN (SELECT id FROM databases WHERE going)", &[Param::Text(id)])
+            .map_err(failed)?;
         self.sql.run("DELETE FROM databases WHERE id = ? AND going", &[Param::Text(id)]).map_err(failed)
     }
 
     /// Some of the databases whose deletion was begun.
     pub fn going(&self) -> Result<Vec<Entry>, Refusal> {
-        let rows = self.sql.rows(&format!("SELECT {COLUMNS} FROM databases WHERE going LIMIT 100"), &[]).map_err(failed)?;
+        let rows = self.sql.rows(&format!("SELECT {COLUMNS} FROM {ENTRIES} WHERE going LIMIT 100"), &[]).map_err(failed)?;
         Ok(rows.into_iter().filter_map(entry).collect())
     }
 
@@ -192,7 +208,7 @@ impl<Q: Sql> Catalog<Q> {
     }
 
     fn one(&self, column: &'static str, value: &str) -> Result<Option<Entry>, Refusal> {
-        let rows = self.sql.rows(&format!("SELECT {COLUMNS} FROM databases WHERE {column} = ?"), &[Param::Text(value)]).map_err(failed)?;
+        let rows = self.sql.rows(&format!("SELECT {COLUMNS} FROM {ENTRIES} WHERE {column} = ?"), &[Param::Text(value)]).map_err(failed)?;
         Ok(rows.into_iter().next().and_then(entry))
     }
 }
@@ -225,15 +241,16 @@ fn failed(error: SqlError) -> Refusal {
     Refusal::failed(&format_args!("the catalogue could not be read or written: {error}"))
 }
 
-fn entry(row: Vec<StoredValue>) -> Option<Entry> {
+fn entry(mut row: Vec<StoredValue>) -> Option<Entry> {
     use StoredValue::{Int, Text};
+    let branch_of = branches::parent(row.split_off(row.len().min(8)));
     let [Text(name), Text(id), Int(created_ms), Text(region), Text(replication), Int(file_size), Int(num_tables), Int(going)] =
         <[StoredValue; 8]>::try_from(row).ok()?
     else {
         return None;
     };
     let replication = if replication == mode(ReplicationMode::Disabled) { ReplicationMode::Disabled } else { ReplicationMode::Auto };
-    Some(Entry { name, id, created_ms, region, replication, file_size, num_tables, going: going != 0 })
+    Some(Entry { name, id, created_ms, region, replication, file_size, num_tables, going: going != 0, branch_of })
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ pub enum Question {
     Update(String, UpdateBody),
     /// Keep what was measured of the one with this id: bytes, tables.
     Measured(String, u64, u64),
+    /// The branch with this id has begun with the state of this bookmark.
+    Begun(String, String),
+    /// The branch with this id has all of its pages.
+    Full(String),
 }
 
 /// An answer.
@@ -43,6 +47,8 @@ impl<Q: Sql> Catalog<Q> {
             Question::List(query) => self.list(&query).map(|(entries, info)| Reply::Page(entries, info)),
             Question::Update(database, body) => one(self.update(&database, &body)),
             Question::Measured(id, file_size, num_tables) => self.measured(&id, file_size, num_tables).map(|()| Reply::Done),
+            Question::Begun(id, bookmark) => self.begun(&id, &bookmark).map(|()| Reply::Done),
+            Question::Full(id) => self.full(&id).map(|()| Reply::Done),
         };
         answer.unwrap_or_else(Reply::Refused)
     }

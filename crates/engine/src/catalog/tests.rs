@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::HostSql;
+use littoral_protocol::rest::BranchPoint;
 
 fn catalog() -> Catalog<HostSql> {
     Catalog::open(HostSql::in_memory().unwrap()).unwrap()
@@ -121,5 +122,51 @@ fn a_hundred_thousand_databases_are_listed_in_pages() {
 
 fn blank() -> Entry {
     let (name, id, region) = Default::default();
-    Entry { name, id, created_ms: 0, region, replication: ReplicationMode::Auto, file_size: 0, num_tables: 0, going: false }
+    Entry {
+        name,
+        id,
+        created_ms: 0,
+        region,
+        replication: ReplicationMode::Auto,
+        file_size: 0,
+        num_tables: 0,
+        going: false,
+        branch_of: None,
+    }
+}
+
+#[test]
+fn a_database_stays_while_a_branch_of_it_lacks_pages() {
+    let catalog = catalog();
+    catalog.create(&named("shop"), &id(1), 1).unwrap();
+    let point = BranchPoint { database: "shop".into(), timestamp: Some("1970-01-01T00:00:07Z".into()), ..BranchPoint::default() };
+    let branch = catalog.create(&CreateBody { branch_of: Some(point.clone()), ..named("try") }, &id(2), 2).unwrap();
+    let parent = ParentEntry { id: id(1), name: "shop".into(), bookmark: None, time_ms: Some(7_000), is_full: false };
+    assert_eq!(branch.branch_of, Some(parent.clone()));
+    assert_eq!(catalog.find("try").unwrap(), branch);
+    assert_eq!(catalog.find("shop").unwrap().branch_of, None);
+    catalog.begun(&id(2), "b").unwrap();
+    assert_eq!(catalog.find(&id(2)).unwrap().branch_of, Some(ParentEntry { bookmark: Some("b".into()), ..parent }));
+    let refused = catalog.begin_deletion("shop").unwrap_err();
+    assert_eq!((refused.status, refused.error.message.contains("branches: try")), (409, true));
+    catalog.full(&id(2)).unwrap();
+    catalog.begin_deletion("shop").unwrap();
+    catalog.end_deletion(&id(1)).unwrap();
+    assert!(catalog.find("try").unwrap().branch_of.unwrap().is_full);
+    let both = BranchPoint { bookmark: Some("b".into()), ..point.clone() };
+    for (wrong, status) in [(both, 400), (BranchPoint { timestamp: Some("x".into()), ..point.clone() }, 400), (point, 404)] {
+        assert_eq!(catalog.create(&CreateBody { branch_of: Some(wrong), ..named("other") }, &id(3), 3).unwrap_err().status, status);
+    }
+}
+
+#[test]
+fn a_branch_that_goes_lets_its_parent_go() {
+    let catalog = catalog();
+    catalog.create(&named("shop"), &id(1), 1).unwrap();
+    let point = BranchPoint { database: id(1), ..BranchPoint::default() };
+    catalog.create(&CreateBody { branch_of: Some(point), ..named("try") }, &id(2), 2).unwrap();
+    assert_eq!(catalog.begin_deletion("try").unwrap().branch_of.unwrap().name, "shop");
+    assert_eq!(catalog.begin_deletion("shop").unwrap_err().status, 409, "it has not ended");
+    catalog.end_deletion(&id(2)).unwrap();
+    catalog.begin_deletion("shop").unwrap();
 }

@@ -141,6 +141,11 @@ impl Budget {
         self.pace.replace(pace);
     }
 
+    /// Whether calls end after some turns.
+    pub(super) fn is_brief(&self) -> bool {
+        matches!(*self.pace.borrow(), Pace::Brief(_))
+    }
+
     /// A call begins, and with it a turn. It may run so many instructions, if no fewer are left for all.
     pub(super) fn begin_call(&self, kiloinstructions: Option<u64>) {
         self.of_call.set(kiloinstructions.map_or(u64::MAX, steps));
@@ -153,6 +158,11 @@ impl Budget {
     /// The running call does more than read, or depends on what its connection did before.
     pub(super) fn bind(&self) {
         self.is_bound.set(true);
+    }
+
+    /// Whether it does.
+    pub(super) fn is_bound(&self) -> bool {
+        self.is_bound.get()
     }
 
     /// Runs a caller's statement.

@@ -214,6 +214,11 @@ impl Connection {
         self.authorizer.trusted(run).map_err(|error| self.describe(&error))
     }
 
+    /// Reads the schema, all of it.
+    pub(super) fn read_schema(&self) -> Result<(), Error> {
+        self.trusted_int("SELECT count(*) FROM sqlite_schema").map(drop)
+    }
+
     fn trusted_int(&self, sql: &'static str) -> Result<i64, Error> {
         self.trusted(sql, |statement| statement.query_row([], |row| row.get(0)))
     }

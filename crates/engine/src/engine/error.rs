@@ -169,9 +169,14 @@ impl Error {
         matches!(self, Error::Store { error: StoreError::MemoryDamaged(_), .. })
     }
 
+    /// Whether a page is not here, and has to be fetched by whoever can wait for it.
+    pub fn lacks_page(&self) -> bool {
+        matches!(self, Error::Store { error: StoreError::Missing(_), .. })
+    }
+
     /// Whether the connection that met it has to be opened anew.
     pub(super) fn poisons(&self) -> bool {
-        matches!(self, Error::Store { .. })
+        matches!(self, Error::Store { .. }) && !self.lacks_page()
     }
 }
 

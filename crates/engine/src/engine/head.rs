@@ -34,6 +34,7 @@ impl Engine {
             connection.refill(allowance);
             let result = held.with_room(|failure: &Failure| failure.error.is_out_of_memory(), || head.run_alone::<E>(*call));
             connection.tell_left(allowance);
+            let result = result.map_err(|failure| failure.unless_it_lacks_a_page(allowance.is_brief(), Error::LongRead));
             if result.as_ref().is_err_and(|failure| !self.is_answer(&failure.error, call.call, connection)) {
                 return true;
             }

@@ -58,7 +58,15 @@ impl Reader {
 
     /// As [`Reader::run_with`], but without an answer to a call that is not done after a turn, as in [`Engine::run_briefly`].
     pub fn run_briefly<E: RowEncoder>(&self, calls: &[Call], options: E::Options) -> Vec<CallResult<E>> {
-        self.run_at::<E>(calls, options, Pace::Brief(AT_THE_PRIMARY))
+        let results = self.run_at::<E>(calls, options, Pace::Brief(AT_THE_PRIMARY));
+        results.into_iter().map(|result| result.map_err(|failure| failure.unless_it_lacks_a_page(true, Error::LongRead))).collect()
+    }
+}
+
+impl Failure {
+    /// The same, unless a page is not here: what is to be brief cannot wait for it, and is run again as what takes long.
+    pub(super) fn unless_it_lacks_a_page(self, is_brief: bool, long: Error) -> Failure {
+        if is_brief && self.error.lacks_page() { long.into() } else { self }
     }
 }
 
@@ -82,8 +90,10 @@ impl Connection {
         let Invocation { call, options, kiloinstructions } = invocation;
         self.budget.begin_call(kiloinstructions);
         let result = run_statements::<E>(self, call, options);
+        let result = result.map_err(|failure| failure.unless_it_lacks_a_page(self.budget.is_brief(), Error::LongRead));
         let is_long_read = result.as_ref().is_err_and(|failure| failure.error == Error::LongRead);
-        if is_long_read && !self.only_read(call) { Err(Error::LongWrite.into()) } else { result }
+        // What it wrote already, a text may find and do nothing: `IF NOT EXISTS`.
+        if is_long_read && (self.budget.is_bound() || !self.only_read(call)) { Err(Error::LongWrite.into()) } else { result }
     }
 
     /// Waits until no other read in turns has a large result.

@@ -54,7 +54,7 @@ pub use limits::Limits;
 #[cfg(feature = "testing")]
 pub use pragmas::compile_options;
 pub use profile::Profile;
-pub use reader::{Reader, Snapshot};
+pub use reader::{Reader, Snapshot, bring_schema};
 pub use restore::Restored;
 pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;
@@ -66,9 +66,9 @@ use crate::vfs::{Clock, DatabaseFile};
 use budget::{Allowance, Pace};
 use connection::{Access, Connection, Ran};
 use held::Held;
-use history::History;
+use history::{History, KeptState};
 use lease::Lender;
-use littoral_protocol::sql::{Call, Meta, Place};
+use littoral_protocol::sql::{Call, Meta, Place, Point};
 use littoral_protocol::{Pgno, State, Txid};
 use long_read::belongs_elsewhere;
 use room::Room;
@@ -125,6 +125,8 @@ pub struct Engine {
     held: Rc<Held>,
     room: Room,
     lender: Lender,
+    /// States that are kept for others.
+    kept: Vec<KeptState>,
     store_failed: bool,
     damaged: Option<Error>,
 }
@@ -141,6 +143,7 @@ impl Engine {
             held: Held::new(),
             room: Room::default(),
             lender: Lender::default(),
+            kept: Vec::new(),
             store_failed: false,
             damaged: None,
         }
@@ -255,6 +258,8 @@ impl Engine {
         let result = in_transaction(&writer, |writer| writer.migrating(invocation.call, || writer.run_call::<E>(invocation)))
             .map(|ran| writer.finish(ran));
         writer.tell_left(allowance);
+        // A page may be missing for the commit, too.
+        let result = result.map_err(|failure| failure.unless_it_lacks_a_page(allowance.is_brief(), Error::LongWrite));
         self.settle(result)
     }
 
@@ -323,6 +328,17 @@ impl Engine {
         done
     }
 
+    /// The state at a point of the past, or the newest.
+    pub fn state_at(&self, point: Option<Point>) -> Result<State, Error> {
+        let txid = point.map_or(Ok(self.store.head().txid), |point| past::find(&*self.store, point))?;
+        self.store.state(txid).map_err(Error::store)
+    }
+
+    /// These states are kept from now on, and those that were to be kept before no longer.
+    pub fn keep_states(&mut self, txids: impl IntoIterator<Item = Txid>) {
+        self.kept = txids.into_iter().map(|txid| self.history.pin(txid)).collect();
+    }
+
     /// A connection that reads the state at `txid`, whatever is written meanwhile. The state is kept until the snapshot is dropped.
     pub fn snapshot(&self, txid: Txid) -> Result<Snapshot, Error> {
         let state = self.store.state(txid).map_err(Error::store)?;
@@ -335,17 +351,7 @@ impl Engine {
     /// The database file: every page of the newest state in order, as plain SQLite opens it.
     pub fn dump(&self) -> Result<Vec<u8>, StoreError> {
         let state = self.store.head();
-        self.pages(&state, Pgno::FIRST, state.page_count)
-    }
-
-    /// A part of the database file at `state`: `count` pages from `first`.
-    pub fn pages(&self, state: &State, first: Pgno, count: u32) -> Result<Vec<u8>, StoreError> {
-        let page_bytes = state.page_size.bytes();
-        let mut file = vec![0; page_bytes * count as usize];
-        for (page, pgno) in file.chunks_exact_mut(page_bytes).zip(first.0..) {
-            self.store.read_page(Pgno(pgno), state.txid, page)?;
-        }
-        Ok(file)
+        self.store.read_file(&state, Pgno::FIRST, state.page_count)
     }
 }
 

@@ -149,6 +149,12 @@ impl Reader {
     }
 }
 
+/// Reads what every connection to the newest state of a store reads before anything else, so that pages of it that are elsewhere come here.
+pub fn bring_schema(store: Rc<dyn PageStore>) -> Result<(), Error> {
+    let state = store.head();
+    Reader::of(&store, state, Access::Read, &Setup::default())?.connection.read_schema()
+}
+
 /// A connection that reads one state of a database, which is kept for as long as it lives.
 pub struct Snapshot {
     reader: Reader,

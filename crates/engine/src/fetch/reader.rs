@@ -58,6 +58,11 @@ impl FetchingReader {
         self.fetched.set(0);
     }
 
+    /// A page was read elsewhere that SQLite may go on from.
+    pub(crate) fn saw(&self, pgno: Pgno, image: &[u8]) {
+        self.trail.borrow_mut().saw(pgno, &image.into());
+    }
+
     /// Ends what [`FetchingReader::begin`] began.
     pub fn end(&self) {
         self.fetcher.replace(None);

@@ -1,7 +1,7 @@
 //! The page store: every version of every page that is still kept, and the log of the commits that made them.
 //!
 //! [`PageStore`] is the contract between SQLite's file calls above (`vfs`) and storage below. Implementations: [`MemoryStore`] (the
-//! reference), [`DurableStore`] (a Durable Object's SQL storage, or a local file with the same tables) and [`FaultyStore`] (fails
+//! reference), [`DurableStore`] (a Durable Object's SQL storage, or a local file with the same tables), [`BranchStore`](crate::branch::BranchStore) (one that lacks pages, which come from another database) and [`FaultyStore`] (fails
 //! where a test says; feature `testing`). One suite of contract tests ([`suite`]) runs over all of them.
 //!
 //! **Not here:** what pages mean (SQLite), who may read which state (`engine`, `session`), how commits travel.
@@ -79,6 +79,16 @@ pub trait PageStore: ScratchSpace {
     /// is room for, or none: where one page at a time would be as fast.
     fn read_pages(&self, _first: Pgno, _at: Txid, _page_bytes: usize, _images: &mut [u8]) -> Result<usize, StoreError> {
         Ok(0)
+    }
+
+    /// A part of the database file at `state`: `count` pages from `first`, as plain SQLite reads them.
+    fn read_file(&self, state: &State, first: Pgno, count: u32) -> Result<Vec<u8>, StoreError> {
+        let page_bytes = state.page_size.bytes();
+        let mut file = vec![0; page_bytes * count as usize];
+        for (page, pgno) in file.chunks_exact_mut(page_bytes).zip(first.0..) {
+            self.read_page(Pgno(pgno), state.txid, page)?;
+        }
+        Ok(file)
     }
 
     /// The checksum of the page `pgno` as of `at`; [`Checksum::EMPTY`] for the lock page.

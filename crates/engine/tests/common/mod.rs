@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs)]
 
 use rusqlite::fallible_iterator::FallibleIterator;
+pub mod branching;
 pub mod crashing;
 
 use littoral_engine::engine::{CallResult, Engine, GiveWay, Limits, ResultSet, from_sqlite, to_sqlite};

@@ -32,6 +32,45 @@ pub struct DatabaseBody {
     /// Whether replicas answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_replication: Option<ReadReplication>,
+    /// Of a branch: what it began with (Littoral's field).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_of: Option<BranchBody>,
+}
+
+/// What a branch began with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchBody {
+    /// The id of the database that it is a branch of: its parent.
+    pub uuid: String,
+    /// The parent's name.
+    pub name: String,
+    /// The state of the parent; `null`: it is not known yet.
+    pub bookmark: Option<String>,
+    /// Whether it has all of its pages. Before, its parent keeps that state for it, and cannot be deleted.
+    pub is_full: bool,
+}
+
+/// A state of a database that a branch is to begin with: that of the bookmark, or of the time, or the newest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchPoint {
+    /// The id or the name of the database.
+    pub database: String,
+    /// A bookmark of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookmark: Option<String>,
+    /// A time in RFC 3339, or seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+}
+
+impl BranchPoint {
+    /// The time, in milliseconds since 1970.
+    pub fn time_ms(&self) -> Result<Option<u64>, Refusal> {
+        if self.bookmark.is_some() && self.timestamp.is_some() {
+            return Err(Refusal::malformed(&"a branch begins at a bookmark or at a timestamp, not at both"));
+        }
+        self.timestamp.as_deref().map(time_of).transpose()
+    }
 }
 
 /// Whether replicas answer reads of sessions.
@@ -66,6 +105,9 @@ pub struct CreateBody {
     /// Whether replicas answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_replication: Option<ReadReplication>,
+    /// It is to be a branch (Littoral's field): it begins with a state of another database, at once, whatever the size of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch_of: Option<BranchPoint>,
 }
 
 /// The body of a request to change a database.
@@ -146,10 +188,14 @@ pub fn timestamp(query: &str) -> Result<Option<u64>, Refusal> {
     let Some((_, text)) = form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == "timestamp" && !value.is_empty()) else {
         return Ok(None);
     };
+    time_of(&text).map(Some)
+}
+
+fn time_of(text: &str) -> Result<u64, Refusal> {
     let seconds = text.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1_000));
-    let rfc_3339 = || DateTime::parse_from_rfc3339(&text).ok().and_then(|time| u64::try_from(time.timestamp_millis()).ok());
+    let rfc_3339 = || DateTime::parse_from_rfc3339(text).ok().and_then(|time| u64::try_from(time.timestamp_millis()).ok());
     let wrong = || Refusal::malformed(&"timestamp is a time in RFC 3339, such as 2026-11-30T20:00:00Z, or seconds since 1970");
-    seconds.or_else(rfc_3339).ok_or_else(wrong).map(Some)
+    seconds.or_else(rfc_3339).ok_or_else(wrong)
 }
 
 /// The bookmark that a query string names (`bookmark=`).
@@ -193,6 +239,7 @@ mod tests {
             created_in_region: None,
             running_in_region: None,
             read_replication: None,
+            branch_of: None,
         };
         assert_eq!(fields(&database, "fields=uuid,%20file_size,moon").to_string(), r#"{"file_size":4096,"uuid":"u"}"#);
         assert_eq!(fields(&database, "").as_object().unwrap().len(), 6);

@@ -72,6 +72,7 @@ impl<T: Serialize> Envelope<T> {
 /// | 404 | 7000 | no such path |
 /// | 404 | 7404 | no such database |
 /// | 405 | 10405 | the path knows no such method |
+/// | 409 | 7409 | the database is needed by others, or has moved on (Littoral's code) |
 /// | 413 | 7413 | the request is too large (Littoral's code) |
 /// | 500 | 7501 | the database could not be read or written, or what became of the call is not known (Littoral's code) |
 /// | 503 | 7503 | the API is not configured (Littoral's code) |
@@ -106,6 +107,11 @@ impl Refusal {
     /// A database of this name exists.
     pub fn exists(name: &str) -> Refusal {
         Refusal::new(400, 7502, &format_args!("a database with the name {name:?} already exists"))
+    }
+
+    /// The database is needed as it is, or has moved on.
+    pub fn conflict(why: &impl Display) -> Refusal {
+        Refusal::new(409, 7409, why)
     }
 
     /// No token, or none that is known.

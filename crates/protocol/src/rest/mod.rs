@@ -21,8 +21,8 @@ mod query;
 mod route;
 
 pub use database::{
-    BookmarkBody, CreateBody, DatabaseBody, ListQuery, ReadReplication, ReplicationMode, RestoreBody, UpdateBody, bookmark, fields,
-    time_text, timestamp,
+    BookmarkBody, BranchBody, BranchPoint, CreateBody, DatabaseBody, ListQuery, ReadReplication, ReplicationMode, RestoreBody, UpdateBody,
+    bookmark, fields, time_text, timestamp,
 };
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
 pub use export::{DumpOptions, ExportFile, ExportRequest, ExportTicket};

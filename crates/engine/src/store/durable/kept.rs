@@ -1,5 +1,6 @@
 //! What the durable store knows without asking storage: rebuilt when it is opened.
 
+use super::base::Base;
 use super::index::Index;
 use super::scratch::Files;
 use littoral_protocol::{Checksum, PageSet, Pgno, State, Txid};
@@ -26,6 +27,8 @@ pub(super) struct Kept {
     /// Numbers under which there are pages that are part of no state, until they are swept.
     pub(super) discarded: Vec<u64>,
     pub(super) files: Files,
+    /// What it began with, as long as pages of that are missing.
+    pub(super) base: Option<Base>,
 }
 
 /// What is stored of a commit to come: pages under a number that is no fold's yet.
@@ -75,6 +78,7 @@ impl Kept {
             stage: None,
             discarded: Vec::new(),
             files: Files::default(),
+            base: None,
         }
     }
 

@@ -13,7 +13,7 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `littoral` | `key`, `value`: `schema` = 4; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids |
+//! | `littoral` | `key`, `value`: `schema` = 4; `id`, the database's, 16 hexadecimal digits; `oldest`, `exact_from`, `shrunk`: txids; of a branch `base` and `filled` (see `base`) |
 //! | `commits` | `txid`, `page_size`, `page_count`, `time_ms`, `checksum`, `pages` (see `index`), `frames` (stored images, one after the other; NULL: in `pages`) |
 //! | `pages` | `id` = `pgno` · 2²⁷ + number of the fold that it is part of; `pgno`, `txid`, `checksum`, `image`; `delta` = 1: the image is a delta (see `delta`), else NULL |
 //! | `folds` | `txid`: the state as of which `pages` is complete; `number`; `bytes`: what only states from the fold before on need: their log, and the versions that were replaced |
@@ -35,6 +35,7 @@
 //!
 //! **Not here:** when to prune and thin (`engine`), and the storage's own SQL (`sql`).
 
+mod base;
 mod batch;
 mod delta;
 mod garbage;
@@ -54,6 +55,7 @@ mod stage;
 mod thin;
 mod write;
 
+pub use base::Base;
 #[cfg(not(target_arch = "wasm32"))]
 pub use host::HostSql;
 pub use sql::{MAX_VALUE_BYTES, Param, Sql, SqlError, StoredValue};
@@ -129,8 +131,8 @@ impl<Q: Sql> DurableStore<Q> {
         };
         let (oldest, exact_from, shrunk) = (mark("oldest")?, mark("exact_from")?, (mark("shrunk")?, Pgno(0)));
         let recent = self.read_index(newest.txid, head.txid)?;
-        let (discarded, files) = (self.staged_numbers()?, self.left_files()?);
-        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, discarded, files, ..Kept::empty() };
+        let (discarded, files, base) = (self.staged_numbers()?, self.left_files()?, self.read_base()?);
+        *self.kept.borrow_mut() = Kept { head, oldest, exact_from, shrunk, newest, recent, discarded, files, base, ..Kept::empty() };
         Ok(())
     }
 

@@ -98,7 +98,7 @@ impl<Q: Sql> DurableStore<Q> {
             }
             last = number_of_id(id).checked_sub(1);
         }
-        Err(StoreError::damaged_page(pgno, fold.txid, "missing"))
+        Err(self.absent(pgno, fold))
     }
 
     /// Whether this version was staged and never became part of a state.

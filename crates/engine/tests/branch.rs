@@ -1,0 +1,166 @@
+//! Branches: what a store does that lacks pages of the state that it began with. (`model.rs` runs any SQL on them.)
+#![allow(missing_docs)]
+
+mod common;
+
+use common::branching::{Parent, bring_schema, fill, run_as_object, storage};
+use common::{Fixture, assert_sound, copy_of, run, values};
+use littoral_engine::branch::BranchStore;
+use littoral_engine::engine::{Error, Limits, ResultSet};
+use littoral_engine::store::durable::HostSql;
+use littoral_engine::store::{DurableStore, Fault, FaultySql, PageStore, StoreError};
+use littoral_protocol::sql::{Statement, Value};
+use littoral_protocol::{Pgno, Txid};
+use std::rc::Rc;
+
+type Faulty = BranchStore<FaultySql<Rc<HostSql>>>;
+
+/// A parent, the way to it, and its newest state.
+fn parent_of(rows: u32) -> (Fixture, Parent, Txid) {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE INDEX tv ON t (v)", vec![]);
+    run(
+        &mut db,
+        &format!(
+            "WITH RECURSIVE c (x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < {rows}) INSERT INTO t SELECT x, printf('%0500d', x) FROM c"
+        ),
+        vec![],
+    );
+    let (parent, at) = (Parent::new(db.database.store().clone()), db.database.state().txid);
+    (db, parent, at)
+}
+
+const SUM: &str = "SELECT count(*), sum(id), sum(length(v)), max(v) FROM t";
+
+fn ask(db: &mut Fixture, parent: &Parent, sql: &str) -> Result<Vec<Vec<Value>>, String> {
+    let call = vec![Statement::new(sql, vec![])];
+    run_as_object(db, parent, &[call]).remove(0).map(|mut sets: Vec<ResultSet>| sets.remove(0).rows).map_err(|error| error.to_string())
+}
+
+fn open(parent: &Parent, branch: Rc<dyn PageStore>) -> Fixture {
+    bring_schema(branch.clone(), parent);
+    Fixture::on(branch, Limits::default())
+}
+
+#[test]
+fn a_few_pages_come_for_a_row_and_each_page_once() {
+    let (mut original, parent, at) = parent_of(1_000);
+    let expected = values(&mut original, SUM);
+    let branch = parent.branch(storage(), at);
+    let mut db = open(&parent, branch.clone());
+    let asked = || parent.asked.replace(0);
+    assert!(asked() <= 1, "the schema");
+    ask(&mut db, &parent, "UPDATE t SET v = 'x' WHERE id = 500").unwrap();
+    assert!((3..=8).contains(&asked()), "the way to a row, and to its places in the index");
+    ask(&mut db, &parent, "UPDATE t SET v = printf('%0500d', 500) WHERE id = 500").unwrap();
+    assert_eq!(asked(), 0);
+    assert_eq!(ask(&mut db, &parent, SUM).unwrap(), expected);
+    assert!((2..=12).contains(&asked()), "a scan comes in windows");
+    assert_eq!(ask(&mut db, &parent, SUM).unwrap(), expected);
+    assert_eq!(asked(), 0);
+    while fill(&branch, &parent) {}
+    assert_eq!(branch.filled(), Ok(None));
+    assert!(branch.ask_more().unwrap().is_none());
+    parent.can_wait.set(false);
+    assert_eq!(values(&mut db, SUM), expected);
+    assert_sound(&db.database);
+}
+
+#[test]
+fn who_cannot_wait_is_told_so_and_nothing_is_done() {
+    let (_original, parent, at) = parent_of(1_000);
+    let mut db = open(&parent, parent.branch(storage(), at));
+    let before = db.database.state();
+    parent.can_wait.set(false);
+    for sql in ["SELECT v FROM t WHERE id = 999", "UPDATE t SET v = 'x' WHERE id = 999"] {
+        let error = db.run_call(vec![Statement::new(sql, vec![])]).unwrap_err().error;
+        assert!(matches!(error, Error::Store { error: StoreError::Missing(_), .. }), "{error}");
+    }
+    assert_eq!(db.database.state(), before);
+    assert!(!db.database.store_failed());
+    let (mut page, store) = (vec![0; 4_096], db.database.store().clone());
+    assert!(matches!(store.read_page(Pgno(90), at, &mut page), Err(StoreError::Missing(_))));
+    parent.can_wait.set(true);
+    store.read_page(Pgno(90), at, &mut page).unwrap();
+}
+
+/// A call that wrote before it met a missing page is a long write, although as a text it would find nothing left to do.
+#[test]
+fn what_a_call_wrote_before_a_page_was_missing_is_done_again() {
+    let (_original, parent, at) = parent_of(1_000);
+    let mut db = open(&parent, parent.branch(storage(), at));
+    let call = ["CREATE TABLE IF NOT EXISTS more (x)", "SELECT count(*) FROM t"].map(|sql| Statement::new(sql, vec![])).to_vec();
+    run_as_object(&mut db, &parent, &[call]).remove(0).unwrap();
+    assert_eq!(ask(&mut db, &parent, "SELECT count(*) FROM more").unwrap(), [[Value::Integer(0)]]);
+}
+
+#[test]
+fn a_state_is_kept_for_as_long_as_it_is_lent() {
+    let mut db = Fixture::durable_with_limits(|limits| {
+        (limits.history_ms, limits.history_exact_ms) = (0, 0);
+    });
+    run(&mut db, "CREATE TABLE t (v)", vec![]);
+    let lent = db.database.state_at(None).unwrap();
+    db.database.keep_states([lent.txid]);
+    let drop_the_past = |engine: &mut Fixture| {
+        run(engine, "INSERT INTO t VALUES (1)", vec![]);
+        for _ in 0..50 {
+            engine.database.maintain(1_900_000_000_000).unwrap();
+        }
+        engine.database.store().state(lent.txid)
+    };
+    assert_eq!(drop_the_past(&mut db), Ok(lent));
+    db.database.keep_states([]);
+    assert!(matches!(drop_the_past(&mut db), Err(StoreError::Pruned { .. })));
+}
+
+/// Every operation of a branch's storage fails in turn, in three ways: from its first moment to its last page.
+#[test]
+fn whatever_fails_a_branch_is_opened_again_with_all_that_was_acknowledged() {
+    let (mut original, parent, at) = parent_of(200);
+    let before = values(&mut original, SUM);
+    run(&mut original, "UPDATE t SET v = 'changed' WHERE id = 7", vec![]);
+    let after = values(&mut original, SUM);
+    // A branch with half of its pages, and one write.
+    let whole = storage();
+    let work = |storage: &Rc<HostSql>, fault: &Fault| -> Result<(), StoreError> {
+        let own = DurableStore::open_as(FaultySql::new(storage.clone(), fault.clone()), littoral_protocol::DatabaseId(9))?;
+        if own.head().txid == Txid::EMPTY {
+            own.begin_at(parent.base(at))?;
+        }
+        let Some(branch) = Faulty::new(Rc::new(own), Rc::new(parent.clone())).map(Rc::new) else { return Ok(()) };
+        littoral_engine::engine::bring_schema(branch.clone()).map_err(|error| StoreError::Io(error.to_string()))?;
+        let mut db = Fixture::on(branch.clone(), Limits::default());
+        ask(&mut db, &parent, "UPDATE t SET v = 'changed' WHERE id = 7").map_err(StoreError::Io)?;
+        while let Some(question) = branch.ask_more()? {
+            branch.take(&parent.answer(&question))?;
+        }
+        Ok(())
+    };
+    let fault = Fault::default();
+    fault.fail_at(u64::MAX);
+    work(&whole, &fault).unwrap();
+    let operations = fault.operations();
+    assert!(operations > 40, "{operations}");
+    for arm in [Fault::fail_at, Fault::stop_at, Fault::stop_after] {
+        for operation in 1..=operations {
+            let (storage, fault) = (storage(), Fault::default());
+            arm(&fault, operation);
+            let acknowledged = work(&storage, &fault).is_ok();
+            fault.clear();
+            let branch = parent.branch_if(copy_of(&storage), at);
+            let mut db = match branch {
+                Ok(branch) => open(&parent, branch),
+                Err(whole) => Fixture::on(whole, Limits::default()),
+            };
+            let found = ask(&mut db, &parent, SUM).unwrap();
+            assert!(found == after || found == before && !acknowledged, "operation {operation}");
+            work(&storage, &Fault::default()).unwrap();
+            let store = DurableStore::open(storage).unwrap();
+            assert_eq!(store.base(), None, "operation {operation}");
+            let mut db = Fixture::on(Rc::new(store), Limits::default());
+            assert_eq!(values(&mut db, SUM), after);
+            assert_sound(&db.database);
+        }
+    }
+}
