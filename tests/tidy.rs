@@ -47,7 +47,7 @@ const CRATES: [(&str, &Layers); 3] = [
             ("vfs", &["vfs", "sqlite", "store"]),
             ("engine", &["engine", "vfs", "sqlite", "store"]),
             ("catalog", &["catalog", "settings", "store"]),
-            ("answer", &["answer", "engine", "session"]),
+            ("answer", &["answer", "branch", "engine", "fetch", "session", "store"]),
         ],
     ),
     (

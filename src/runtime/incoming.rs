@@ -70,6 +70,7 @@ impl Routed {
             Some("restore") => Form::Restore,
             Some("export") => Form::Export,
             Some("import") => Form::Import,
+            Some("promote") => Form::Promote,
             _ => Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } },
         };
         Request::new(form, body, text(self.session()), point(&self.at())).of(self.database_id()).until(self.until_ms())

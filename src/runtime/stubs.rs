@@ -32,6 +32,11 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = importUpload)]
     pub(crate) fn import_upload(this: &ObjectStub, upload: &str, database: &str) -> Result<Promise, JsValue>;
 
+    /// Bytes of the database file at a bookmark, and how many it has; or why there are none.
+    #[cfg(feature = "server")]
+    #[wasm_bindgen(method, catch, js_name = filePart)]
+    pub(crate) fn file_part(this: &ObjectStub, database: &str, bookmark: &str, begin: f64, count: f64) -> Result<Promise, JsValue>;
+
     /// Has a database's object drop an upload.
     #[cfg(feature = "server")]
     #[wasm_bindgen(method, catch, js_name = dropUpload)]

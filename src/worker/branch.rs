@@ -10,11 +10,13 @@
 //! **Not here:** which pages are missing (`littoral_engine::store`), who is a branch of whom (`littoral_engine::catalog`).
 
 use super::database::{DatabaseObject, js_error, source};
+use crate::runtime::js::error_text;
 use crate::runtime::jspi::{Lost, can_wait, suspendable};
 use crate::runtime::link::{MissBudget, StubLink, Waiting};
 use crate::runtime::storage::{ObjectSql, ObjectStorage};
 use crate::runtime::stubs::Namespace;
 use js_sys::{Array, Promise, Reflect, Uint8Array};
+use littoral_engine::answer::Request;
 use littoral_engine::branch::BranchStore;
 use littoral_engine::catalog::{Entry, ParentEntry};
 use littoral_engine::commit_log::{Body, Message};
@@ -24,6 +26,7 @@ use littoral_engine::replica::{Link, Source};
 use littoral_engine::store::durable::Base;
 use littoral_engine::store::{DurableStore, PageStore, StoreError};
 use littoral_protocol::d1::PointBody;
+use littoral_protocol::rest::PromoteBody;
 use littoral_protocol::{Pgno, Txid};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -151,12 +154,18 @@ impl DatabaseObject {
         self.with_engine(|engine| engine.keep_states(all.iter().map(|lent| Txid(lent.txid)))).map_err(js_error)
     }
 
+    /// The way to a branch that is to be promoted.
+    pub(super) fn way_to_branch(&self, request: &Request) -> Rc<dyn Fetcher> {
+        let name = serde_json::from_str(request.body()).map(|body: PromoteBody| body.name).unwrap_or_default();
+        Rc::new(ObjectFetcher { env: self.env.clone(), name, waiting: Waiting::default() })
+    }
+
     /// The store as an engine uses it.
     pub(super) fn with_parent(&self, own: DurableStore<ObjectSql>) -> Rc<dyn PageStore> {
         let Some(name) = self.identity.with_entry(|entry| entry.branch_of.as_ref().map(|parent| parent.name.clone())) else {
             return Rc::new(own);
         };
-        let (own, fetcher) = (Rc::new(own), ParentFetcher { env: self.env.clone(), name, waiting: Waiting::default() });
+        let (own, fetcher) = (Rc::new(own), ObjectFetcher { env: self.env.clone(), name, waiting: Waiting::default() });
         match BranchStore::new(own.clone(), Rc::new(fetcher)) {
             Some(branch) => self.branch.borrow_mut().insert(Rc::new(branch)).clone(),
             None => own,
@@ -181,21 +190,10 @@ impl DatabaseObject {
         let answer = waited(move || Ok(Uint8Array::from(&*Source::new(&*store, store.id()).answer(&question)).into()));
         Ok((answer.into(), None))
     }
-
-    /// Pages of the database file at `txid`; a promise of them, if some are missing.
-    pub(super) fn read_file(&self, txid: Txid, first: Pgno, count: u32) -> Result<JsValue, JsError> {
-        let store = self.with_engine(|engine| engine.store().clone()).map_err(js_error)?;
-        let read = move || store.state(txid).and_then(|state| store.read_file(&state, first, count)).map(|file| Uint8Array::from(&*file));
-        match read() {
-            Ok(file) => Ok(file.into()),
-            Err(StoreError::Missing(_)) => Ok(waited(move || read().map(JsValue::from).map_err(|error| error.to_string())).into()),
-            Err(error) => Err(js_error(error)),
-        }
-    }
 }
 
 /// A promise of what `run` brings, below which pages are waited for.
-fn waited(run: impl FnOnce() -> Result<JsValue, String> + 'static) -> Promise {
+pub(super) fn waited(run: impl FnOnce() -> Result<JsValue, String> + 'static) -> Promise {
     let work = async move {
         match suspendable(run).await {
             Ok(Ok(value)) => Ok(value),
@@ -206,14 +204,14 @@ fn waited(run: impl FnOnce() -> Result<JsValue, String> + 'static) -> Promise {
     js_sys::futures::future_to_promise(work)
 }
 
-/// The way to the parent, for whoever can wait.
-struct ParentFetcher {
+/// The way to the object of a database, for whoever can wait.
+struct ObjectFetcher {
     env: JsValue,
     name: String,
     waiting: Waiting,
 }
 
-impl ParentFetcher {
+impl ObjectFetcher {
     fn fetcher(&self) -> Result<Rc<dyn Fetcher>, StoreError> {
         if !can_wait() {
             return Err(StoreError::Missing(Pgno::FIRST));
@@ -225,10 +223,10 @@ impl ParentFetcher {
 }
 
 fn unreachable(error: JsValue) -> StoreError {
-    StoreError::Io(format!("the branch's parent could not be asked: {error:?}"))
+    StoreError::Io(format!("the branch's object or that of its parent could not be asked: {}", error_text(&error)))
 }
 
-impl Fetcher for ParentFetcher {
+impl Fetcher for ObjectFetcher {
     fn fetch(&self, question: &Message) -> Result<Message, StoreError> {
         self.fetcher()?.fetch(question)
     }

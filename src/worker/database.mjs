@@ -224,6 +224,19 @@ export class Database extends DurableObject {
 	}
 
 	/**
+	 * Bytes of the database file at a bookmark, and how many it has; or why there are none.
+	 * @param {unknown} id
+	 * @param {unknown} bookmark
+	 * @param {unknown} begin
+	 * @param {unknown} count
+	 */
+	async filePart(id, bookmark, begin, count) {
+		if (!this.rust.isKnown()) await this.#identify(false);
+		this.rust.checkIs(String(id));
+		return this.rust.filePart(String(bookmark), Number(begin), Number(count));
+	}
+
+	/**
 	 * Keeps a piece of a file that is to be imported into the database with this id.
 	 * @param {unknown} upload
 	 * @param {unknown} number

@@ -13,6 +13,7 @@
 use super::branch::lent_states;
 use super::host::{Host, Ticket};
 use super::identity::Identity;
+use super::long_write::Written;
 use super::upload::{Upload, key};
 use super::{long_read, long_write};
 use crate::edge::isolate::limits;
@@ -28,8 +29,8 @@ use littoral_engine::primary::{Action, Event, Primary, Waits};
 use littoral_engine::replica::Source;
 use littoral_engine::settings::region::Region;
 use littoral_engine::store::{DurableStore, StoreError};
+use littoral_protocol::Position;
 use littoral_protocol::sql::Code;
-use littoral_protocol::{Pgno, Position, Txid};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -214,19 +215,6 @@ impl DatabaseObject {
         self.branch.take();
         let _ = self.happened(Event::Deleted);
     }
-
-    /// The newest state, for a dump: its txid, pages and bytes of a page.
-    #[wasm_bindgen(js_name = dumpState)]
-    pub fn dump_state(&self) -> Result<Vec<f64>, JsError> {
-        let state = self.with_engine(|engine| engine.state()).map_err(js_error)?;
-        Ok(vec![state.txid.0 as f64, f64::from(state.page_count), state.page_size.bytes() as f64])
-    }
-
-    /// Pages of the database file at `txid`, `count` from `first`, or a promise of them.
-    #[wasm_bindgen(js_name = dumpPages)]
-    pub fn dump_pages(&self, txid: f64, first: u32, count: u32) -> Result<JsValue, JsError> {
-        self.read_file(Txid(txid as u64), Pgno(first), count)
-    }
 }
 
 fn code_of(error: &StoreError) -> Code {
@@ -361,8 +349,12 @@ impl DatabaseObject {
         let lease = self.with_engine(Engine::lease);
         let refused = match lease {
             Ok(Ok(lease)) => {
-                let upload = (request.form() == Form::Import).then(|| Upload::new(self.storage(), request.body(), self.imported.clone()));
-                long_write::begin(self.host.clone(), ticket, request, lease, self.lease.clone(), upload);
+                let what = match request.form() {
+                    Form::Import => Written::Upload(Upload::new(self.storage(), request.body(), self.imported.clone())),
+                    Form::Promote => Written::Branch(self.way_to_branch(&request)),
+                    _ => Written::Request,
+                };
+                long_write::begin(self.host.clone(), ticket, request, lease, self.lease.clone(), what);
                 return Vec::new();
             }
             Ok(Err(error)) => Answer::refusing(&request, &error, error.code()),

@@ -137,6 +137,7 @@ export default class extends WorkerEntrypoint {
 			path,
 			query: search.slice(1),
 			authorization: header("authorization"),
+			range: header("range"),
 			session: header(SESSION),
 			cf,
 			read: (most) => bodyOrNothing(request, most),

@@ -13,8 +13,9 @@ use super::upload::Upload;
 use crate::runtime::jspi::{Lost, suspendable};
 use crate::runtime::time::now_ms;
 use js_sys::futures::spawn_local;
-use littoral_engine::answer::{Answer, Request, answer_import, answer_long_write};
+use littoral_engine::answer::{Answer, Request, answer_import, answer_long_write, answer_promotion};
 use littoral_engine::engine::Lease;
+use littoral_engine::fetch::Fetcher;
 use littoral_protocol::sql::Code;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,15 +23,26 @@ use std::rc::Rc;
 /// Where a lease is left that has come to its end.
 pub(super) type Ended = Rc<RefCell<Option<Lease>>>;
 
-/// Begins to write, or to import an upload; the answer is delivered, the lease left, and the host told, when it is there.
-pub(super) fn begin(host: Host, ticket: Ticket, request: Request, lease: Lease, ended: Ended, upload: Option<Upload>) {
+/// What is written.
+pub(super) enum Written {
+    /// What the request says.
+    Request,
+    /// An upload.
+    Upload(Upload),
+    /// What a branch changed, which this leads to.
+    Branch(Rc<dyn Fetcher>),
+}
+
+/// Begins to write; the answer is delivered, the lease left, and the host told, when it is there.
+pub(super) fn begin(host: Host, ticket: Ticket, request: Request, lease: Lease, ended: Ended, what: Written) {
     spawn_local(async move {
         let before = lease.before();
         let turns = in_turns(ticket.clone(), before.position(), request.until_ms());
         let written = suspendable(move || {
-            let answer = match upload {
-                Some(upload) => answer_import(&lease, &mut || upload.piece(), turns, upload.statements.clone()),
-                None => answer_long_write(&request, &lease, now_ms(), turns),
+            let answer = match what {
+                Written::Upload(upload) => answer_import(&lease, &mut || upload.piece(), now_ms(), turns, upload.statements.clone()),
+                Written::Branch(fetcher) => answer_promotion(&request, &lease, fetcher, now_ms(), &turns),
+                Written::Request => answer_long_write(&request, &lease, now_ms(), turns),
             };
             (answer, lease)
         });

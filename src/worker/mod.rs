@@ -5,6 +5,7 @@
 mod branch;
 mod catalog;
 mod database;
+mod file;
 mod front;
 mod host;
 mod identity;

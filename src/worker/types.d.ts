@@ -11,8 +11,8 @@ export type Body = string | Uint8Array;
 
 /** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
 export interface Routed {
-	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, a part of an export, an import. */
-	protocol: "calls" | "d1" | "rest" | "restore" | "export" | "import";
+	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, a part of an export, an import, a promotion. */
+	protocol: "calls" | "d1" | "rest" | "restore" | "export" | "import" | "promote";
 	body: Body;
 	/** The session's bookmark or constraint. */
 	session?: unknown;
@@ -74,12 +74,13 @@ export interface Host {
 type Known<Class, Method extends keyof Class, Better extends Record<Method, unknown>> = Omit<Class, Method> & Pick<Better, Method>;
 
 /** The Rust half of a database (`database.rs`). */
-export type DatabaseEngine = Known<wasm.DatabaseObject, "submit" | "recover" | "regions" | "follow" | "dumpPages" | "lending" | "parent", {
+export type DatabaseEngine = Known<wasm.DatabaseObject, "submit" | "recover" | "regions" | "follow" | "dumpPages" | "filePart" | "lending" | "parent", {
 	submit(ticket: OpenRequest): void;
 	recover(tickets: OpenRequest[]): void;
 	regions(): string[];
 	follow(question: Uint8Array, region: string | undefined): Maybe<Uint8Array>;
 	dumpPages(txid: number, first: number, count: number): Maybe<Uint8Array<ArrayBuffer>>;
+	filePart(bookmark: string, begin: number, count: number): Maybe<[part: Uint8Array | string, bytes?: number]>;
 	lending(entry: string): [parentName: string, parent: string, id: string, bookmark?: string, timeMs?: number] | undefined;
 	parent(): [parentName: string, parent: string, id: string] | undefined;
 }>;
@@ -118,6 +119,7 @@ export interface FrontRequest {
 	path: string;
 	query: string;
 	authorization: string | undefined;
+	range: string | undefined;
 	session: string | undefined;
 	cf: unknown;
 	/** The body; undefined: it has more bytes. */
@@ -142,6 +144,7 @@ export interface Primary {
 	follow(question: unknown, region?: unknown): Maybe<Uint8Array>;
 	dump(meant?: Pick<Routed, "database_id" | "create">): Maybe<ReadableStream<Uint8Array>>;
 	adopt(entry: unknown): Maybe<void>;
+	filePart(id: unknown, bookmark: unknown, begin: unknown, count: unknown): Maybe<[part: Uint8Array | string, bytes?: number]>;
 	lend(id: unknown, branch: unknown, bookmark?: unknown, time?: unknown): Maybe<Uint8Array>;
 	release(id: unknown, branch: unknown): Maybe<void>;
 	keepPiece(upload: unknown, number: unknown, piece: unknown, id: unknown): Maybe<void>;

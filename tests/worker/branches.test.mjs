@@ -101,6 +101,27 @@ describe("branches", () => {
     assert.equal((await rest("GET", "/large")).status, 404);
   });
 
+  test("what a branch changed becomes the next commit of its parent, unless that has moved", async () => {
+    await branch("work", "try");
+    await rows("work", "CREATE TABLE made (x)");
+    await rows("work", "UPDATE t SET v = 'promoted' WHERE id < 3000");
+    const before = await bookmark("try");
+    const promoted = await done("POST", "/work/promote");
+    assert.equal(promoted.previous_bookmark, before);
+    assert.equal(promoted.bookmark, await bookmark("try"));
+    assert.deepEqual(await rows("try", "SELECT count(*) AS n FROM t WHERE v = 'promoted'"), await rows("work", "SELECT count(*) AS n FROM t WHERE v = 'promoted'"));
+    assert.deepEqual(await rows("try", "SELECT count(*) AS n FROM made"), [{ n: 0 }]);
+    assert.deepEqual(await rows("try", "PRAGMA quick_check"), [{ quick_check: "ok" }]);
+    const refused = await rest("POST", "/work/promote");
+    assert.deepEqual([refused.status, refused.errors[0].code], [409, 7409]);
+    assert.match(refused.errors[0].message, /moved on.*1 commits later/);
+    await done("POST", `/try/time_travel/restore?bookmark=${before}`);
+    assert.deepEqual(await rows("try", "SELECT count(*) AS n FROM t WHERE v = 'promoted'"), [{ n: 0 }]);
+    assert.equal((await rest("POST", "/shop/promote")).status, 400);
+    await full("work");
+    await done("DELETE", "/work");
+  });
+
   test("what cannot be a branch is refused, and nothing of it stays", async () => {
     for (const [point, status] of [
       [{ database: "nothing" }, 404],

@@ -5,10 +5,10 @@ mod common;
 
 use common::branching::{Parent, bring_schema, fill, run_as_object, storage};
 use common::{Fixture, assert_sound, copy_of, run, values};
-use littoral_engine::branch::BranchStore;
+use littoral_engine::branch::{BranchStore, Promotion};
 use littoral_engine::engine::{Error, Limits, ResultSet};
 use littoral_engine::store::durable::HostSql;
-use littoral_engine::store::{DurableStore, Fault, FaultySql, PageStore, StoreError};
+use littoral_engine::store::{DurableStore, Fault, FaultySql, PageStore, Rewrite, StoreError};
 use littoral_protocol::sql::{Statement, Value};
 use littoral_protocol::{Pgno, Txid};
 use std::rc::Rc;
@@ -163,4 +163,85 @@ fn whatever_fails_a_branch_is_opened_again_with_all_that_was_acknowledged() {
             assert_sound(&db.database);
         }
     }
+}
+
+fn promote(db: &mut Fixture, branch: &Fixture) -> Result<littoral_engine::engine::Restored, String> {
+    let way = Parent::new(branch.database.store().clone());
+    let id = branch.database.store().id();
+    let lease = db.database.lease().unwrap();
+    let promoted = lease.rewrite(
+        |store| Ok(Box::new(Promotion::new(store.clone(), Rc::new(way), id)?) as Box<dyn Rewrite>),
+        1_700_000_000_001,
+        &(Rc::new(|| Ok(())) as _),
+    );
+    db.database.take_back(lease);
+    promoted.map_err(|error| error.to_string())
+}
+
+const CHANGES: [&str; 6] = [
+    "UPDATE t SET v = 'changed' WHERE id % 7 = 1",
+    "CREATE TABLE more (x); INSERT INTO more SELECT v FROM t LIMIT 300",
+    "DELETE FROM t WHERE id > 40",
+    "ALTER TABLE t ADD COLUMN w DEFAULT 'added'",
+    "DROP INDEX tv",
+    "INSERT INTO t (v) VALUES (zeroblob(100000))",
+];
+
+#[test]
+fn what_a_branch_changed_becomes_the_next_commit_of_its_parent() {
+    for count in 0..=CHANGES.len() {
+        let (mut original, parent, at) = parent_of(1_000);
+        let mut db = open(&parent, parent.branch(storage(), at));
+        for sql in &CHANGES[..count] {
+            ask(&mut db, &parent, sql).unwrap();
+        }
+        parent.can_wait.set(true);
+        let before = original.database.state();
+        let promoted = promote(&mut original, &db).unwrap();
+        assert_eq!((promoted.previous, promoted.bookmark), (before.bookmark(), original.database.state().bookmark()));
+        assert_eq!(original.database.state().txid.0, before.txid.0 + u64::from(count > 0), "one commit");
+        assert_eq!(original.database.state().checksum, db.database.state().checksum);
+        assert_eq!(values(&mut original, SUM), ask(&mut db, &parent, SUM).unwrap());
+        assert_sound(&original.database);
+        // It is undone by a restore, and the parent goes on.
+        let lease = original.database.lease().unwrap();
+        lease.restore(littoral_protocol::sql::Point::Bookmark(promoted.previous), 0, &(Rc::new(|| Ok(())) as _)).unwrap();
+        original.database.take_back(lease);
+        run(&mut original, "INSERT INTO t (v) VALUES ('goes on')", vec![]);
+        assert_eq!(values(&mut original, "SELECT count(*) FROM t"), [[Value::Integer(1_001)]]);
+        assert_sound(&original.database);
+    }
+}
+
+/// Where the branch has forgotten what it changed, every page is asked for, and those that are the same are not written.
+#[test]
+fn a_branch_that_has_dropped_its_past_is_promoted_all_the_same() {
+    let (mut original, parent, at) = parent_of(1_000);
+    let mut db = open(&parent, parent.branch(storage(), at));
+    ask(&mut db, &parent, "UPDATE t SET v = 'changed' WHERE id < 20").unwrap();
+    ask(&mut db, &parent, "INSERT INTO t (v) VALUES ('one more')").unwrap();
+    common::prune(&**db.database.store(), db.database.state().txid);
+    assert!(db.database.store().oldest() > at);
+    parent.can_wait.set(true);
+    let before = original.database.state();
+    promote(&mut original, &db).unwrap();
+    let store = original.database.store();
+    let written = store.written_between(before.txid, original.database.state().txid).unwrap();
+    assert!(written.len() < before.page_count as usize / 2, "{} of {}", written.len(), before.page_count);
+    assert_eq!(values(&mut original, SUM), ask(&mut db, &parent, SUM).unwrap());
+    assert_sound(&original.database);
+}
+
+#[test]
+fn a_promotion_of_another_databases_pages_changes_nothing() {
+    let (mut original, parent, at) = parent_of(1_000);
+    let mut db = open(&parent, parent.branch(storage(), at));
+    ask(&mut db, &parent, "UPDATE t SET v = 'changed' WHERE id < 20").unwrap();
+    parent.can_wait.set(true);
+    run(&mut original, "UPDATE t SET v = 'meanwhile' WHERE id = 900", vec![]);
+    let before = (original.database.state(), values(&mut original, SUM));
+    promote(&mut original, &db).unwrap_err();
+    assert_eq!((original.database.state(), values(&mut original, SUM)), before);
+    run(&mut original, "INSERT INTO t (v) VALUES ('goes on')", vec![]);
+    assert_sound(&original.database);
 }

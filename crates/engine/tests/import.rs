@@ -169,3 +169,39 @@ proptest! {
         prop_assert_eq!(content(|sql| values(&mut copy, sql)), content(|sql| values(&mut db, sql)));
     }
 }
+
+#[test]
+fn a_database_file_becomes_the_database_and_its_schema_is_another_one() {
+    let mut source = Fixture::memory();
+    run(&mut source, "CREATE TABLE t (a, b); CREATE VIRTUAL TABLE f USING fts5 (words); INSERT INTO f VALUES ('high tide')", vec![]);
+    run(&mut source, "INSERT INTO t VALUES (1, zeroblob(9000))", vec![]);
+    let file = source.database.dump().unwrap();
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (x)", vec![]);
+    run(&mut db, "INSERT INTO t VALUES (7)", vec![]);
+    assert_eq!(values(&mut db, "SELECT * FROM t"), [[Value::Integer(7)]]);
+    let load = |db: &mut Fixture, file: &[u8]| {
+        let lease = db.database.lease().unwrap();
+        let mut pieces = file.chunks(1_000).map(<[u8]>::to_vec);
+        let loaded = lease.load(&mut || Ok(pieces.next()), 0, &(Rc::new(|| Ok(())) as _));
+        db.database.take_back(lease);
+        loaded
+    };
+    let before = db.database.state();
+    let utf16 = [&file[..56], &[0, 0, 0, 2], &file[60..]].concat();
+    for wrong in [&file[..file.len() - 1], &file[..50], &utf16] {
+        let error = load(&mut db, wrong).unwrap_err();
+        assert!(error.to_string().contains("no SQLite database that can be loaded"), "{error}");
+        assert_eq!(db.database.state(), before);
+    }
+    let loaded = load(&mut db, &file).unwrap();
+    assert_eq!(loaded.previous, before.bookmark());
+    assert_eq!(values(&mut db, "SELECT a, length(b) FROM t"), [[Value::Integer(1), Value::Integer(9_000)]]);
+    assert_eq!(values(&mut db, "SELECT count(*) FROM f WHERE f MATCH 'tide'"), [[Value::Integer(1)]]);
+    assert_sound(&db.database);
+    run(&mut db, "INSERT INTO t VALUES (2, 3)", vec![]);
+    let lease = db.database.lease().unwrap();
+    lease.restore(littoral_protocol::sql::Point::Bookmark(before.bookmark()), 0, &(Rc::new(|| Ok(())) as _)).unwrap();
+    db.database.take_back(lease);
+    assert_eq!(values(&mut db, "SELECT * FROM t"), [[Value::Integer(7)]]);
+}

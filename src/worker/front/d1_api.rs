@@ -5,10 +5,10 @@
 use super::databases::{ask, bookmark_at, destroy, find, measure, one, place, run};
 use super::{FrontRequest, Reply, export, import};
 use littoral_engine::answer::{Form, Request};
-use littoral_engine::catalog::{Entry, Question, Reply as Cataloged};
+use littoral_engine::catalog::{Entry, ParentEntry, Question, Reply as Cataloged};
 use littoral_protocol::d1::PointBody;
 use littoral_protocol::rest::{
-    self, BookmarkBody, DatabaseBody, Envelope, ListQuery, Operation, Refusal, Target, fields, time_text, timestamp,
+    self, BookmarkBody, DatabaseBody, Envelope, ListQuery, Operation, PromoteBody, Refusal, Target, fields, time_text, timestamp,
 };
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -29,6 +29,7 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
         Operation::Raw => query(env, request, &database, Form::Rest { objects: false }).await,
         Operation::Bookmark => bookmark(env, request, &database).await,
         Operation::Restore => restore(env, request, &database).await,
+        Operation::Promote => promote(env, request, &database).await,
         Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request).await?).await,
         Operation::Import => import::step(env, request, &find(env, &database).await?, body(request).await?).await,
         Operation::Upload => import::upload(env, request, &database).await,
@@ -97,6 +98,17 @@ async fn restore(env: &JsValue, request: &FrontRequest, database: &str) -> Resul
         _ => return Err(Refusal::malformed(&"either bookmark or timestamp is needed")),
     };
     answered(env, request, &entry, Request::new(Form::Restore, "", None, Some(at))).await
+}
+
+/// What a branch changed becomes the next commit of its parent.
+async fn promote(env: &JsValue, request: &FrontRequest, database: &str) -> Result<Reply, Refusal> {
+    let branch = find(env, database).await?;
+    let Some(ParentEntry { id, bookmark: Some(bookmark), .. }) = branch.branch_of else {
+        return Err(Refusal::malformed(&format_args!("{} is no branch of another database", branch.name)));
+    };
+    let parent = find(env, &id).await?;
+    let body = serde_json::to_string(&PromoteBody { name: branch.name, uuid: branch.id, bookmark });
+    answered(env, request, &parent, Request::new(Form::Promote, body.map_err(|error| Refusal::failed(&error))?, None, None)).await
 }
 
 /// A time of the past, in which the database was there.

@@ -91,6 +91,17 @@ pub(super) async fn import_upload(env: &JsValue, entry: &Entry, upload: &str) ->
     Ok((answer, parts.get(1).as_f64().unwrap_or_default() as u64))
 }
 
+/// Bytes of the database file at a bookmark, and how many it has.
+pub(super) async fn file_part(env: &JsValue, entry: &Entry, bookmark: &str, begin: u64, count: u64) -> Result<(JsValue, u64), Refusal> {
+    let part = stub(env, "DATABASE", &entry.name, None)?.file_part(&entry.id, bookmark, begin as f64, count as f64);
+    let told = awaited(part).await?;
+    let parts: &Array = told.unchecked_ref();
+    match parts.get(1).as_f64() {
+        Some(bytes) => Ok((parts.get(0), bytes as u64)),
+        None => Err(Refusal::malformed(&parts.get(0).as_string().unwrap_or_default())),
+    }
+}
+
 /// Drops an upload.
 pub(super) async fn drop_upload(env: &JsValue, entry: &Entry, upload: &str) -> Result<(), Refusal> {
     awaited(stub(env, "DATABASE", &entry.name, None)?.drop_upload(upload)).await.map(drop)

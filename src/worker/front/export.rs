@@ -1,20 +1,23 @@
-//! Exports: an address is made at once, and the text while it is fetched, part by part, from one state: the database never stops for it.
+//! Exports: an address is made at once, and the text or the file while it is fetched, part by part, from one state: the database never stops for
+//! it.
 //!
 //! **Not here:** the text (`littoral_engine::engine`).
 
-use super::databases::{find, newest, run};
+use super::databases::{file_part, find, newest, run};
 use super::{FrontRequest, Reply, address};
 use crate::runtime::request::{body_text, body_to_js};
 use littoral_engine::answer::{ExportBody, Form, Request};
 use littoral_engine::catalog::Entry;
 use littoral_engine::engine::ExportOptions;
 use littoral_protocol::d1::PointBody;
-use littoral_protocol::rest::{DumpOptions, Envelope, ExportFile, ExportRequest, ExportTicket, Progress, Refusal};
+use littoral_protocol::rest::{
+    DumpOptions, Envelope, ExportFile, ExportFormat, ExportRequest, ExportTicket, Progress, Range, Refusal, range,
+};
 use wasm_bindgen::prelude::*;
 
 /// Answers where an export is.
 pub(super) async fn begin(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: ExportRequest) -> Result<Reply, Refusal> {
-    let ExportRequest { output_format, current_bookmark, dump_options } = asked;
+    let ExportRequest { output_format, current_bookmark, dump_options, format } = asked;
     if output_format != "polling" {
         return Err(Refusal::malformed(&"output_format has to be \"polling\""));
     }
@@ -22,14 +25,23 @@ pub(super) async fn begin(env: &JsValue, request: &FrontRequest, entry: &Entry, 
         Some(bookmark) => bookmark,
         None => newest(env, entry).await?,
     };
-    let ticket = ExportTicket { bookmark, options: dump_options.unwrap_or_default() };
+    let ticket = ExportTicket { bookmark, options: dump_options.unwrap_or_default(), format };
+    if format == ExportFormat::Sqlite {
+        file_part(env, entry, &ticket.bookmark, 0, 0).await?;
+        return told(env, request, entry, ticket, "sqlite");
+    }
     // What cannot be exported is told now, and not while it is fetched.
     let schema = DumpOptions { no_data: true, ..ticket.options.clone() };
     let tried = part(env, request, entry, ExportTicket { options: schema, ..ticket.clone() }, None).await?;
     if tried.status != 200 {
         return Ok(tried);
     }
-    let filename = format!("{}-{}.sql", entry.id, ticket.bookmark);
+    told(env, request, entry, ticket, "sql")
+}
+
+/// Where it is.
+fn told(env: &JsValue, request: &FrontRequest, entry: &Entry, ticket: ExportTicket, extension: &str) -> Result<Reply, Refusal> {
+    let filename = format!("{}-{}.{extension}", entry.id, ticket.bookmark);
     let query = address::signed(env, &subject(entry), &ticket.query())?;
     let signed_url = format!("{}{}/{filename}?{query}", request.origin(), request.path());
     let progress = Progress::active("export", ticket.bookmark, "It is made while it is fetched.".into());
@@ -45,8 +57,38 @@ pub(super) async fn download(env: &JsValue, request: &FrontRequest, database: &s
     if next.is_none() {
         address::check_time(&query)?;
     }
-    part(env, request, &entry, ExportTicket::parse(&query), next).await
+    match ExportTicket::parse(&query) {
+        ticket @ ExportTicket { format: ExportFormat::Sql, .. } => part(env, request, &entry, ticket, next).await,
+        ExportTicket { bookmark, .. } => file(env, request, &entry, bookmark, next).await,
+    }
 }
+
+/// A part of the database file, or of the range that is asked for. `next` is where it begins and where the last one ends.
+async fn file(env: &JsValue, request: &FrontRequest, entry: &Entry, bookmark: String, next: Option<&str>) -> Result<Reply, Refusal> {
+    let (mut reply, Range { begin, end }) = match next.and_then(|next| next.split_once('-')) {
+        Some((begin, end)) => {
+            let number = |text: &str| text.parse().map_err(|error| Refusal::failed(&error));
+            (Reply::of(FILE, JsValue::NULL), Range { begin: number(begin)?, end: number(end)? })
+        }
+        None => {
+            let (_, bytes) = file_part(env, entry, &bookmark, 0, 0).await?;
+            let asked = range(request.range().as_deref(), bytes)?;
+            let content_range = asked.map(|Range { begin, end }| format!("bytes {begin}-{}/{bytes}", end - 1));
+            let status = if asked.is_some() { 206 } else { 200 };
+            let etag = Some(format!("\"{bookmark}\""));
+            (Reply { status, content_range, etag, ..Reply::of(FILE, JsValue::NULL) }, asked.unwrap_or(Range { begin: 0, end: bytes }))
+        }
+    };
+    (reply.body, _) = file_part(env, entry, &bookmark, begin, (end - begin).min(PART_BYTES)).await?;
+    let reached = begin + PART_BYTES;
+    reply.next = (reached < end).then(|| format!("{reached}-{end}"));
+    Ok(reply)
+}
+
+/// The media type of a database file.
+const FILE: &str = "application/vnd.sqlite3";
+/// Bytes of a part of one.
+const PART_BYTES: u64 = 4 << 20;
 
 fn subject(entry: &Entry) -> String {
     format!("export\n{}", entry.id)

@@ -48,6 +48,10 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn authorization(this: &FrontRequest) -> Option<String>;
 
+    /// The header of the name.
+    #[wasm_bindgen(method, getter)]
+    fn range(this: &FrontRequest) -> Option<String>;
+
     /// The session's bookmark or constraint.
     #[wasm_bindgen(method, getter)]
     fn session(this: &FrontRequest) -> Option<String>;
@@ -92,7 +96,8 @@ struct Reply {
     kind: &'static str,
     bookmark: Option<String>,
     etag: Option<String>,
-    /// Text or UTF-8.
+    content_range: Option<String>,
+    /// Text, UTF-8, or bytes.
     body: JsValue,
     /// Where the rest of the body begins, for `more`.
     next: Option<String>,
@@ -100,7 +105,7 @@ struct Reply {
 
 impl Reply {
     fn of(kind: &'static str, body: JsValue) -> Reply {
-        Reply { status: 200, kind, bookmark: None, etag: None, body, next: None }
+        Reply { status: 200, kind, bookmark: None, etag: None, content_range: None, body, next: None }
     }
 
     fn json(json: String) -> Reply {
@@ -139,8 +144,8 @@ impl Front {
 }
 
 fn to_js(reply: Result<Reply, Refusal>) -> JsValue {
-    let Reply { status, kind, bookmark, etag, body, next } = reply.unwrap_or_else(Reply::from);
-    let headers = [("content-type", Some(kind.to_owned())), (SESSION, bookmark), ("etag", etag)];
+    let Reply { status, kind, bookmark, etag, content_range, body, next } = reply.unwrap_or_else(Reply::from);
+    let headers = [("content-type", Some(kind.to_owned())), (SESSION, bookmark), ("etag", etag), ("content-range", content_range)];
     let headers: Array = headers.into_iter().filter_map(|(name, value)| Some(Array::of2(&name.into(), &value?.into()))).collect();
     Array::of4(&status.into(), &headers, &body, &next.map_or(JsValue::NULL, JsValue::from)).into()
 }

@@ -10,5 +10,6 @@ mod run;
 
 pub use request::{ExportBody, Form, Request};
 pub use run::{
-    Answer, Attempt, answer, answer_calls, answer_from, answer_import, answer_long, answer_long_write, answer_together, reader_for,
+    Answer, Attempt, answer, answer_calls, answer_from, answer_import, answer_long, answer_long_write, answer_promotion, answer_together,
+    reader_for,
 };

@@ -7,10 +7,10 @@
 use super::json::Format;
 use crate::engine::{Error, ExportOptions, ExportPlace};
 use crate::session::Freshness;
-use littoral_protocol::DatabaseId;
 use littoral_protocol::d1::{BlobFormat, CallBody, CallsBody, FailureBody, PointBody, parse};
-use littoral_protocol::rest::{QueryBody, Refusal};
+use littoral_protocol::rest::{PromoteBody, QueryBody, Refusal};
 use littoral_protocol::sql::{Call, Code, Point, Value};
+use littoral_protocol::{Bookmark, DatabaseId};
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -44,6 +44,8 @@ pub enum Form {
     Restore,
     /// An import: the body names the upload, which whoever answers finds.
     Import,
+    /// A branch becomes the next commit: the body is a [`PromoteBody`].
+    Promote,
     /// A part of the database as SQL text, at the point of the past: the body is an [`ExportBody`], the answer its continuation in JSON on the first
     /// line, and then the text.
     Export,
@@ -64,7 +66,7 @@ impl Form {
         match self {
             Form::D1 { .. } => FailureBody::of_call(message, Some(code), None).to_json(),
             Form::Calls { .. } => FailureBody::of_request(message, Some(code)).to_json(),
-            Form::Rest { .. } | Form::Restore | Form::Export | Form::Import => Refusal::sql(message, code).to_json(),
+            Form::Rest { .. } | Form::Restore | Form::Export | Form::Import | Form::Promote => Refusal::sql(message, code).to_json(),
         }
     }
 
@@ -72,7 +74,7 @@ impl Form {
         match self {
             Form::D1 { objects } | Form::Rest { objects } => Format { objects, ..Format::default() },
             Form::Calls { blobs } => Format { blobs, ..Format::default() },
-            Form::Restore | Form::Export | Form::Import => Format::default(),
+            Form::Restore | Form::Export | Form::Import | Form::Promote => Format::default(),
         }
     }
 }
@@ -199,12 +201,18 @@ impl Request {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness {
-            _ if matches!(self.form, Form::Restore | Form::Export | Form::Import) => true,
+            _ if matches!(self.form, Form::Restore | Form::Export | Form::Import | Form::Promote) => true,
             _ if self.at.is_some() => self.point().is_none(),
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
             Some(Freshness::Anywhere | Freshness::AtLeast(_)) => false,
         }
+    }
+
+    /// The state that the branch began with which is to be promoted, and the branch's id.
+    pub(super) fn promotion(&self) -> Option<(Bookmark, DatabaseId)> {
+        let body: PromoteBody = parse(&self.body, &mut String::new()).ok()?;
+        Some((body.bookmark.parse().ok()?, DatabaseId::of_uuid(&body.uuid)?))
     }
 
     /// What it asks for. The error is an answer already.
@@ -228,7 +236,7 @@ impl Request {
             Form::Restore | Form::Export if point.is_none() => {
                 return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed));
             }
-            Form::Restore | Form::Import => Default::default(),
+            Form::Restore | Form::Import | Form::Promote => Default::default(),
             Form::Export => {
                 part = Some(parse(&self.body, &mut String::new()).map_err(not_understood)?);
                 Default::default()

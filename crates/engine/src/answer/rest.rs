@@ -19,12 +19,12 @@ pub(super) fn results(result: CallResult<JsonResult>) -> String {
     }
 }
 
-/// What was restored, or why nothing was.
-pub(super) fn restored(restored: Result<Restored, Failure>) -> Answer {
+/// What was restored or promoted, or why nothing was.
+pub(super) fn restored(verb: &str, restored: Result<Restored, Failure>) -> Answer {
     match restored {
         Ok(Restored { bookmark, previous }) => {
             let (bookmark, previous_bookmark) = (bookmark.to_string(), previous.to_string());
-            let message = format!("restored; to undo this, restore {previous_bookmark}");
+            let message = format!("{verb}; to undo this, restore {previous_bookmark}");
             let body = RestoreBody { bookmark: bookmark.clone(), previous_bookmark, message };
             Answer { body: Envelope::of(body).to_json(), bookmark: Some(bookmark) }
         }
@@ -47,6 +47,11 @@ pub(super) fn imported(imported: Result<(Imported, Bookmark), Failure>) -> Answe
             refused(&message, failed.error.code())
         }
     }
+}
+
+/// A file that was loaded, or why none was.
+pub(super) fn loaded(loaded: Result<Restored, Failure>, size_after: u64) -> Answer {
+    imported(loaded.map(|Restored { bookmark, .. }| (Imported { size_after, ..Imported::default() }, bookmark)))
 }
 
 /// A part of an export: where the next one begins, in JSON on a line, and statements, a line each. The parts of one text are of one state, so

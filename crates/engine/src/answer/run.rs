@@ -11,8 +11,11 @@
 use super::json::{Format, JsonResult};
 use super::request::{Exported, Form, Parsed, Request};
 use super::{d1, rest};
+use crate::branch::Promotion;
 use crate::engine::{Bytes, CallResult, Engine, Error, Failure, GiveWay, Invocation, Lease, Reader, Snapshot};
+use crate::fetch::Fetcher;
 use crate::session::Freshness;
+use crate::store::{PageStore, Rewrite, is_database_file};
 use littoral_protocol::d1::responses;
 use littoral_protocol::sql::{Code, Point, Served};
 use std::cell::Cell;
@@ -107,7 +110,7 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
         let more: Vec<Attempt> = waiting()
             .map_while(|(request, asked)| match asked {
                 Err(Answer { body, bookmark }) => Some(Attempt::Answered(Answer { body: body.clone(), bookmark: bookmark.clone() })),
-                Ok(_) if matches!(request.form(), Form::Restore | Form::Import) => Some(Attempt::LongWrite),
+                Ok(_) if matches!(request.form(), Form::Restore | Form::Import | Form::Promote) => Some(Attempt::LongWrite),
                 Ok(Parsed { export: Some(_), .. }) => Some(Attempt::LongRead),
                 Ok(asked @ Parsed { point: Some(point), .. }) => Some(answer_past(database, request, asked, *point)),
                 Ok(asked) => answer_with(request, asked, &mut results, &bookmark),
@@ -142,7 +145,7 @@ fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
 pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result<Answer, Failure> {
     let asked = request.parsed().map_err(|_| Error::NoStatement)?;
-    if asked.export.is_some() || matches!(request.form(), Form::Restore | Form::Import) {
+    if asked.export.is_some() || matches!(request.form(), Form::Restore | Form::Import | Form::Promote) {
         return Err(Error::NoStatement.into());
     }
     let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
@@ -194,7 +197,7 @@ pub fn answer_long_write(request: &Request, lease: &Lease, now_ms: u64, give_way
         Err(refused) => return Answer { body: refused.clone(), bookmark: None },
     };
     if let (Form::Restore, Some(point)) = (request.form(), asked.point) {
-        return rest::restored(lease.restore(point, now_ms, &give_way));
+        return rest::restored("restored", lease.restore(point, now_ms, &give_way));
     }
     let Some(call) = present_calls(asked, request.kiloinstructions(now_ms)).next() else {
         return no_statement(request);
@@ -205,9 +208,32 @@ pub fn answer_long_write(request: &Request, lease: &Lease, now_ms: u64, give_way
     answer.unwrap_or_else(|| no_statement(request))
 }
 
-/// Answers an import of a text, for as long as it takes, while others have their turn again and again. `statements` counts.
-pub fn answer_import(lease: &Lease, bytes: Bytes<'_>, give_way: GiveWay, statements: Rc<Cell<u64>>) -> Answer {
-    rest::imported(lease.import(bytes, give_way, statements))
+/// Answers an import of SQL text or of a database file, for as long as it takes, while others have their turn again and again. `statements` counts.
+pub fn answer_import(lease: &Lease, bytes: Bytes<'_>, now_ms: u64, give_way: GiveWay, statements: Rc<Cell<u64>>) -> Answer {
+    let first = match bytes() {
+        Ok(first) => first,
+        Err(error) => return rest::imported(Err(error.into())),
+    };
+    let is_file = first.as_deref().is_some_and(is_database_file);
+    let mut first = first;
+    let mut all = || first.take().map_or_else(&mut *bytes, |first| Ok(Some(first)));
+    if is_file {
+        return rest::loaded(lease.load(&mut all, now_ms, &give_way), lease.state().size_bytes());
+    }
+    rest::imported(lease.import(&mut all, give_way, statements))
+}
+
+/// Answers a request to promote a branch, which `fetcher` leads to.
+pub fn answer_promotion(request: &Request, lease: &Lease, fetcher: Rc<dyn Fetcher>, now_ms: u64, give_way: &GiveWay) -> Answer {
+    let begin = |store: &Rc<dyn PageStore>| {
+        let (base, branch) = request.promotion().ok_or(Error::NoStatement)?;
+        let newest = store.head().bookmark();
+        if newest != base {
+            return Err(Error::Moved { base, newest });
+        }
+        Ok(Box::new(Promotion::new(store.clone(), fetcher, branch)?) as Box<dyn Rewrite>)
+    };
+    rest::restored("promoted", lease.rewrite(begin, now_ms, give_way))
 }
 
 fn no_statement(request: &Request) -> Answer {
@@ -250,7 +276,7 @@ fn answer_with(
             }
             (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
-        Form::Restore | Form::Export | Form::Import => None,
+        Form::Restore | Form::Export | Form::Import | Form::Promote => None,
     }
 }
 

@@ -95,6 +95,13 @@ pub enum Error {
     LongWrite,
     /// The call needs the write connection, which another has in its hand.
     HeldUp,
+    /// The database has moved on from the state that a branch began with.
+    Moved {
+        /// That state.
+        base: Bookmark,
+        /// The newest.
+        newest: Bookmark,
+    },
     /// The results are larger than one answer may be.
     ResultTooLarge {
         /// The limit in bytes.
@@ -115,6 +122,7 @@ impl Error {
             Error::TransactionStatement => Code::TransactionStatement,
             Error::RanTooLong { .. } | Error::LongRead | Error::LongWrite | Error::HeldUp => Code::RanTooLong,
             Error::TimedOut => Code::TimedOut,
+            Error::Moved { .. } => Code::Conflict,
             Error::ResultTooLarge { .. } => Code::ResultTooLarge,
         }
     }
@@ -226,6 +234,11 @@ impl fmt::Display for Error {
             Error::TimedOut => f.write_str("The call took longer than its timeout, and changed nothing."),
             Error::LongRead | Error::LongWrite => f.write_str("D1 DB exceeded its CPU time limit and was reset."),
             Error::HeldUp => f.write_str("another call is writing for long"),
+            Error::Moved { base, newest } => write!(
+                f,
+                "the database has moved on since the branch was made: it was at {base}, and is at {newest}, {} commits later",
+                newest.txid.0.saturating_sub(base.txid.0)
+            ),
             Error::ResultTooLarge { limit } => write!(f, "the result is larger than {limit} bytes: SQLITE_TOOBIG"),
         }
     }

@@ -34,7 +34,8 @@ mod past;
 mod pragmas;
 mod profile;
 mod reader;
-mod restore;
+
+mod rewrite;
 mod room;
 mod rows;
 mod rows_written;
@@ -55,7 +56,7 @@ pub use limits::Limits;
 pub use pragmas::compile_options;
 pub use profile::Profile;
 pub use reader::{Reader, Snapshot, bring_schema};
-pub use restore::Restored;
+pub use rewrite::Restored;
 pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;
 pub use setup::{Extension, Setup};

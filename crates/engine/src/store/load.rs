@@ -2,16 +2,16 @@
 //!
 //! **Invariants**
 //! 1. Until [`Load::finish`] no state has anything of the file, and after an error none ever will.
-//! 2. What the header says is checked against the bytes that came. Whether the pages make sense is for SQLite to say.
+//! 2. Page 1 follows that of the newest state (`header`), if there is one.
+//! 3. What the header says is checked against the bytes that came. Whether the pages make sense is for SQLite to say.
 //!
 //! **Not here:** where the bytes come from; SQL.
 
+use super::header::{self, ENCODING, HEADER_BYTES};
 use super::{PageStore, StoreError};
 use littoral_protocol::{Checksum, Frame, PageSize, Pgno, State};
 use std::rc::Rc;
 
-/// Bytes of the database header (<https://www.sqlite.org/fileformat2.html#the_database_header>).
-const HEADER_BYTES: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes of pages that are staged together.
 const STAGED_BYTES: usize = 4 << 20;
@@ -87,12 +87,23 @@ impl Load {
         Ok(state)
     }
 
+    fn follow_newest(&mut self) -> Result<(), StoreError> {
+        let head = self.store.head();
+        if head.page_count > 0 {
+            let mut newest = vec![0; head.page_size.bytes()];
+            self.store.read_page(Pgno::FIRST, head.txid, &mut newest)?;
+            header::follow(&mut self.bytes, &newest);
+        }
+        Ok(())
+    }
+
     /// Stages the whole pages that are here.
     fn stage(&mut self) -> Result<(), StoreError> {
         if self.header.is_none() {
             let Some(first) = self.bytes.get(..HEADER_BYTES) else { return Ok(()) };
             self.header = Some(read_header(first)?);
             show_no_log(&mut self.bytes);
+            self.follow_newest()?;
         }
         let Some(Header { page_size, page_count }) = self.header else { return Ok(()) };
         let whole = self.bytes.len() / page_size.bytes();
@@ -126,7 +137,15 @@ fn read_header(first: &[u8]) -> Result<Header, StoreError> {
     if first[24..28] != first[92..96] || page_count == 0 {
         return Err(not_a_database("its header does not tell how many pages it has: open it with a newer SQLite and write to it"));
     }
+    if !matches!(header::read(first, ENCODING), 0 | 1) {
+        return Err(not_a_database("its text is UTF-16, and has to be UTF-8: VACUUM it INTO another after PRAGMA encoding = 'UTF-8'"));
+    }
     Ok(Header { page_size, page_count })
+}
+
+/// Whether a file that begins so is a database file, or means to be.
+pub fn is_database_file(first: &[u8]) -> bool {
+    first.starts_with(MAGIC)
 }
 
 /// SQLite looks for a write-ahead log where the header says that there is one; what it held is not in the file.

@@ -10,10 +10,12 @@ mod codec;
 pub mod durable;
 #[cfg(feature = "testing")]
 mod faulty;
+mod header;
 mod load;
 mod memory;
 mod reader;
 mod restore;
+mod rewrite;
 mod scratch;
 #[cfg(feature = "testing")]
 pub mod suite;
@@ -23,10 +25,11 @@ pub use durable::DurableStore;
 pub use durable::HostSql;
 #[cfg(feature = "testing")]
 pub use faulty::{Fault, FaultySql, FaultyStore, INJECTED};
-pub use load::Load;
+pub use load::{Load, is_database_file};
 pub use memory::MemoryStore;
 pub use reader::PageReader;
 pub use restore::Restore;
+pub use rewrite::Rewrite;
 pub use scratch::{BLOCK_BYTES, ScratchSpace};
 
 use crate::commit_log::LoggedCommit;

@@ -3,27 +3,17 @@
 //!
 //! **Invariants**
 //! 1. Until [`Restore::finish`] no state has anything of it.
-//! 2. SQLite's schema cookie and change counter go on from the newest state: who knows the schema of any state before sees that it is another
-//!    one (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+//! 2. Page 1 follows that of the newest state (`header`).
 //!
 //! **Not here:** which state is meant, and that it is kept meanwhile (`engine`).
 
-use super::{PageStore, StoreError};
+use super::header::{self, FREE_LIST, HEADER_BYTES, PAGE_COUNT, RESERVED, SCHEMA_COOKIE};
+use super::{PageStore, Rewrite, StoreError};
 use littoral_protocol::{Checksum, Commit, Frame, PageSet, Pgno, State, Txid};
 use std::rc::Rc;
 
 /// Pages that are read and staged in one step: others have their turn between two.
 const STEP_PAGES: usize = 64;
-/// Where the header has the bytes that are left free at the end of each page, the change counter, the pages, the list of free pages, the schema cookie, and the change counter that the number of
-/// pages is good for.
-const RESERVED: usize = 20;
-const CHANGE_COUNTER: usize = 24;
-const PAGE_COUNT: usize = 28;
-const FREE_LIST: usize = 32;
-const SCHEMA_COOKIE: usize = 40;
-const VALID_FOR: usize = 92;
-/// Bytes of the header, behind which page 1 is a page of a b-tree.
-const HEADER_BYTES: usize = 100;
 /// The type of a leaf of a table.
 const TABLE_LEAF: u8 = 13;
 
@@ -69,11 +59,7 @@ impl Restore {
             self.store.read_page(Pgno::FIRST, self.to.txid, &mut first)?;
             self.checksum ^= Checksum::of_page(Pgno::FIRST, &first);
         }
-        for field in [CHANGE_COUNTER, SCHEMA_COOKIE] {
-            write(&mut first, field, read(&newest, field).wrapping_add(1));
-        }
-        let counter = read(&first, CHANGE_COUNTER);
-        write(&mut first, VALID_FOR, counter);
+        header::follow(&mut first, &newest);
         let frame = Frame::new(Pgno::FIRST, first.into());
         self.checksum ^= frame.checksum;
         self.frames.push(frame);
@@ -85,8 +71,15 @@ impl Restore {
         self.left.len()
     }
 
-    /// Does a part of it. Returns whether there is more to do.
-    pub fn step(&mut self) -> Result<bool, StoreError> {
+    fn stage(&mut self) -> Result<(), StoreError> {
+        self.store.stage(&std::mem::take(&mut self.frames))?;
+        self.is_staged = true;
+        Ok(())
+    }
+}
+
+impl Rewrite for Restore {
+    fn step(&mut self) -> Result<bool, StoreError> {
         let pages: Vec<Pgno> = self.left.iter().take(STEP_PAGES).collect();
         if pages.is_empty() {
             return Ok(false);
@@ -103,14 +96,7 @@ impl Restore {
         Ok(true)
     }
 
-    fn stage(&mut self) -> Result<(), StoreError> {
-        self.store.stage(&std::mem::take(&mut self.frames))?;
-        self.is_staged = true;
-        Ok(())
-    }
-
-    /// Makes it the next commit, at this time, in milliseconds since 1970. Returns its state.
-    pub fn finish(mut self, time_ms: u64) -> Result<State, StoreError> {
+    fn finish(mut self: Box<Self>, time_ms: u64) -> Result<State, StoreError> {
         while self.step()? {}
         let head = self.store.head();
         if head.page_count == 0 && self.to.page_count == 0 {
@@ -137,18 +123,10 @@ impl Drop for Restore {
 fn empty(first: &mut [u8], like: &[u8]) {
     first[..HEADER_BYTES].copy_from_slice(&like[..HEADER_BYTES]);
     first[FREE_LIST..SCHEMA_COOKIE].fill(0);
-    write(first, PAGE_COUNT, 1);
+    header::write(first, PAGE_COUNT, 1);
     // Where the content of the page begins: at the end of what of it is used. 0 stands for 65,536.
     let usable = first.len() - usize::from(first[RESERVED]);
     let content = u16::try_from(usable).unwrap_or_default();
     first[HEADER_BYTES] = TABLE_LEAF;
     first[HEADER_BYTES + 5..HEADER_BYTES + 7].copy_from_slice(&content.to_be_bytes());
-}
-
-fn read(page: &[u8], field: usize) -> u32 {
-    page.get(field..field + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
-}
-
-fn write(page: &mut [u8], field: usize, value: u32) {
-    page[field..field + 4].copy_from_slice(&value.to_be_bytes());
 }

@@ -73,6 +73,17 @@ impl BranchPoint {
     }
 }
 
+/// Which branch is to be promoted, as the parent's object is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteBody {
+    /// The branch's name.
+    pub name: String,
+    /// The branch's id.
+    pub uuid: String,
+    /// The state of the parent that it began with.
+    pub bookmark: String,
+}
+
 /// Whether replicas answer reads of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadReplication {

@@ -74,6 +74,7 @@ impl<T: Serialize> Envelope<T> {
 /// | 405 | 10405 | the path knows no such method |
 /// | 409 | 7409 | the database is needed by others, or has moved on (Littoral's code) |
 /// | 413 | 7413 | the request is too large (Littoral's code) |
+/// | 416 | 7416 | there are no such bytes (Littoral's code) |
 /// | 500 | 7501 | the database could not be read or written, or what became of the call is not known (Littoral's code) |
 /// | 503 | 7503 | the API is not configured (Littoral's code) |
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +101,7 @@ impl Refusal {
             Code::RequestMalformed | Code::BookmarkInvalid => Refusal::new(400, 7400, message),
             Code::StoreFailed | Code::OutcomeUnknown => Refusal::new(500, 7501, message),
             Code::NoDatabase => Refusal::new(404, 7404, message),
+            Code::Conflict => Refusal::conflict(message),
             _ => Refusal::new(400, 7500, message),
         }
     }
@@ -107,6 +109,11 @@ impl Refusal {
     /// A database of this name exists.
     pub fn exists(name: &str) -> Refusal {
         Refusal::new(400, 7502, &format_args!("a database with the name {name:?} already exists"))
+    }
+
+    /// The range is not one of the bytes that there are (RFC 9110, 15.5.17).
+    pub fn no_range(bytes: u64) -> Refusal {
+        Refusal::new(416, 7416, &format_args!("there are {bytes} bytes, and the range has none of them"))
     }
 
     /// The database is needed as it is, or has moved on.
@@ -164,6 +171,7 @@ impl Refusal {
         let code = serde_json::from_str::<Envelope<serde::de::IgnoredAny>>(json).ok().and_then(|body| Some(body.errors.first()?.code));
         match code {
             Some(7404) => 404,
+            Some(7409) => 409,
             Some(7400 | 7500) => 400,
             _ => 500,
         }

@@ -13,6 +13,20 @@ pub struct ExportRequest {
     /// What is exported.
     #[serde(default)]
     pub dump_options: Option<DumpOptions>,
+    /// As what (Littoral's field).
+    #[serde(default)]
+    pub format: ExportFormat,
+}
+
+/// As what a database is exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// SQL text.
+    #[default]
+    Sql,
+    /// The database file, which plain SQLite opens.
+    Sqlite,
 }
 
 /// What is exported: everything, by default.
@@ -43,8 +57,10 @@ pub struct ExportFile {
 pub struct ExportTicket {
     /// The state.
     pub bookmark: String,
-    /// How much of it.
+    /// How much of it, as SQL text.
     pub options: DumpOptions,
+    /// As what.
+    pub format: ExportFormat,
 }
 
 impl ExportTicket {
@@ -52,6 +68,9 @@ impl ExportTicket {
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("bookmark", &self.bookmark);
+        if self.format == ExportFormat::Sqlite {
+            query.append_pair("format", "sqlite");
+        }
         for (name, is_set) in [("no_schema", self.options.no_schema), ("no_data", self.options.no_data)] {
             if is_set {
                 query.append_pair(name, "1");
@@ -65,10 +84,11 @@ impl ExportTicket {
 
     /// Reads a query string. What it does not know it leaves alone.
     pub fn parse(query: &str) -> ExportTicket {
-        let mut ticket = ExportTicket { bookmark: String::new(), options: DumpOptions::default() };
+        let mut ticket = ExportTicket { bookmark: String::new(), options: DumpOptions::default(), format: ExportFormat::Sql };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "bookmark" => ticket.bookmark = value.into_owned(),
+                "format" if value == "sqlite" => ticket.format = ExportFormat::Sqlite,
                 "no_schema" => ticket.options.no_schema = true,
                 "no_data" => ticket.options.no_data = true,
                 "table" => ticket.options.tables.push(value.into_owned()),
@@ -86,7 +106,9 @@ mod tests {
     #[test]
     fn a_ticket_is_read_as_it_was_written() {
         let options = DumpOptions { no_schema: true, no_data: false, tables: vec!["a&b=".into(), "\u{e9} #".into()] };
-        let ticket = ExportTicket { bookmark: "0-1".into(), options };
-        assert_eq!(ExportTicket::parse(&format!("expires=1&{}&signature=ab", ticket.query())), ticket);
+        for format in [ExportFormat::Sql, ExportFormat::Sqlite] {
+            let ticket = ExportTicket { bookmark: "0-1".into(), options: options.clone(), format };
+            assert_eq!(ExportTicket::parse(&format!("expires=1&{}&signature=ab", ticket.query())), ticket);
+        }
     }
 }

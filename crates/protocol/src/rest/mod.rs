@@ -18,15 +18,17 @@ mod export;
 mod import;
 mod progress;
 mod query;
+mod range;
 mod route;
 
 pub use database::{
-    BookmarkBody, BranchBody, BranchPoint, CreateBody, DatabaseBody, ListQuery, ReadReplication, ReplicationMode, RestoreBody, UpdateBody,
-    bookmark, fields, time_text, timestamp,
+    BookmarkBody, BranchBody, BranchPoint, CreateBody, DatabaseBody, ListQuery, PromoteBody, ReadReplication, ReplicationMode, RestoreBody,
+    UpdateBody, bookmark, fields, time_text, timestamp,
 };
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
-pub use export::{DumpOptions, ExportFile, ExportRequest, ExportTicket};
+pub use export::{DumpOptions, ExportFile, ExportFormat, ExportRequest, ExportTicket};
 pub use import::{ImportMeta, ImportRequest, ImportResult, ImportUpload};
 pub use progress::Progress;
 pub use query::QueryBody;
+pub use range::{Range, range};
 pub use route::{Operation, Target, route};

@@ -25,6 +25,8 @@ pub enum Operation {
     Bookmark,
     /// `POST /database/{id}/time_travel/restore`
     Restore,
+    /// `POST /database/{id}/promote` (Littoral's): a branch becomes the next commit of its parent.
+    Promote,
     /// `POST /database/{id}/export`
     Export,
     /// `GET /database/{id}/export/{file}`: the text, for whoever has the address.
@@ -54,7 +56,7 @@ pub struct Target {
 /// What a path may be called with.
 type Methods = &'static [(&'static str, Operation)];
 
-const ROUTES: [(&str, Methods); 10] = [
+const ROUTES: [(&str, Methods); 11] = [
     ("/client/v4/accounts/:account/d1/database", &[("GET", Operation::List), ("POST", Operation::Create)]),
     (
         "/client/v4/accounts/:account/d1/database/:database",
@@ -64,6 +66,7 @@ const ROUTES: [(&str, Methods); 10] = [
     ("/client/v4/accounts/:account/d1/database/:database/raw", &[("POST", Operation::Raw)]),
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/bookmark", &[("GET", Operation::Bookmark)]),
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/restore", &[("POST", Operation::Restore)]),
+    ("/client/v4/accounts/:account/d1/database/:database/promote", &[("POST", Operation::Promote)]),
     ("/client/v4/accounts/:account/d1/database/:database/export", &[("POST", Operation::Export)]),
     ("/client/v4/accounts/:account/d1/database/:database/export/:file", &[("GET", Operation::Download)]),
     ("/client/v4/accounts/:account/d1/database/:database/import", &[("POST", Operation::Import)]),
@@ -115,7 +118,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 14);
+        assert_eq!(count, 15);
     }
 
     #[test]

@@ -39,12 +39,14 @@ pub enum Code {
     OutcomeUnknown,
     /// `NO_DATABASE`: there is no database of this name, or no longer the one that was meant.
     NoDatabase,
+    /// `CONFLICT`: the database has changed since the caller looked. Nothing was changed now.
+    Conflict,
     /// One that this version does not know.
     Other,
 }
 
 /// Littoral's own, as text.
-const OWN: [(Code, &str); 14] = [
+const OWN: [(Code, &str); 15] = [
     (Code::BookmarkInvalid, "BOOKMARK_INVALID"),
     (Code::BookmarkUnknown, "BOOKMARK_UNKNOWN"),
     (Code::StateExpired, "STATE_EXPIRED"),
@@ -58,6 +60,7 @@ const OWN: [(Code, &str); 14] = [
     (Code::RequestMalformed, "REQUEST_MALFORMED"),
     (Code::OutcomeUnknown, "OUTCOME_UNKNOWN"),
     (Code::NoDatabase, "NO_DATABASE"),
+    (Code::Conflict, "CONFLICT"),
     (Code::Other, "OTHER"),
 ];
 
@@ -214,6 +217,7 @@ mod tests {
                 | Code::RequestMalformed
                 | Code::OutcomeUnknown
                 | Code::NoDatabase
+                | Code::Conflict
                 | Code::Other => true,
             };
             assert!(is_listed && code.as_str() != "OTHER" || code == Code::Other);

@@ -7,6 +7,10 @@
 //!
 //! **Not here:** which pages are missing (`store::durable::base`), the way to the other database ([`Fetcher`]), who can wait (the caller).
 
+mod promotion;
+
+pub use promotion::Promotion;
+
 use crate::commit_log::{Body, Fetch, LoggedCommit, Message, Pages};
 use crate::fetch::{Claims, Fetcher, FetchingReader, Holder};
 use crate::store::durable::{Base, Sql};
@@ -50,8 +54,7 @@ impl<Q: Sql + 'static> BranchStore<Q> {
     pub fn take(&self, answer: &Message) -> Result<(), StoreError> {
         match &answer.body {
             Body::Pages(pages) if answer.database == self.base.parent && pages.state == self.base.state => keep(&self.own, pages),
-            Body::Refused(refusal) => Err(StoreError::Io(format!("the pages of the branch's parent were refused: {}", refusal.text))),
-            _ => Err(StoreError::Io("the branch's parent did not answer with pages".into())),
+            other => Err(foreign(other.clone(), "the branch's parent")),
         }
     }
 
@@ -66,6 +69,14 @@ impl<Q: Sql + 'static> BranchStore<Q> {
             other => other,
         }
     }
+}
+
+/// What is no answer.
+fn foreign(answer: Body, who: &str) -> StoreError {
+    StoreError::Io(match answer {
+        Body::Refused(refusal) => format!("{who} refused a question: {}", refusal.text),
+        _ => format!("{who} answered something else than it was asked for"),
+    })
 }
 
 fn keep<Q: Sql>(own: &DurableStore<Q>, pages: &Pages) -> Result<(), StoreError> {
