@@ -2,7 +2,7 @@
 //!
 //! **Not here:** paths and bodies (`littoral_protocol::rest`).
 
-use super::databases::{ask, bookmark_at, destroy, find, measure, one, place, run};
+use super::databases::{ask, bookmark_at, destroy, find, find_known, forget_known, measure, one, place, run};
 use super::{FrontRequest, Reply, export, import};
 use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, ParentEntry, Question, Reply as Cataloged};
@@ -68,8 +68,17 @@ fn shown(entry: &Entry, request: &FrontRequest) -> Reply {
 
 /// Statements, on the nearest copy where a session allows it.
 async fn query(env: &JsValue, request: &FrontRequest, database: &str, form: Form) -> Result<Reply, Refusal> {
-    let entry = find(env, database).await?;
-    answered(env, request, &entry, Request::new(form, request.text().await?, request.session(), None)).await
+    let text = request.text().await?;
+    // In a session a replica may answer, which does not know at once that its database is gone.
+    let known = if request.session().is_some() { find(env, database).await? } else { find_known(env, database).await? };
+    let reply = answered(env, request, &known, Request::new(form, text.clone(), request.session(), None)).await?;
+    if reply.status != 404 {
+        return Ok(reply);
+    }
+    forget_known(database);
+    // Another one may have the name now.
+    let entry = find_known(env, database).await?;
+    if entry.id == known.id { Ok(reply) } else { answered(env, request, &entry, Request::new(form, text, request.session(), None)).await }
 }
 
 async fn answered(env: &JsValue, request: &FrontRequest, entry: &Entry, asked: Request) -> Result<Reply, Refusal> {

@@ -12,6 +12,8 @@ use littoral_engine::catalog::{Entry, Question, Reply};
 use littoral_protocol::d1::{BlobFormat, PointBody, Response, Responses};
 use littoral_protocol::rest::Refusal;
 use littoral_protocol::sql::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use wasm_bindgen::prelude::*;
 
 /// The name of the catalogue's object, as in `catalog.mjs`.
@@ -29,6 +31,33 @@ pub(super) async fn ask(env: &JsValue, question: &Question) -> Result<Reply, Ref
 /// The database of an id or a name.
 pub(super) async fn find(env: &JsValue, database: &str) -> Result<Entry, Refusal> {
     one(ask(env, &Question::Find(database.into())).await?)
+}
+
+thread_local! {
+    /// Databases by the ids and names that they were asked for by: their names and ids.
+    static KNOWN: RefCell<HashMap<String, Entry>> = RefCell::default();
+}
+/// Databases that an isolate remembers.
+const MOST_KNOWN: usize = 10_000;
+
+/// The same, as this isolate remembers it. It may be gone: its object refuses what is meant for another one.
+pub(super) async fn find_known(env: &JsValue, database: &str) -> Result<Entry, Refusal> {
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(database).cloned()) {
+        return Ok(known);
+    }
+    let entry = find(env, database).await?;
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(database.to_owned(), entry.clone());
+    });
+    Ok(entry)
+}
+
+/// Forgets what this isolate remembers of a database.
+pub(super) fn forget_known(database: &str) {
+    KNOWN.with_borrow_mut(|known| known.remove(database));
 }
 
 /// Deletes a database.
