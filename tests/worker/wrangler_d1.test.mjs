@@ -91,12 +91,15 @@ describe("wrangler d1", { timeout: 180_000 }, () => {
     assert.deepEqual(await found("--no-data"), [true, false, true]);
     assert.deepEqual(await found("--no-schema", "--table", "ships"), [false, true, false]);
 
-    // What was exported comes back, into another database, as a file.
+    // What was exported comes back, into another database, as a file: with an index of words, which D1 refuses.
+    await d1("execute", "harbour", "--remote", "--command", "CREATE VIRTUAL TABLE words USING fts5 (word); INSERT INTO words VALUES ('high tide'), ('ebb')");
     await d1("export", "harbour", "--remote", "--output", "out.sql");
     await d1("create", "quay");
     await d1("execute", "quay", "--remote", "-y", "--file", "out.sql");
     const names = async (database) => (await json("execute", database, "--remote", "--command", "SELECT id, name FROM ships ORDER BY id"))[0].results;
     assert.deepEqual(await names("quay"), await names("harbour"));
+    const tide = await json("execute", "quay", "--remote", "--command", "SELECT word FROM words WHERE words MATCH 'tide'");
+    assert.deepEqual(tide[0].results, [{ word: "high tide" }]);
     writeFileSync(join(folder, "bad.sql"), "INSERT INTO ships (name) VALUES ('Una');\nINSERT INTO ships (name) VALUES ('');\n");
     await assert.rejects(d1("execute", "quay", "--remote", "-y", "--file", "bad.sql"), /no name/);
     assert.deepEqual(await names("quay"), await names("harbour"));

@@ -71,7 +71,7 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_is_kept() {
         (format!("{lines}INSERT INTO t (p) VALUES ('open"), "unrecognized token"),
         (format!("{lines}ROLLBACK;"), "To execute a transaction"),
         (format!("{lines}SAVEPOINT a;"), "To execute a transaction"),
-        (format!("{lines}PRAGMA writable_schema = ON;"), "not authorized"),
+        (format!("{lines}UPDATE sqlite_schema SET sql = NULL;"), "sqlite_master may not be modified"),
         (format!("{lines}ATTACH 'x' AS y;"), "not authorized"),
         (format!("{lines}INSERT INTO t (p) VALUES (?);"), "Wrong number of parameter bindings"),
         (format!("{lines}SELECT 1;\0"), "it holds a NUL"),
@@ -204,4 +204,107 @@ fn a_database_file_becomes_the_database_and_its_schema_is_another_one() {
     lease.restore(littoral_protocol::sql::Point::Bookmark(before.bookmark()), 0, &(Rc::new(|| Ok(())) as _)).unwrap();
     db.database.take_back(lease);
     assert_eq!(values(&mut db, "SELECT * FROM t"), [[Value::Integer(7)]]);
+}
+
+const VIRTUAL: [&str; 9] = [
+    "CREATE TABLE doc (id INTEGER PRIMARY KEY, body TEXT)",
+    "INSERT INTO doc VALUES (1, 'high tide'), (2, 'low tide; it''s late')",
+    "CREATE VIRTUAL TABLE f USING fts5 (body, content='doc', content_rowid='id')",
+    "INSERT INTO f (rowid, body) SELECT id, body FROM doc",
+    "CREATE VIRTUAL TABLE \"odd name\" USING fts5 (a, b, prefix='2 3')",
+    "INSERT INTO \"odd name\" VALUES ('one two', 'x'), ('two three', 'y')",
+    "CREATE VIRTUAL TABLE r USING rtree (id, low, high)",
+    "INSERT INTO r VALUES (1, 2, 3), (2, 5, 9)",
+    "CREATE VIEW v AS SELECT count(*) AS n FROM f WHERE f MATCH 'tide'",
+];
+
+const LOOKS: [&str; 5] = [
+    "SELECT rowid, highlight(f, 0, '[', ']') FROM f WHERE f MATCH 'tide' ORDER BY rowid",
+    "SELECT a, b FROM \"odd name\" WHERE \"odd name\" MATCH 'tw*' ORDER BY b",
+    "SELECT id FROM r WHERE low > 1 AND high < 4",
+    "SELECT n FROM v",
+    "SELECT name, rootpage FROM sqlite_schema WHERE rootpage = 0 ORDER BY name",
+];
+
+#[test]
+fn virtual_tables_are_exported_and_imported_here_and_by_native_sqlite() {
+    let mut db = Fixture::memory();
+    VIRTUAL.iter().for_each(|sql| drop(run(&mut db, sql, vec![])));
+    let expected = LOOKS.map(|sql| values(&mut db, sql));
+    let reader = db.database.reader(None).unwrap();
+    let text = reader.export(&Default::default()).unwrap().join("\n");
+    let native = native(&text);
+    let mut copy = Fixture::durable();
+    for piece in [7, 1_000, 1_000_000] {
+        copy = Fixture::durable();
+        import(&mut copy, text.as_bytes(), piece).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+    for (sql, expected) in LOOKS.iter().zip(expected) {
+        assert_eq!(plain_values(&native, sql, &[]).unwrap(), expected, "{sql}");
+        assert_eq!(values(&mut copy, sql), expected, "{sql}");
+    }
+    run(&mut copy, "INSERT INTO f (f) VALUES ('integrity-check')", vec![]);
+    run(&mut copy, "INSERT INTO \"odd name\" VALUES ('two more', 'z')", vec![]);
+    assert_eq!(values(&mut copy, "SELECT count(*) FROM \"odd name\" WHERE \"odd name\" MATCH 'two'"), [[Value::Integer(3)]]);
+    assert_sound(&copy.database);
+    let again = copy.database.reader(None).unwrap().export(&Default::default()).unwrap().join("\n");
+    assert_eq!(again.matches("CREATE VIRTUAL TABLE").count(), 3);
+    let one = ["f".to_owned()].to_vec();
+    let options = littoral_engine::engine::ExportOptions { tables: one, ..Default::default() };
+    let part = db.database.reader(None).unwrap().export(&options).unwrap().join("\n");
+    assert!(part.contains("'f_data'") && part.contains("VALUES('table','f','f',0,") && !part.contains("odd name"), "{part}");
+}
+
+/// As the shell of SQLite 3.45 writes it: the schema's row comes before the tables below.
+#[test]
+fn a_dump_of_sqlites_shell_with_virtual_tables_is_imported() {
+    let mut source = Fixture::memory();
+    VIRTUAL.iter().for_each(|sql| drop(run(&mut source, sql, vec![])));
+    let text = source.database.reader(None).unwrap().export(&Default::default()).unwrap();
+    let is_of_schema = |line: &&String| line.contains("INSERT INTO sqlite_schema") || line.contains("writable_schema");
+    let (schema, rest): (Vec<_>, Vec<_>) = text.iter().partition(is_of_schema);
+    let lines = |lines: &[&String]| {
+        lines.iter().map(|line| line.replace("writable_schema=RESET", "writable_schema=OFF")).collect::<Vec<_>>().join("\n")
+    };
+    let dump = format!("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n{}\n{}\nCOMMIT;", lines(&schema), lines(&rest));
+    let mut db = Fixture::durable();
+    import(&mut db, dump.as_bytes(), 4_096).unwrap();
+    for sql in LOOKS {
+        assert_eq!(values(&mut db, sql), values(&mut source, sql), "{sql}");
+    }
+}
+
+#[test]
+fn nothing_but_virtual_tables_is_put_into_the_schema() {
+    let mut db = Fixture::durable();
+    run(&mut db, "CREATE TABLE t (a); INSERT INTO t VALUES (1)", vec![]);
+    let before = db.database.state();
+    let put = |row: &str| {
+        format!(
+            "PRAGMA writable_schema=ON;\nCREATE TABLE f_data (x);\nINSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES{row};"
+        )
+    };
+    for (row, why) in [
+        ("('table','x','x',2,'CREATE TABLE x (a)')", "only virtual tables"),
+        ("('table','x','x',0,'CREATE TABLE x (a)')", "only virtual tables"),
+        ("('trigger','x','t',0,'CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END')", "only virtual tables"),
+        ("('table','f','g',0,'CREATE VIRTUAL TABLE f USING fts5 (a)')", "only virtual tables"),
+        ("('table','f','f',0,'CREATE VIRTUAL TABLE g USING fts5 (a)')", "only virtual tables"),
+        ("('table','f','f',0,'CREATE VIRTUAL TABLE f USING dbstat')", "not authorized"),
+        ("('table','_cf_f','_cf_f',0,'CREATE VIRTUAL TABLE _cf_f USING fts5 (a)')", "not authorized"),
+        ("('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5 (a); DROP TABLE t')", ""),
+        ("('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5 (a)')", "f"),
+        ("((SELECT 'table'),'f','f',0,1)", "only virtual tables"),
+        ("('table')", "only virtual tables"),
+    ] {
+        let error = import(&mut db, put(row).as_bytes(), 100_000).expect_err(row);
+        assert!(error.to_string().contains(why), "{row}: {error}");
+        assert_eq!(db.database.state(), before, "{row}");
+        assert_eq!(values(&mut db, "SELECT a FROM t"), [[Value::Integer(1)]]);
+    }
+    for sql in ["UPDATE sqlite_schema SET sql = 'x'", "DELETE FROM sqlite_schema", "INSERT INTO sqlite_schema SELECT * FROM sqlite_schema"]
+    {
+        import(&mut db, format!("PRAGMA writable_schema=ON;{sql};").as_bytes(), 100_000).expect_err(sql);
+        assert_eq!(db.database.state(), before, "{sql}");
+    }
 }

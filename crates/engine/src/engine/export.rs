@@ -8,11 +8,11 @@
 //! 1. What cannot be exported is an error, never left out.
 //! 2. Parts of one state, one after the other, are the text of that state, whoever asks for them and on how many connections.
 //!
-//! **Not here:** virtual tables, which D1 refuses, too.
+//! **Not here:** how virtual tables are told of, which D1 refuses (`virtual_tables`).
 
+use super::virtual_tables::{self, VirtualTable};
 use super::{Column, Error, Failure, Reader, ResultSet, RowEncoder, RowValues, ValueRef};
 use littoral_protocol::sql::{Meta, Statement, Value};
-use rusqlite::ffi;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -114,6 +114,7 @@ impl Reader {
             place = ExportPlace { table: place.table + 1, after: vec![] };
         }
         if !options.no_schema {
+            statements.extend(virtual_tables::statements(&self.virtual_tables(options)?));
             let others = self.names_and_sql(OTHERS)?.into_iter().filter(|(name, _)| options.wants(name));
             statements.extend(others.map(|(_, sql)| format!("{sql};")));
         }
@@ -122,13 +123,20 @@ impl Reader {
 
     fn tables(&self, options: &ExportOptions) -> Result<Vec<Table>, Failure> {
         let mut tables = Vec::new();
-        for (name, sql) in self.names_and_sql(TABLES)?.into_iter().filter(|(name, _)| options.wants(name)) {
-            if let Some(schema) = schema_of(&name, &sql)? {
+        let virtual_tables = self.virtual_tables(options)?;
+        let is_below = |name: &str| virtual_tables.iter().any(|table| table.has_below(name));
+        for (name, sql) in self.names_and_sql(TABLES)?.into_iter().filter(|(name, _)| options.wants(name) || is_below(name)) {
+            if let Some(schema) = schema_of(&name, &sql) {
                 tables.push(Table { name, schema });
             }
         }
         tables.sort_by_key(|table| table.name.starts_with("sqlite_"));
         Ok(tables)
+    }
+
+    fn virtual_tables(&self, options: &ExportOptions) -> Result<Vec<VirtualTable>, Failure> {
+        let tables = self.names_and_sql(TABLES)?.into_iter().filter_map(|(name, sql)| VirtualTable::of(&name, &sql));
+        Ok(tables.filter(|table| options.wants(table.name())).collect())
     }
 
     fn names_and_sql(&self, sql: &str) -> Result<Vec<(String, String)>, Failure> {
@@ -168,30 +176,26 @@ impl Reader {
 }
 
 impl ExportOptions {
-    fn wants(&self, name: &String) -> bool {
-        self.tables.is_empty() || self.tables.contains(name)
+    fn wants(&self, name: &str) -> bool {
+        self.tables.is_empty() || self.tables.iter().any(|table| table == name)
     }
 }
 
-/// What makes a table; none: it is not exported.
-fn schema_of(name: &str, sql: &str) -> Result<Option<String>, Error> {
+/// What makes a table; none: it is not exported, or is virtual.
+fn schema_of(name: &str, sql: &str) -> Option<String> {
     let begins = |prefix: &str| sql.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     if name == "sqlite_sequence" {
-        return Ok(Some("DELETE FROM sqlite_sequence;".into()));
+        return Some("DELETE FROM sqlite_sequence;".into());
     }
     if name.starts_with("sqlite_stat") {
-        return Ok(Some("ANALYZE sqlite_schema;".into()));
+        return Some("ANALYZE sqlite_schema;".into());
     }
-    if begins("CREATE VIRTUAL TABLE") {
-        let message = format!("D1 Export error: cannot export databases with Virtual Tables ({name})");
-        return Err(Error::Sqlite { message, code: ffi::SQLITE_ERROR, offset: None });
-    }
-    if name.starts_with("_cf_") || name.starts_with("sqlite_") {
-        return Ok(None);
+    if name.starts_with("_cf_") || name.starts_with("sqlite_") || begins("CREATE VIRTUAL TABLE") {
+        return None;
     }
     let is_quoted = begins("CREATE TABLE \"") || begins("CREATE TABLE '");
     let rest = sql.get("CREATE TABLE ".len()..).filter(|_| is_quoted);
-    Ok(Some(rest.map_or_else(|| format!("{sql};"), |rest| format!("CREATE TABLE IF NOT EXISTS {rest};"))))
+    Some(rest.map_or_else(|| format!("{sql};"), |rest| format!("CREATE TABLE IF NOT EXISTS {rest};")))
 }
 
 /// How rows become statements.
@@ -285,7 +289,7 @@ fn can_be_quoted(text: &str) -> bool {
 }
 
 /// A text on one line.
-fn quoted_text(text: &str) -> String {
+pub(super) fn quoted_text(text: &str) -> String {
     let mut literal = format!("'{}'", text.replace('\'', "''").replace('\n', "\\n").replace('\r', "\\r"));
     for (character, escape, code) in [('\r', "\\r", 13), ('\n', "\\n", 10)] {
         if text.contains(character) {

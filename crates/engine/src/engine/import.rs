@@ -16,6 +16,7 @@ use super::connection::Connection;
 use super::lease::Lease;
 use super::rows_written::Known;
 use super::text::{is_blank, statement_tokens};
+use super::virtual_tables::VirtualTable;
 use super::{Column, Error, Failure, RowEncoder, RowValues, in_transaction};
 use crate::sqlite::statement::{SqlText, Statement};
 use littoral_protocol::Bookmark;
@@ -59,9 +60,18 @@ impl Lease {
         writer.restore_flags()?;
         writer.set_foreign_keys(false)?;
         let result = in_transaction(writer, |writer| {
-            let mut import =
-                Import { writer, turns, text: String::new(), cut: Vec::new(), before: 0, done: Imported::default(), statements };
+            let mut import = Import {
+                writer,
+                turns,
+                text: String::new(),
+                cut: Vec::new(),
+                before: 0,
+                done: Imported::default(),
+                statements,
+                virtual_tables: Vec::new(),
+            };
             while import.take(bytes()?)? {}
+            writer.add_virtual_tables(&import.virtual_tables)?;
             writer.no_row_is_orphaned()?;
             writer.budget.set_pace(Pace::Whole);
             self.check_alive()?;
@@ -83,6 +93,8 @@ struct Import<'a> {
     before: usize,
     done: Imported,
     statements: Rc<Cell<u64>>,
+    /// They are put into the schema once all tables below them have their rows.
+    virtual_tables: Vec<VirtualTable>,
 }
 
 impl Import<'_> {
@@ -128,6 +140,12 @@ impl Import<'_> {
                 Ok((statement, end, _)) => (statement, end),
                 Err(error) => match passed_over(left, &error) {
                     Some(length) => (None, begin + length),
+                    None if let Some((tables, length)) =
+                        self.writer.read_virtual_tables(left).map_err(|error| self.failed(error, begin))? =>
+                    {
+                        self.virtual_tables.extend(tables);
+                        (None, begin + length)
+                    }
                     None if !has_ended && left.len() <= most => return Ok(begin),
                     None => return Err(self.failed(error, begin)),
                 },
@@ -172,7 +190,7 @@ fn passed_over(sql: &str, error: &Error) -> Option<usize> {
     let is = |words: &[&str]| words.iter().any(|word| first.is(word));
     let is_passed = match error {
         Error::TransactionStatement => is(&["BEGIN", "COMMIT", "END"]),
-        error => is(&["PRAGMA"]) && error.is_not_authorized() && !statement_tokens(sql).any(|token| token.is("writable_schema")),
+        error => is(&["PRAGMA"]) && error.is_not_authorized(),
     };
     let end = sql[first.at..].find(';').map(|end| first.at + end + 1);
     end.filter(|_| is_passed)

@@ -43,6 +43,7 @@ mod setup;
 mod several;
 mod text;
 mod value;
+mod virtual_tables;
 
 pub use crate::sqlite::changes::{Operation, RowChange, Watcher};
 pub use budget::GiveWay;

@@ -47,7 +47,7 @@ pub(super) fn has_several_statements(sql: &str) -> bool {
 }
 
 /// A token of a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) text: &'a str,
     /// Where it begins in the text.

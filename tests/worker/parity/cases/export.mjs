@@ -49,6 +49,6 @@ export const cases = [
         await db.prepare("DROP TABLE f").run();
       }
     },
-    differs: both("That virtual tables are not exported is said in words; local D1 answers the stack of an error."),
+    differs: both("An export has the virtual tables; D1 refuses a database that has any."),
   },
 ];
