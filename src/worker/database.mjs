@@ -131,6 +131,9 @@ export class Database extends DurableObject {
 		if (!this.rust.isKnown()) await this.#identify(create);
 		if (!this.rust.isKnown()) return;
 		await this.rust.prepare();
+		// It may have been ended before it could set the alarm that begins to fill it.
+		const { storage } = this.ctx;
+		if (this.rust.parent() !== undefined && (await storage.getAlarm()) === null) await storage.setAlarm(Date.now() + FILL_AFTER_MS);
 		this.#isReady = true;
 	}
 
@@ -178,6 +181,8 @@ export class Database extends DurableObject {
 			this.rust.released();
 			this.#isFilling = false;
 		} catch (error) {
+			// It may have been deleted meanwhile.
+			if (!this.rust.isKnown()) return;
 			console.warn(`the branch ${this.ctx.id.name} could not be filled, and tries again: ${error}`);
 			await this.ctx.storage.setAlarm(Date.now() + FILL_RETRY_MS);
 		}
@@ -191,6 +196,7 @@ export class Database extends DurableObject {
 	}
 
 	async alarm() {
+		if (!this.rust.isKnown()) return;
 		await this.#fill();
 		await this.#maintain(this.rust.alarm());
 	}

@@ -30,6 +30,8 @@ const names = new Map();
 const SESSION = "x-cf-d1-session-commit-token";
 /** Bytes of a piece of an upload: a value of an object's storage has 2 MB at most. */
 const UPLOAD_PIECE = 1 << 20;
+/** Pieces that are on their way to the database at a time: each is answered when it is durable. */
+const PIECES_UNDER_WAY = 8;
 /** Bytes up to which a request travels as a string, which has up to two for each of UTF-8. */
 const SHORT_REQUEST = 1 << 20;
 
@@ -159,11 +161,18 @@ export default class extends WorkerEntrypoint {
 		const digest = new crypto.DigestStream("MD5");
 		const writer = digest.getWriter();
 		let number = 0;
-		for await (const piece of piecesOf(request.body ?? new Blob().stream(), UPLOAD_PIECE)) {
+		/** @type {Promise<void>[]} */
+		const underWay = [];
+		for await (const piece of request.body === null ? [] : piecesOf(request.body, UPLOAD_PIECE)) {
 			await writer.write(piece);
-			await database.keepPiece(upload, number++, piece, id);
+			const kept = database.keepPiece(upload, number++, piece, id);
+			// Where one fails, those after it may, too: the first is told.
+			kept.catch(() => {});
+			underWay.push(kept);
+			if (underWay.length >= PIECES_UNDER_WAY) await underWay.shift();
 		}
-		if (number === 0) await database.keepPiece(upload, 0, new Uint8Array(), id);
+		if (number === 0) underWay.push(database.keepPiece(upload, 0, new Uint8Array(), id));
+		await Promise.all(underWay);
 		await writer.close();
 		return [...new Uint8Array(await digest.digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 	}
@@ -249,24 +258,15 @@ async function bodyOrNothing(request, limit) {
 }
 
 /**
- * The bytes of a stream in pieces of one size, the last maybe less.
+ * The bytes of a stream in pieces of one size, the last maybe less. Chunks as they come are of a few kB, and each costs as much as a piece.
  * @param {ReadableStream<Uint8Array>} stream
  * @param {number} size
  */
 async function* piecesOf(stream, size) {
-	let piece = new Uint8Array(size);
-	let length = 0;
-	for await (let chunk of stream) {
-		while (chunk.byteLength > 0) {
-			const taken = chunk.subarray(0, size - length);
-			piece.set(taken, length);
-			length += taken.byteLength;
-			chunk = chunk.subarray(taken.byteLength);
-			if (length < size) break;
-			yield piece;
-			piece = new Uint8Array(size);
-			length = 0;
-		}
+	const reader = stream.getReader({ mode: "byob" });
+	for (;;) {
+		const { value, done } = await reader.readAtLeast(size, new Uint8Array(size));
+		if (value !== undefined && value.byteLength > 0) yield value;
+		if (done || value === undefined || value.byteLength < size) return;
 	}
-	if (length > 0) yield piece.subarray(0, length);
 }
