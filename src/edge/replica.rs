@@ -8,7 +8,6 @@ use littoral_engine::engine::{Error, Failure, GiveWay, Reader};
 use littoral_engine::fetch::Fetcher;
 use littoral_engine::replica::{Driver, Link, Pin};
 use littoral_engine::session::Freshness;
-use littoral_engine::store::StoreError;
 use littoral_protocol::sql::Served;
 use littoral_protocol::{Bookmark, DatabaseId};
 use std::cell::RefCell;
@@ -204,7 +203,7 @@ impl Replica {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 self.pool.borrow_mut().lost();
-                return Err(if is_missing(&error) { Unanswered::Missing } else { Unanswered::Unopened(error) });
+                return Err(if error.lacks_page() { Unanswered::Missing } else { Unanswered::Unopened(error) });
             }
         };
         connection.reader.take_turns(waits.give_way.clone());
@@ -219,14 +218,14 @@ impl Replica {
                 self.pool.borrow_mut().put(connection);
                 Err(Unanswered::LongRead)
             }
-            Err(failure) if is_missing(&failure.error) && !failure.error.was_swallowed() => {
+            Err(failure) if failure.error.lacks_page() && !failure.error.was_swallowed() => {
                 self.pool.borrow_mut().put(connection);
                 Err(Unanswered::Missing)
             }
             Err(failure) => {
                 drop(connection);
                 self.pool.borrow_mut().lost();
-                Err(if is_missing(&failure.error) { Unanswered::Missing } else { Unanswered::Failed(failure) })
+                Err(if failure.error.lacks_page() { Unanswered::Missing } else { Unanswered::Failed(failure) })
             }
         }
     }
@@ -234,10 +233,6 @@ impl Replica {
     fn served(&self, served: Served, now_ms: u64) -> Served {
         Served { staleness_ms: self.driver.follower().borrow().staleness_ms(now_ms), ..served }
     }
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Store { error: StoreError::Missing(_), .. })
 }
 
 /// Whether the pages could not be had, rather than the query not be answered.

@@ -71,6 +71,7 @@ impl Routed {
             Some("export") => Form::Export,
             Some("import") => Form::Import,
             Some("promote") => Form::Promote,
+            Some("diff") => Form::Diff,
             _ => Form::Calls { blobs: if format.as_deref() == Some("base64") { BlobFormat::Base64 } else { BlobFormat::Bytes } },
         };
         Request::new(form, body, text(self.session()), point(&self.at())).of(self.database_id()).until(self.until_ms())

@@ -27,6 +27,7 @@ pub(crate) fn write(request: &Request) -> Result<Routed, JsValue> {
         Form::Export => ("export", None),
         Form::Import => ("import", None),
         Form::Promote => ("promote", None),
+        Form::Diff => ("diff", None),
         Form::Rest { objects: true } => ("rest", None),
         Form::Rest { objects: false } => ("rest", Some("ROWS_AND_COLUMNS")),
         Form::Calls { blobs: BlobFormat::Bytes } => ("calls", None),

@@ -27,7 +27,7 @@ use littoral_engine::store::durable::Base;
 use littoral_engine::store::{DurableStore, PageStore, StoreError};
 use littoral_protocol::d1::PointBody;
 use littoral_protocol::rest::PromoteBody;
-use littoral_protocol::{Pgno, Txid};
+use littoral_protocol::{DatabaseId, Pgno, Position, Txid};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -102,9 +102,10 @@ impl DatabaseObject {
         let Message { database: parent, body: Body::Found(state) } = Message::decode(lent)? else {
             return Err(JsError::new("the branch's parent lent no state"));
         };
-        self.identity.becomes(entry);
-        let store = DurableStore::open_as(ObjectSql::new(self.storage.clone()), self.identity.database()).map_err(js_error)?;
+        let id = DatabaseId::of_uuid(&serde_json::from_str::<Entry>(entry)?.id).unwrap_or_default();
+        let store = DurableStore::open_as(ObjectSql::new(self.storage.clone()), id).map_err(js_error)?;
         store.begin_at(Base { parent, state }).map_err(js_error)?;
+        self.identity.becomes(entry);
         Ok(state.bookmark().to_string())
     }
 
@@ -138,7 +139,10 @@ impl DatabaseObject {
     /// Takes the answer.
     #[wasm_bindgen(js_name = takeMore)]
     pub fn take_more(&self, answer: &[u8]) -> Result<(), JsError> {
-        let (branch, answer) = (self.branch.borrow().clone(), Message::decode(answer)?);
+        let answer = Message::decode(answer)?;
+        // The store may have been opened anew since it was asked.
+        self.lacking().map_err(js_error)?;
+        let branch = self.branch.borrow().clone();
         branch.map_or(Ok(()), |branch| branch.take(&answer)).map_err(js_error)
     }
 
@@ -180,7 +184,7 @@ impl DatabaseObject {
     }
 
     /// The answer to a follower's question; a promise of it, if pages are missing for it.
-    pub(super) fn answer_follower(&self, question: Vec<u8>) -> Result<(JsValue, Option<littoral_protocol::Position>), JsError> {
+    pub(super) fn answer_follower(&self, question: Vec<u8>) -> Result<(JsValue, Option<Position>), JsError> {
         let (answer, reaches) = self.with_engine(|engine| source(engine).answer_follower(&question)).map_err(js_error)?;
         let store = match Message::decode(&answer) {
             Ok(Message { body: Body::Refused(_), .. }) => self.lacking().map_err(js_error)?,

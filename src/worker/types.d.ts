@@ -11,8 +11,8 @@ export type Body = string | Uint8Array;
 
 /** A request as it travels (`src/runtime/request.rs`): what routes it stands beside its body, which is read where it is answered. */
 export interface Routed {
-	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, a part of an export, an import, a promotion. */
-	protocol: "calls" | "d1" | "rest" | "restore" | "export" | "import" | "promote";
+	/** Many calls, a request of D1's protocol, or one of its REST API; a restore, a part of an export, an import, a promotion, a difference. */
+	protocol: "calls" | "d1" | "rest" | "restore" | "export" | "import" | "promote" | "diff";
 	body: Body;
 	/** The session's bookmark or constraint. */
 	session?: unknown;

@@ -105,6 +105,13 @@ describe("branches", () => {
     await branch("work", "try");
     await rows("work", "CREATE TABLE made (x)");
     await rows("work", "UPDATE t SET v = 'promoted' WHERE id < 3000");
+    const diff = await done("GET", "/work/diff?rows=2&table=t");
+    assert.deepEqual(diff.schema.map(({ type, name, before }) => [type, name, before]), [["table", "made", null]]);
+    const [{ name, added, removed, changed, rows: shown }] = diff.tables;
+    assert.deepEqual([name, added, removed, changed, shown.length], ["t", 0, 0, 3000, 2]);
+    assert.deepEqual([shown[1].key, shown[1].after.v], [[1], "promoted"]);
+    assert.equal((await rest("GET", "/shop/diff")).status, 400);
+    assert.equal((await rest("GET", "/work/diff?from=x")).status, 400);
     const before = await bookmark("try");
     const promoted = await done("POST", "/work/promote");
     assert.equal(promoted.previous_bookmark, before);

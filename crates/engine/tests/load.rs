@@ -52,6 +52,11 @@ fn a_file_becomes_the_database() {
             // The file said that it has a write-ahead log.
             assert_eq!((&file[18..20], &dump[18..20]), (&[2, 2][..], &[1, 1][..]));
             dump[18..20].fill(2);
+            // Page 1 follows that of the database before: its change counter, its schema cookie.
+            for field in [24, 40, 92].map(|field| field..field + 4).into_iter().filter(|_| txid > 1) {
+                assert_ne!(dump[field.clone()], file[field.clone()]);
+                dump[field.clone()].copy_from_slice(&file[field]);
+            }
             assert!(dump == *file);
             assert_sound(&db.database);
             let rows = values(&mut db, "SELECT count(*) FROM t");

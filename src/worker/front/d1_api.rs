@@ -8,7 +8,7 @@ use littoral_engine::answer::{Form, Request};
 use littoral_engine::catalog::{Entry, ParentEntry, Question, Reply as Cataloged};
 use littoral_protocol::d1::PointBody;
 use littoral_protocol::rest::{
-    self, BookmarkBody, DatabaseBody, Envelope, ListQuery, Operation, PromoteBody, Refusal, Target, fields, time_text, timestamp,
+    self, BookmarkBody, DatabaseBody, DiffQuery, Envelope, ListQuery, Operation, PromoteBody, Refusal, Target, fields, time_text, timestamp,
 };
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -30,6 +30,7 @@ pub(super) async fn answer(env: &JsValue, request: &FrontRequest, target: Target
         Operation::Bookmark => bookmark(env, request, &database).await,
         Operation::Restore => restore(env, request, &database).await,
         Operation::Promote => promote(env, request, &database).await,
+        Operation::Diff => diff(env, request, &database).await,
         Operation::Export => export::begin(env, request, &find(env, &database).await?, body(request).await?).await,
         Operation::Import => import::step(env, request, &find(env, &database).await?, body(request).await?).await,
         Operation::Upload => import::upload(env, request, &database).await,
@@ -107,6 +108,19 @@ async fn restore(env: &JsValue, request: &FrontRequest, database: &str) -> Resul
         _ => return Err(Refusal::malformed(&"either bookmark or timestamp is needed")),
     };
     answered(env, request, &entry, Request::new(Form::Restore, "", None, Some(at))).await
+}
+
+/// What differs between two states; of a branch, from the one that it began with on.
+async fn diff(env: &JsValue, request: &FrontRequest, database: &str) -> Result<Reply, Refusal> {
+    let (mut asked, entry) = (DiffQuery::parse(&request.query())?, find(env, database).await?);
+    let began = || entry.branch_of.as_ref().and_then(|parent| parent.bookmark.clone());
+    asked.from = asked.from.or_else(began);
+    if asked.from.is_none() {
+        return Err(Refusal::malformed(&"from is needed: a bookmark of the state before"));
+    }
+    let to = asked.to.take().map(PointBody::Bookmark);
+    let body = serde_json::to_string(&asked).map_err(|error| Refusal::failed(&error))?;
+    answered(env, request, &entry, Request::new(Form::Diff, body, None, to)).await
 }
 
 /// What a branch changed becomes the next commit of its parent.

@@ -5,10 +5,10 @@
 //! **Not here:** how requests travel (`worker`), and what is answered (`run`).
 
 use super::json::Format;
-use crate::engine::{Error, ExportOptions, ExportPlace};
+use crate::engine::{DiffOptions, Error, ExportOptions, ExportPlace};
 use crate::session::Freshness;
 use littoral_protocol::d1::{BlobFormat, CallBody, CallsBody, FailureBody, PointBody, parse};
-use littoral_protocol::rest::{PromoteBody, QueryBody, Refusal};
+use littoral_protocol::rest::{DiffQuery, PromoteBody, QueryBody, Refusal};
 use littoral_protocol::sql::{Call, Code, Point, Value};
 use littoral_protocol::{Bookmark, DatabaseId};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub enum Form {
     Restore,
     /// An import: the body names the upload, which whoever answers finds.
     Import,
+    /// What differs between the state at the point of the past, or the newest, and another: the body is a [`DiffQuery`].
+    Diff,
     /// A branch becomes the next commit: the body is a [`PromoteBody`].
     Promote,
     /// A part of the database as SQL text, at the point of the past: the body is an [`ExportBody`], the answer its continuation in JSON on the first
@@ -66,7 +68,9 @@ impl Form {
         match self {
             Form::D1 { .. } => FailureBody::of_call(message, Some(code), None).to_json(),
             Form::Calls { .. } => FailureBody::of_request(message, Some(code)).to_json(),
-            Form::Rest { .. } | Form::Restore | Form::Export | Form::Import | Form::Promote => Refusal::sql(message, code).to_json(),
+            Form::Rest { .. } | Form::Restore | Form::Export | Form::Import | Form::Diff | Form::Promote => {
+                Refusal::sql(message, code).to_json()
+            }
         }
     }
 
@@ -74,7 +78,7 @@ impl Form {
         match self {
             Form::D1 { objects } | Form::Rest { objects } => Format { objects, ..Format::default() },
             Form::Calls { blobs } => Format { blobs, ..Format::default() },
-            Form::Restore | Form::Export | Form::Import | Form::Promote => Format::default(),
+            Form::Restore | Form::Export | Form::Import | Form::Diff | Form::Promote => Format::default(),
         }
     }
 }
@@ -105,6 +109,8 @@ pub(super) struct Parsed {
     pub(super) point: Option<Point>,
     /// The calls are none: the database is to be exported.
     pub(super) export: Option<Exported>,
+    /// The calls are none: the database is to be compared with the state at a point of the past.
+    pub(super) diff: Option<(Point, DiffOptions)>,
 }
 
 /// What of the database is to be exported.
@@ -201,7 +207,7 @@ impl Request {
     /// Whether only the primary can answer: no replica needs to look.
     pub fn goes_to_primary(&self, max_staleness_ms: Option<u64>) -> bool {
         match self.freshness {
-            _ if matches!(self.form, Form::Restore | Form::Export | Form::Import | Form::Promote) => true,
+            _ if matches!(self.form, Form::Restore | Form::Export | Form::Import | Form::Diff | Form::Promote) => true,
             _ if self.at.is_some() => self.point().is_none(),
             Some(Freshness::None) => max_staleness_ms.is_none(),
             None | Some(Freshness::Primary) => true,
@@ -225,6 +231,7 @@ impl Request {
         let point = self.at.as_ref().map(PointBody::point).transpose();
         let point = point.map_err(|error| self.form.refuse(&error, Code::BookmarkInvalid))?;
         let mut part: Option<ExportBody> = None;
+        let mut diff = None;
         let several = |calls: Vec<CallBody>| calls.into_iter().map(CallBody::into_call).unzip();
         let (calls, batches): (Vec<Call>, _) = match self.form {
             Form::D1 { .. } => several(vec![parse(&self.body, &mut String::new()).map_err(not_understood)?]),
@@ -237,6 +244,13 @@ impl Request {
                 return Err(self.form.refuse(&"there is no bookmark and no time", Code::RequestMalformed));
             }
             Form::Restore | Form::Import | Form::Promote => Default::default(),
+            Form::Diff => {
+                let DiffQuery { from, tables, rows, .. } = parse(&self.body, &mut String::new()).map_err(not_understood)?;
+                let from = from.map(PointBody::Bookmark).ok_or_else(|| self.form.refuse(&"from is missing", Code::RequestMalformed))?;
+                let from = from.point().map_err(|error| self.form.refuse(&error, Code::BookmarkInvalid))?;
+                diff = Some((from, DiffOptions { tables, rows }));
+                Default::default()
+            }
             Form::Export => {
                 part = Some(parse(&self.body, &mut String::new()).map_err(not_understood)?);
                 Default::default()
@@ -249,7 +263,7 @@ impl Request {
             [call] if !matches!(self.form, Form::Rest { .. }) => export_options(call).map(Exported::Whole),
             _ => part.map(Exported::Part),
         };
-        Ok(Parsed { calls, batches, format: self.form.format(), point, export })
+        Ok(Parsed { calls, batches, format: self.form.format(), point, export, diff })
     }
 }
 

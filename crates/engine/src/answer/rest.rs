@@ -5,10 +5,12 @@
 use super::json::JsonResult;
 use super::request::ExportBody;
 use super::run::Answer;
-use crate::engine::{CallResult, Error, Failure, Imported, Restored, Snapshot};
+use crate::engine::{CallResult, Diff, DiffOptions, Error, Failure, Imported, Restored, RowDiff, SchemaDiff, Snapshot, TableDiff};
 use littoral_protocol::Bookmark;
-use littoral_protocol::rest::{Envelope, ImportMeta, ImportResult, Refusal, RestoreBody};
-use littoral_protocol::sql::{Code, Point};
+use littoral_protocol::rest::{
+    DiffBody, Envelope, ImportMeta, ImportResult, Refusal, RestoreBody, RowDiffBody, SchemaDiffBody, TableDiffBody,
+};
+use littoral_protocol::sql::{Code, Point, Value};
 use std::fmt::Display;
 
 /// The results of a call, or why there are none.
@@ -73,6 +75,42 @@ pub(super) fn exported(point: Option<Point>, reader: &Snapshot, part: &ExportBod
             Answer { body, bookmark: Some(state.to_string()) }
         }
         Err(failed) => refused(&failed, failed.error.code()),
+    }
+}
+
+/// What differs between two states, or why that cannot be told.
+pub(super) fn diffed(reader: &Snapshot, options: &DiffOptions) -> Answer {
+    let bookmark = |reader: &Snapshot| reader.state().bookmark().to_string();
+    let (from, to) = (reader.beside().map(bookmark).unwrap_or_default(), bookmark(reader));
+    match reader.diff(options) {
+        Ok(Diff { schema, tables }) => {
+            let schema = schema.into_iter().map(|SchemaDiff { kind, name, before, after }| SchemaDiffBody { kind, name, before, after });
+            let body = DiffBody { from, to: to.clone(), schema: schema.collect(), tables: tables.into_iter().map(table_diff).collect() };
+            Answer { body: Envelope::of(body).to_json(), bookmark: Some(to) }
+        }
+        Err(failed) => refused(&failed, failed.error.code()),
+    }
+}
+
+fn table_diff(table: TableDiff) -> TableDiffBody {
+    let TableDiff { name, key, columns, added, removed, changed, rows } = table;
+    let row = |values: Vec<Value>| columns.iter().cloned().zip(values.into_iter().map(json)).collect();
+    let rows = rows.into_iter().map(|RowDiff { key, before, after }| RowDiffBody {
+        key: key.into_iter().map(json).collect(),
+        before: before.map(row),
+        after: after.map(row),
+    });
+    TableDiffBody { name, key, added, removed, changed, rows: rows.collect() }
+}
+
+/// As D1 shows it: bytes are an array of numbers.
+fn json(value: Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Integer(integer) => integer.into(),
+        Value::Real(real) => real.into(),
+        Value::Text(text) => text.into(),
+        Value::Blob(bytes) => bytes.into(),
     }
 }
 

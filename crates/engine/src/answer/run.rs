@@ -111,7 +111,7 @@ pub fn answer_together(database: &mut Engine, requests: &[Request]) -> Vec<Attem
             .map_while(|(request, asked)| match asked {
                 Err(Answer { body, bookmark }) => Some(Attempt::Answered(Answer { body: body.clone(), bookmark: bookmark.clone() })),
                 Ok(_) if matches!(request.form(), Form::Restore | Form::Import | Form::Promote) => Some(Attempt::LongWrite),
-                Ok(Parsed { export: Some(_), .. }) => Some(Attempt::LongRead),
+                Ok(Parsed { export: Some(_), .. } | Parsed { diff: Some(_), .. }) => Some(Attempt::LongRead),
                 Ok(asked @ Parsed { point: Some(point), .. }) => Some(answer_past(database, request, asked, *point)),
                 Ok(asked) => answer_with(request, asked, &mut results, &bookmark),
             })
@@ -145,7 +145,7 @@ fn present_calls(asked: &Parsed, kiloinstructions: Option<u64>) -> impl Iterator
 /// Answers from a connection that only reads, or says why it cannot be: a statement writes, or fails. Whoever can write decides then.
 pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result<Answer, Failure> {
     let asked = request.parsed().map_err(|_| Error::NoStatement)?;
-    if asked.export.is_some() || matches!(request.form(), Form::Restore | Form::Import | Form::Promote) {
+    if asked.export.is_some() || matches!(request.form(), Form::Restore | Form::Import | Form::Diff | Form::Promote) {
         return Err(Error::NoStatement.into());
     }
     let results = reader.run_with::<JsonResult>(&asked.calls, Format { served, ..asked.format });
@@ -161,8 +161,12 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
 
 /// A connection of its own for a request that reads for long. The error is an answer.
 pub fn reader_for(database: &mut Engine, request: &Request) -> Result<Snapshot, Answer> {
-    let point = request.parsed().map_or(None, |asked| asked.point);
-    database.reader(point).map_err(|error| Answer::refusing(request, &error, error.code()))
+    let (point, from) = request.parsed().map_or((None, None), |asked| (asked.point, asked.diff.as_ref().map(|(from, _)| *from)));
+    let reader = database.reader(point).and_then(|reader| match from {
+        Some(from) => database.reader(Some(from)).map(|before| reader.with_beside(before)),
+        None => Ok(reader),
+    });
+    reader.map_err(|error| Answer::refusing(request, &error, error.code()))
 }
 
 /// Answers a request that reads for long, for as long as it takes, once others have had their turn. Of many calls the first has a response:
@@ -174,6 +178,9 @@ pub fn answer_long(request: &Request, reader: &Snapshot) -> Answer {
     };
     if let Err(error) = reader.give_way() {
         return Answer::refusing(request, &error, error.code());
+    }
+    if let Some((_, options)) = &asked.diff {
+        return rest::diffed(reader, options);
     }
     let bookmark = reader.state().bookmark().to_string();
     let answer = match &asked.export {
@@ -276,7 +283,7 @@ fn answer_with(
             }
             (asked.calls.is_empty() || !answers.is_empty()).then(|| answered(&answers))
         }
-        Form::Restore | Form::Export | Form::Import | Form::Promote => None,
+        Form::Restore | Form::Export | Form::Import | Form::Diff | Form::Promote => None,
     }
 }
 

@@ -58,7 +58,7 @@ const COLUMNS: &str = "SELECT name FROM pragma_table_info(?)";
 /// The columns of a table's key, if its rows are kept in the order of that.
 const KEY: &str = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 AND (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1) ORDER BY pk";
 /// Names of the number that other rows are kept by; a column may have taken one.
-const ROWID: [&str; 3] = ["rowid", "_rowid_", "oid"];
+pub(super) const ROWID: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 /// A table, and what makes it.
 struct Table {
@@ -299,7 +299,7 @@ pub(super) fn quoted_text(text: &str) -> String {
     literal
 }
 
-fn quoted_name(name: &str) -> String {
+pub(super) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

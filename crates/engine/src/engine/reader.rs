@@ -159,11 +159,25 @@ pub fn bring_schema(store: Rc<dyn PageStore>) -> Result<(), Error> {
 pub struct Snapshot {
     reader: Reader,
     pub(super) pin: KeptState,
+    /// Another state, which this one is to be compared with.
+    beside: Option<Box<Snapshot>>,
 }
 
 impl Snapshot {
     pub(super) fn new(reader: Reader, pin: KeptState, held: Rc<Held>) -> Snapshot {
-        Snapshot { reader: Reader { held: Some(held), ..reader }, pin }
+        Snapshot { reader: Reader { held: Some(held), ..reader }, pin, beside: None }
+    }
+}
+
+impl Snapshot {
+    /// The same with another state of the database beside it.
+    pub fn with_beside(self, beside: Snapshot) -> Snapshot {
+        Snapshot { beside: Some(Box::new(beside)), ..self }
+    }
+
+    /// The other state.
+    pub fn beside(&self) -> Option<&Snapshot> {
+        self.beside.as_deref()
     }
 }
 

@@ -13,6 +13,7 @@
 //! **Not here:** doing any of it, and who may.
 
 mod database;
+mod diff;
 mod envelope;
 mod export;
 mod import;
@@ -25,6 +26,7 @@ pub use database::{
     BookmarkBody, BranchBody, BranchPoint, CreateBody, DatabaseBody, ListQuery, PromoteBody, ReadReplication, ReplicationMode, RestoreBody,
     UpdateBody, bookmark, fields, time_text, timestamp,
 };
+pub use diff::{DiffBody, DiffQuery, RowDiffBody, SchemaDiffBody, TableDiffBody};
 pub use envelope::{ApiError, Envelope, Refusal, ResultInfo};
 pub use export::{DumpOptions, ExportFile, ExportFormat, ExportRequest, ExportTicket};
 pub use import::{ImportMeta, ImportRequest, ImportResult, ImportUpload};

@@ -27,6 +27,8 @@ pub enum Operation {
     Restore,
     /// `POST /database/{id}/promote` (Littoral's): a branch becomes the next commit of its parent.
     Promote,
+    /// `GET /database/{id}/diff` (Littoral's): what differs between two states.
+    Diff,
     /// `POST /database/{id}/export`
     Export,
     /// `GET /database/{id}/export/{file}`: the text, for whoever has the address.
@@ -56,7 +58,7 @@ pub struct Target {
 /// What a path may be called with.
 type Methods = &'static [(&'static str, Operation)];
 
-const ROUTES: [(&str, Methods); 11] = [
+const ROUTES: [(&str, Methods); 12] = [
     ("/client/v4/accounts/:account/d1/database", &[("GET", Operation::List), ("POST", Operation::Create)]),
     (
         "/client/v4/accounts/:account/d1/database/:database",
@@ -67,6 +69,7 @@ const ROUTES: [(&str, Methods); 11] = [
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/bookmark", &[("GET", Operation::Bookmark)]),
     ("/client/v4/accounts/:account/d1/database/:database/time_travel/restore", &[("POST", Operation::Restore)]),
     ("/client/v4/accounts/:account/d1/database/:database/promote", &[("POST", Operation::Promote)]),
+    ("/client/v4/accounts/:account/d1/database/:database/diff", &[("GET", Operation::Diff)]),
     ("/client/v4/accounts/:account/d1/database/:database/export", &[("POST", Operation::Export)]),
     ("/client/v4/accounts/:account/d1/database/:database/export/:file", &[("GET", Operation::Download)]),
     ("/client/v4/accounts/:account/d1/database/:database/import", &[("POST", Operation::Import)]),
@@ -118,7 +121,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 15);
+        assert_eq!(count, 16);
     }
 
     #[test]

@@ -38,9 +38,12 @@ pub struct Base {
 }
 
 impl<Q: Sql> DurableStore<Q> {
-    /// Begins with a state of another database. To be called on a store that is empty.
+    /// Begins with a state of another database. To be called on a store that is empty; where it was called before, nothing is done.
     pub fn begin_at(&self, base: Base) -> Result<(), StoreError> {
         let Base { parent, state } = base;
+        if self.base() == Some(base) {
+            return Ok(());
+        }
         if self.head() != State::EMPTY {
             return Err(StoreError::Schema("a branch begins in storage that is empty".into()));
         }
@@ -134,8 +137,8 @@ impl<Q: Sql> DurableStore<Q> {
     /// The pages from `first` to `last` of which the oldest state needs the version of the base, and that are not there.
     fn lacking(&self, first: Pgno, last: Pgno) -> Result<PageSet, StoreError> {
         let Some(base) = self.base() else { return Ok(PageSet::new()) };
-        let oldest = self.fold_before(self.oldest().next())?.unwrap_or(Fold::EMPTY);
-        let last = Pgno(last.0.min(base.state.page_count).min(self.state(oldest.txid)?.page_count));
+        let (oldest, page_count) = self.oldest_fold()?;
+        let last = Pgno(last.0.min(base.state.page_count).min(page_count));
         let mut lacking = PageSet::new();
         if first > last {
             return Ok(lacking);
@@ -151,5 +154,17 @@ impl<Q: Sql> DurableStore<Q> {
             }
         }
         Ok(lacking)
+    }
+
+    /// The oldest fold, and how many pages its state has.
+    fn oldest_fold(&self) -> Result<(Fold, u32), StoreError> {
+        let (oldest, known) = (self.oldest(), self.kept.borrow().oldest_fold);
+        if let Some(known) = known.filter(|(fold, _)| fold.txid == oldest) {
+            return Ok(known);
+        }
+        let fold = self.fold_before(oldest.next())?.unwrap_or(Fold::EMPTY);
+        let found = (fold, self.state(fold.txid)?.page_count);
+        self.kept.borrow_mut().oldest_fold = Some(found);
+        Ok(found)
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Kept {
     pub(super) files: Files,
     /// What it began with, as long as pages of that are missing.
     pub(super) base: Option<Base>,
+    /// The oldest fold, and how many pages its state has, when a branch asked last.
+    pub(super) oldest_fold: Option<(Fold, u32)>,
 }
 
 /// What is stored of a commit to come: pages under a number that is no fold's yet.
@@ -79,6 +81,7 @@ impl Kept {
             discarded: Vec::new(),
             files: Files::default(),
             base: None,
+            oldest_fold: None,
         }
     }
 
