@@ -25,7 +25,7 @@ export function wasmSize(path) {
 }
 
 export function report(found, { date, seconds, isFull }) {
-  const { results, failures, storage, engine, memory, built, wasm } = found;
+  const { results, failures, storage, engine, operations, memory, built, wasm } = found;
   const parts = [
     "# Results of the bench",
     `Made by \`make bench\` on ${date.toISOString().slice(0, 10)} in ${seconds < 120 ? `${Math.round(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`}, on a machine with ${availableParallelism()} cores and ` +
@@ -49,6 +49,7 @@ export function report(found, { date, seconds, isFull }) {
       "the JSON of every statement and result; one statement is the engine alone.");
     parts.push(table(["work", "littoral ms", "native ms", "ratio"], engine.map(({ name, littoral_ms, native_ms, ratio }) => [name, littoral_ms.toFixed(1), native_ms.toFixed(1), `${ratio.toFixed(2)}x`])));
   }
+  if (operations) parts.push(...operationsPart(operations));
   parts.push("## Size and memory", `The WebAssembly module has ${kilobytes(wasm.raw)}, ${kilobytes(wasm.gzip)} gzipped. Resident memory of workerd, which holds all the ` +
     "systems, the caller and the results:");
   parts.push(table(["when", "MB"], memory.map(({ when, megabytes }) => [when, megabytes ?? "?"])));
@@ -89,6 +90,14 @@ function besideTable(beside) {
   return table(["MB", "operation", "system", "p50 ms", "p99 ms", "worst ms", "operations", "ms a scan"], beside.map((b) => [
     b.database_mb, b.operation, b.system, figure(b.p50_ms), figure(b.p99_ms), b.worst_ms, b.operations, figure(b.scan_ms),
   ]));
+}
+
+function operationsPart({ megabytes, timed, query }) {
+  const words = `Over REST, on a database of ${megabytes} MB: rows of 900 random hexadecimal digits, and an index. Native is SQLite on the same disk (node:sqlite): its backup ` +
+    `for files, and reading or running the same statements, a line each, in one transaction. A point query by the API takes ${figure(query.rest_ms)} ms, an empty request to the same ` +
+    `server ${figure(query.empty_ms)} ms.`;
+  const row = ({ name, ms, native_ms }) => [name, figure(ms), native_ms === undefined ? "" : figure(native_ms), native_ms === undefined ? "" : `${(ms / native_ms).toFixed(2)}x`];
+  return ["## Operations", words, table(["what", "ms", "native ms", "ratio"], timed.map(row))];
 }
 
 function storageWords() {

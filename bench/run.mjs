@@ -16,6 +16,7 @@ import { BUILT, build, databaseOf } from "./build.mjs";
 import { COLD_DATABASES, coldStart } from "./cold.mjs";
 import { engine } from "./engine.mjs";
 import { memory } from "./memory.mjs";
+import { operations } from "./operations.mjs";
 import { REPLICA_BENCHES, replicas } from "./replicas.mjs";
 import { report, wasmSize } from "./report.mjs";
 import { SHAPES, measure } from "./rounds.mjs";
@@ -27,9 +28,9 @@ process.removeAllListeners("warning"); // node:sqlite says at every start that i
 
 const local = (path) => fileURLToPath(new URL(path, import.meta.url));
 const FOLDER = process.env.BENCH_FOLDER ?? local("../.wrangler/bench");
-const EXTRA = ["beside-scan", "engine", "cold-start", "memory", "storage"];
-const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000, warm_sizes: [1, 16], cold_megabytes: 1_000, commits: 10_000, databases: 1_000 };
-const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500, warm_sizes: [1], cold_megabytes: 20, commits: 300, databases: 30 };
+const EXTRA = ["beside-scan", "engine", "cold-start", "memory", "storage", "operations"];
+const FULL = { sizes: [1, 100, 1_000], rounds: 7, round_ms: 250, restarts: 5, inserts: 5_000, warm_sizes: [1, 16], cold_megabytes: 1_000, commits: 10_000, databases: 1_000, operations_megabytes: 1_000 };
+const QUICK = { sizes: [1], rounds: 3, round_ms: 60, restarts: 1, inserts: 500, warm_sizes: [1], cold_megabytes: 20, commits: 300, databases: 30, operations_megabytes: 20 };
 /** Rounds of these are long with 50 at once, however few operations each loop has: how many there are, in a full run and in a quick one. */
 const LONG = { "batch-insert": [3, 1], scan: [2, 0] };
 /** Rounds of one operation, and only one at once: these read the whole database. */
@@ -62,10 +63,14 @@ const found = { results: [], failures: [], memory: [], built: [], plan, wasm: wa
 const databases = [...plan.sizes.map(databaseOf), ...COLD_DATABASES];
 const startRuntime = (folder = persist, names = databases) => start({ databases: names, persist: folder });
 
-if (benches.some((bench) => bench !== "storage")) await onDatabases();
+if (benches.some((bench) => bench !== "storage" && bench !== "operations")) await onDatabases();
 if (benches.includes("storage")) {
   log("storage of single-row inserts");
   found.storage = await storage(startRuntime, join(FOLDER, "storage"), plan);
+}
+if (benches.includes("operations")) {
+  log("operations");
+  found.operations = await operations(join(FOLDER, "operations"), plan, log);
 }
 if (benches.length > 0) write();
 if (ofReplicas.length > 0) {

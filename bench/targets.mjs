@@ -5,7 +5,7 @@ import { SYSTEMS } from "./systems.mjs";
 /** What still counts as no slower: two runs of one system differ by as much. */
 const NO_SLOWER = 0.95;
 
-export function targets({ results, beside, storage, engine, plan, failures }) {
+export function targets({ results, beside, storage, engine, operations, plan, failures }) {
   const find = (bench, system, megabytes, concurrency) =>
     results.find((r) => r.bench === bench && r.system === system && r.database_mb === megabytes && r.concurrency === concurrency);
   // The ratio of a figure of ours to D1's, for every size.
@@ -42,9 +42,25 @@ export function targets({ results, beside, storage, engine, plan, failures }) {
     list.push(judged(`storage rows written per single-row insert, ${name}: at most 2`, [rows_per_insert], (rows) => rows <= 2, ""));
   }
   for (const { name, ratio } of (engine ?? []).filter(({ isEngine }) => isEngine)) list.push(atMost(`engine, ${name}: at most 3x native SQLite in memory`, [ratio], 3));
+  if (operations) list.push(...ofOperations(operations, find("point-select", "d1", 1, 1)?.p50_ms));
   const failed = failures.filter(({ what }) => SYSTEMS.some((system) => system.startsWith("littoral") && what.includes(system)));
   list.push({ target: "no bench fails on Littoral", measured: String(failed.length), reached: failed.length === 0 });
   return list.filter(({ reached }) => reached !== undefined);
+}
+
+/** `d1_ms`: a point select by Miniflare's binding of D1. */
+function ofOperations({ megabytes, timed, query }, d1_ms) {
+  const find = (begin) => timed.find(({ name }) => name.startsWith(begin));
+  const ratio = (begin) => find(begin).ms / find(begin).native_ms;
+  const whole = d1_ms === undefined ? undefined : query.rest_ms / (query.empty_ms + d1_ms);
+  return [
+    judged(`a SQLite file of ${megabytes} MB in: at most 2x native SQLite`, [ratio("a SQLite file in")], (x) => x <= 2),
+    judged(`SQL text of ${megabytes} MB in: at most 3x native SQLite`, [ratio("SQL text in")], (x) => x <= 3),
+    judged(`${megabytes} MB out, as a file: at most 2x native SQLite`, [ratio("the file out")], (x) => x <= 2),
+    judged(`${megabytes} MB out, as SQL text: at most 3x native SQLite`, [ratio("SQL text out")], (x) => x <= 3),
+    judged(`a branch of ${megabytes} MB, to the end of its first write: at most 100 ms`, [find("a branch").ms], (ms) => ms <= 100, " ms"),
+    judged("a point query over REST: at most 1.3x an empty request and a point select by D1's binding", [whole], (x) => x <= 1.3),
+  ];
 }
 
 export function judged(target, figures, good, unit = "x") {
