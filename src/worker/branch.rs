@@ -179,7 +179,7 @@ impl DatabaseObject {
     /// The store, if pages of it are missing.
     fn lacking(&self) -> Result<Option<Rc<dyn PageStore>>, StoreError> {
         let store = self.with_engine(|engine| engine.store().clone())?;
-        let is_lacking = self.branch.borrow().as_ref().is_some_and(|branch| !matches!(branch.filled(), Ok(None)));
+        let is_lacking = self.branch.borrow().as_ref().is_some_and(|branch| branch.lacks_pages());
         Ok(is_lacking.then_some(store))
     }
 

@@ -176,8 +176,9 @@ export class Database extends DurableObject {
 			for (let question = this.rust.askMore(); question !== undefined; question = this.rust.askMore()) {
 				this.rust.takeMore(await stub.follow(question));
 			}
-			await this.env.CATALOG.getByName(CATALOG).ask(JSON.stringify({ Full: id }));
+			// In this order: the parent may be deleted once the catalogue knows, and this may be done again.
 			await stub.release(parentId, id);
+			await this.env.CATALOG.getByName(CATALOG).ask(JSON.stringify({ Full: id }));
 			this.rust.released();
 			this.#isFilling = false;
 		} catch (error) {

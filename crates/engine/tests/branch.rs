@@ -6,11 +6,13 @@ mod common;
 use common::branching::{Parent, bring_schema, fill, run_as_object, storage};
 use common::{Fixture, assert_sound, copy_of, run, values};
 use littoral_engine::branch::{BranchStore, Promotion};
+use littoral_engine::commit_log::{Body, Message, StoredFrame};
 use littoral_engine::engine::{Error, Limits, ResultSet};
+use littoral_engine::fetch::Fetcher;
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, Fault, FaultySql, PageStore, Rewrite, StoreError};
 use littoral_protocol::sql::{Statement, Value};
-use littoral_protocol::{Pgno, Txid};
+use littoral_protocol::{Frame, Pgno, Txid};
 use std::rc::Rc;
 
 type Faulty = BranchStore<FaultySql<Rc<HostSql>>>;
@@ -59,7 +61,7 @@ fn a_few_pages_come_for_a_row_and_each_page_once() {
     assert_eq!(ask(&mut db, &parent, SUM).unwrap(), expected);
     assert_eq!(asked(), 0);
     while fill(&branch, &parent) {}
-    assert_eq!(branch.filled(), Ok(None));
+    assert!(!branch.lacks_pages());
     assert!(branch.ask_more().unwrap().is_none());
     parent.can_wait.set(false);
     assert_eq!(values(&mut db, SUM), expected);
@@ -84,14 +86,16 @@ fn who_cannot_wait_is_told_so_and_nothing_is_done() {
     store.read_page(Pgno(90), at, &mut page).unwrap();
 }
 
-/// A call that wrote before it met a missing page is a long write, although as a text it would find nothing left to do.
+/// A call that wrote before it met a missing page is a long write, although as a text it would find nothing left to do. (A check goes on after an
+/// error of the file, so its transaction is still there.)
 #[test]
 fn what_a_call_wrote_before_a_page_was_missing_is_done_again() {
     let (_original, parent, at) = parent_of(1_000);
     let mut db = open(&parent, parent.branch(storage(), at));
-    let call = ["CREATE TABLE IF NOT EXISTS more (x)", "SELECT count(*) FROM t"].map(|sql| Statement::new(sql, vec![])).to_vec();
+    let trigger = "CREATE TRIGGER IF NOT EXISTS g AFTER DELETE ON t BEGIN SELECT 1; END";
+    let call = [trigger, "PRAGMA quick_check"].map(|sql| Statement::new(sql, vec![])).to_vec();
     run_as_object(&mut db, &parent, &[call]).remove(0).unwrap();
-    assert_eq!(ask(&mut db, &parent, "SELECT count(*) FROM more").unwrap(), [[Value::Integer(0)]]);
+    assert_eq!(ask(&mut db, &parent, "SELECT count(*) FROM sqlite_schema WHERE name = 'g'").unwrap(), [[Value::Integer(1)]]);
 }
 
 #[test]
@@ -165,7 +169,7 @@ fn whatever_fails_a_branch_is_opened_again_with_all_that_was_acknowledged() {
     }
 }
 
-fn promote(db: &mut Fixture, branch: &Fixture) -> Result<littoral_engine::engine::Restored, String> {
+fn promote(db: &mut Fixture, branch: &Fixture) -> Result<littoral_engine::engine::Rewritten, String> {
     let way = Parent::new(branch.database.store().clone());
     let id = branch.database.store().id();
     let lease = db.database.lease().unwrap();
@@ -243,5 +247,99 @@ fn a_promotion_of_another_databases_pages_changes_nothing() {
     promote(&mut original, &db).unwrap_err();
     assert_eq!((original.database.state(), values(&mut original, SUM)), before);
     run(&mut original, "INSERT INTO t (v) VALUES ('goes on')", vec![]);
+    assert_sound(&original.database);
+}
+
+/// A way to a branch that answers with each page twice, and with one that it was not asked for.
+struct Twice {
+    way: Parent,
+    /// Whether it answers with a page of another state.
+    is_wrong: bool,
+}
+
+impl Fetcher for Twice {
+    fn fetch(&self, question: &Message) -> Result<Message, StoreError> {
+        let mut answer = self.way.answer(question);
+        if let Body::Pages(pages) = &mut answer.body {
+            let first = pages.frames[0].clone();
+            pages.frames.extend(pages.frames.clone());
+            if self.is_wrong {
+                let image = vec![7; pages.state.page_size.bytes()].into();
+                pages.frames[0] = StoredFrame::pack(&Frame::new(first.pgno, image));
+            }
+        }
+        Ok(answer)
+    }
+
+    fn wait(&self) -> Result<bool, StoreError> {
+        panic!("nobody else asks")
+    }
+
+    fn wake(&self) {}
+}
+
+#[test]
+fn of_what_comes_in_the_background_a_page_counts_once_and_a_wrong_one_is_refused() {
+    let (_original, parent, at) = parent_of(1_000);
+    let storage = storage();
+    let branch = parent.branch(storage.clone(), at);
+    let count = || storage.connection().query_row("SELECT count(*) FROM pages", [], |row| row.get::<_, u32>(0)).unwrap();
+    let question = branch.ask_more().unwrap().unwrap();
+    let mut wrong = parent.answer(&question);
+    let Body::Pages(pages) = &mut wrong.body else { panic!("{wrong:?}") };
+    pages.frames[3].stored[0] ^= 1;
+    branch.take(&wrong).unwrap_err();
+    assert_eq!(count(), 0);
+    while let Some(question) = branch.ask_more().unwrap() {
+        branch.take(&Twice { way: parent.clone(), is_wrong: false }.fetch(&question).unwrap()).unwrap();
+    }
+    assert_eq!(count(), branch.head().page_count);
+    assert_sound(&open(&parent, branch).database);
+}
+
+/// What no state has any more does not come.
+#[test]
+fn a_branch_that_became_smaller_is_filled_as_far_as_it_goes() {
+    let (_original, parent, at) = parent_of(1_000);
+    let storage = storage();
+    let branch = parent.branch(storage.clone(), at);
+    let mut db = open(&parent, branch.clone());
+    let mut small = Fixture::memory();
+    run(&mut small, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)", vec![]);
+    let mut file = Some(small.database.dump().unwrap());
+    let lease = db.database.lease().unwrap();
+    lease.load(&mut || Ok(file.take()), 1_700_000_000_000, &(Rc::new(|| Ok(())) as _)).unwrap();
+    db.database.take_back(lease);
+    ask(&mut db, &parent, "INSERT INTO t (v) VALUES ('more')").unwrap();
+    common::prune(&*branch, db.database.state().txid);
+    while fill(&branch, &parent) {}
+    let beyond = "SELECT count(*) FROM pages WHERE pgno > 10";
+    assert_eq!(storage.connection().query_row(beyond, [], |row| row.get::<_, u32>(0)), Ok(0));
+    assert_eq!(ask(&mut db, &parent, SUM).unwrap()[0][0], Value::Integer(1));
+    assert_sound(&db.database);
+}
+
+#[test]
+fn a_page_that_comes_twice_counts_once_and_a_wrong_one_ends_the_promotion() {
+    let (mut original, parent, at) = parent_of(1_000);
+    let mut db = open(&parent, parent.branch(storage(), at));
+    ask(&mut db, &parent, CHANGES[0]).unwrap();
+    parent.can_wait.set(true);
+    let (id, before) = (db.database.store().id(), original.database.state());
+    for is_wrong in [true, false] {
+        let way = Rc::new(Twice { way: Parent::new(db.database.store().clone()), is_wrong });
+        let begin = |store: &Rc<dyn PageStore>| Ok(Box::new(Promotion::new(store.clone(), way.clone(), id)?) as Box<dyn Rewrite>);
+        let lease = original.database.lease().unwrap();
+        let promoted = lease.rewrite(begin, 0, &(Rc::new(|| Ok(())) as _));
+        original.database.take_back(lease);
+        match promoted {
+            Ok(_) => assert!(!is_wrong),
+            Err(failure) => {
+                assert!(is_wrong && failure.to_string().contains("do not fit together"), "{failure}");
+                assert_eq!(original.database.state(), before);
+            }
+        }
+    }
+    assert_eq!(values(&mut original, SUM), ask(&mut db, &parent, SUM).unwrap());
     assert_sound(&original.database);
 }

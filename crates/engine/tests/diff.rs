@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 fn diff(db: &mut Fixture, from: Bookmark, to: Option<Bookmark>, options: &DiffOptions) -> Diff {
     let before = db.database.reader(Some(Point::Bookmark(from))).unwrap();
     let after = db.database.reader(to.map(Point::Bookmark)).unwrap();
-    after.with_beside(before).diff(options).unwrap()
+    after.with_beside(before).unwrap().diff(options).unwrap()
 }
 
 fn all() -> DiffOptions {
@@ -34,6 +34,8 @@ fn rows_and_the_schema_are_told_of_by_what_they_are() {
         "CREATE TABLE pair (a, b, c, PRIMARY KEY (b, a)) WITHOUT ROWID",
         "CREATE TABLE plain (rowid, a)",
         "CREATE VIRTUAL TABLE f USING fts5 (words); INSERT INTO f VALUES ('tide')",
+        // It has the name of a table below the virtual one, and is none.
+        "CREATE TABLE f_notes (a); INSERT INTO f_notes VALUES (1)",
         "CREATE INDEX tv ON t (v)",
         "INSERT INTO t (id, v, n) VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', x'00ff'), (4, 'd', 0.0)",
         "INSERT INTO pair VALUES (1, 2, 'x'), (2, 1, 'y')",
@@ -56,6 +58,7 @@ fn rows_and_the_schema_are_told_of_by_what_they_are() {
         "CREATE INDEX tv ON t (v, n)",
         "ALTER TABLE same ADD COLUMN more DEFAULT 7",
         "INSERT INTO f VALUES ('ebb')",
+        "INSERT INTO f_notes VALUES (2)",
     ] {
         run(&mut db, sql, vec![]);
     }
@@ -66,7 +69,7 @@ fn rows_and_the_schema_are_told_of_by_what_they_are() {
         [("index", "tv", true, true), ("table", "gone", true, false), ("table", "made", false, true), ("table", "same", true, true)];
     assert_eq!(changes, expected);
     let counts: Vec<_> = tables.iter().map(|table| (&*table.name, table.added, table.removed, table.changed)).collect();
-    assert_eq!(counts, [("gone", 0, 2, 0), ("made", 1, 0, 0), ("pair", 0, 0, 1), ("plain", 0, 0, 1), ("t", 1, 1, 2)]);
+    assert_eq!(counts, [("f_notes", 1, 0, 0), ("gone", 0, 2, 0), ("made", 1, 0, 0), ("pair", 0, 0, 1), ("plain", 0, 0, 1), ("t", 1, 1, 2)]);
     let t = tables.iter().find(|table| table.name == "t").unwrap();
     assert_eq!((&t.key[..], &t.columns[..]), (&["id".to_owned()][..], &["id", "v", "n"].map(String::from)[..]));
     let row = |id: i64, v: &str, n: Value| vec![Value::Integer(id), text(v), n];
@@ -88,7 +91,7 @@ fn rows_and_the_schema_are_told_of_by_what_they_are() {
     let to = db.database.state().bookmark();
     let back = diff(&mut db, to, Some(from), &all());
     let counts: Vec<_> = back.tables.iter().map(|table| (&*table.name, table.added, table.removed, table.changed)).collect();
-    assert_eq!(counts, [("gone", 2, 0, 0), ("made", 0, 1, 0), ("pair", 0, 0, 1), ("plain", 0, 0, 1), ("t", 1, 1, 2)]);
+    assert_eq!(counts, [("f_notes", 0, 1, 0), ("gone", 2, 0, 0), ("made", 0, 1, 0), ("pair", 0, 0, 1), ("plain", 0, 0, 1), ("t", 1, 1, 2)]);
 }
 
 #[test]

@@ -193,6 +193,7 @@ fn a_database_file_becomes_the_database_and_its_schema_is_another_one() {
         let error = load(&mut db, wrong).unwrap_err();
         assert!(error.to_string().contains("no SQLite database that can be loaded"), "{error}");
         assert_eq!(db.database.state(), before);
+        assert!(!db.database.store_failed());
     }
     let loaded = load(&mut db, &file).unwrap();
     assert_eq!(loaded.previous, before.bookmark());
@@ -230,6 +231,7 @@ const LOOKS: [&str; 5] = [
 fn virtual_tables_are_exported_and_imported_here_and_by_native_sqlite() {
     let mut db = Fixture::memory();
     VIRTUAL.iter().for_each(|sql| drop(run(&mut db, sql, vec![])));
+    run(&mut db, "CREATE TABLE f_notes (a); INSERT INTO f_notes VALUES (1)", vec![]);
     let expected = LOOKS.map(|sql| values(&mut db, sql));
     let reader = db.database.reader(None).unwrap();
     let text = reader.export(&Default::default()).unwrap().join("\n");
@@ -243,6 +245,9 @@ fn virtual_tables_are_exported_and_imported_here_and_by_native_sqlite() {
         assert_eq!(plain_values(&native, sql, &[]).unwrap(), expected, "{sql}");
         assert_eq!(values(&mut copy, sql), expected, "{sql}");
     }
+    for sql in ["DELETE FROM f_config", "DELETE FROM sqlite_schema"] {
+        assert!(common::run_err(&mut copy, sql).contains("may not be modified"), "the schema is defended again: {sql}");
+    }
     run(&mut copy, "INSERT INTO f (f) VALUES ('integrity-check')", vec![]);
     run(&mut copy, "INSERT INTO \"odd name\" VALUES ('two more', 'z')", vec![]);
     assert_eq!(values(&mut copy, "SELECT count(*) FROM \"odd name\" WHERE \"odd name\" MATCH 'two'"), [[Value::Integer(3)]]);
@@ -252,7 +257,10 @@ fn virtual_tables_are_exported_and_imported_here_and_by_native_sqlite() {
     let one = ["f".to_owned()].to_vec();
     let options = littoral_engine::engine::ExportOptions { tables: one, ..Default::default() };
     let part = db.database.reader(None).unwrap().export(&options).unwrap().join("\n");
-    assert!(part.contains("'f_data'") && part.contains("VALUES('table','f','f',0,") && !part.contains("odd name"), "{part}");
+    assert!(
+        part.contains("'f_data'") && part.contains("VALUES('table','f','f',0,") && !part.contains("odd name") && !part.contains("f_notes"),
+        "{part}"
+    );
 }
 
 /// As the shell of SQLite 3.45 writes it: the schema's row comes before the tables below.
@@ -302,6 +310,9 @@ fn nothing_but_virtual_tables_is_put_into_the_schema() {
         assert_eq!(db.database.state(), before, "{row}");
         assert_eq!(values(&mut db, "SELECT a FROM t"), [[Value::Integer(1)]]);
     }
+    let later = format!("{}\nCREATE TABLE f (a);", put("('table','f','f',0,'CREATE VIRTUAL TABLE f USING fts5 (a)')"));
+    assert!(import(&mut db, later.as_bytes(), 100_000).unwrap_err().to_string().contains("table f already exists"));
+    assert_eq!(db.database.state(), before);
     for sql in ["UPDATE sqlite_schema SET sql = 'x'", "DELETE FROM sqlite_schema", "INSERT INTO sqlite_schema SELECT * FROM sqlite_schema"]
     {
         import(&mut db, format!("PRAGMA writable_schema=ON;{sql};").as_bytes(), 100_000).expect_err(sql);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Fixture, assert_sound, counting_turns, noise, run, run_err, values};
-use littoral_engine::engine::{Engine, Error, Failure, Limits, Restored};
+use littoral_engine::engine::{Engine, Error, Failure, Limits, Rewritten};
 use littoral_engine::store::durable::HostSql;
 use littoral_engine::store::{DurableStore, Fault, FaultySql, MemoryStore, PageStore};
 use littoral_protocol::sql::{Point, Value};
@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 const NOW: u64 = 1_700_000_000_000;
 
-fn restore(engine: &mut Engine, bookmark: Bookmark) -> Result<Restored, Failure> {
+fn restore(engine: &mut Engine, bookmark: Bookmark) -> Result<Rewritten, Failure> {
     let lease = engine.lease().unwrap();
     let restored = lease.restore(Point::Bookmark(bookmark), NOW, &(Rc::new(|| Ok(())) as _));
     let wrote = engine.take_back(lease);

@@ -5,7 +5,7 @@
 use super::json::JsonResult;
 use super::request::ExportBody;
 use super::run::Answer;
-use crate::engine::{CallResult, Diff, DiffOptions, Error, Failure, Imported, Restored, RowDiff, SchemaDiff, Snapshot, TableDiff};
+use crate::engine::{CallResult, Diff, DiffOptions, Error, Failure, Imported, Rewritten, RowDiff, SchemaDiff, Snapshot, TableDiff};
 use littoral_protocol::Bookmark;
 use littoral_protocol::rest::{
     DiffBody, Envelope, ImportMeta, ImportResult, Refusal, RestoreBody, RowDiffBody, SchemaDiffBody, TableDiffBody,
@@ -22,9 +22,9 @@ pub(super) fn results(result: CallResult<JsonResult>) -> String {
 }
 
 /// What was restored or promoted, or why nothing was.
-pub(super) fn restored(verb: &str, restored: Result<Restored, Failure>) -> Answer {
+pub(super) fn restored(verb: &str, restored: Result<Rewritten, Failure>) -> Answer {
     match restored {
-        Ok(Restored { bookmark, previous }) => {
+        Ok(Rewritten { bookmark, previous }) => {
             let (bookmark, previous_bookmark) = (bookmark.to_string(), previous.to_string());
             let message = format!("{verb}; to undo this, restore {previous_bookmark}");
             let body = RestoreBody { bookmark: bookmark.clone(), previous_bookmark, message };
@@ -52,8 +52,8 @@ pub(super) fn imported(imported: Result<(Imported, Bookmark), Failure>) -> Answe
 }
 
 /// A file that was loaded, or why none was.
-pub(super) fn loaded(loaded: Result<Restored, Failure>, size_after: u64) -> Answer {
-    imported(loaded.map(|Restored { bookmark, .. }| (Imported { size_after, ..Imported::default() }, bookmark)))
+pub(super) fn loaded(loaded: Result<Rewritten, Failure>, size_after: u64) -> Answer {
+    imported(loaded.map(|Rewritten { bookmark, .. }| (Imported { size_after, ..Imported::default() }, bookmark)))
 }
 
 /// A part of an export: where the next one begins, in JSON on a line, and statements, a line each. The parts of one text are of one state, so

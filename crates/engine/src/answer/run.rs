@@ -163,7 +163,7 @@ pub fn answer_from(request: &Request, reader: &Reader, served: Served) -> Result
 pub fn reader_for(database: &mut Engine, request: &Request) -> Result<Snapshot, Answer> {
     let (point, from) = request.parsed().map_or((None, None), |asked| (asked.point, asked.diff.as_ref().map(|(from, _)| *from)));
     let reader = database.reader(point).and_then(|reader| match from {
-        Some(from) => database.reader(Some(from)).map(|before| reader.with_beside(before)),
+        Some(from) => database.reader(Some(from)).and_then(|before| reader.with_beside(before)),
         None => Ok(reader),
     });
     reader.map_err(|error| Answer::refusing(request, &error, error.code()))

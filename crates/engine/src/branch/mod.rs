@@ -38,9 +38,9 @@ impl<Q: Sql + 'static> BranchStore<Q> {
         Some(BranchStore { own, base, reader })
     }
 
-    /// Up to which page none is missing, and how many there are; `None`: none is missing.
-    pub fn filled(&self) -> Result<Option<(u32, u32)>, StoreError> {
-        self.own.filled()
+    /// Whether pages are missing.
+    pub fn lacks_pages(&self) -> bool {
+        self.own.base().is_some()
     }
 
     /// The question for the next pages that are missing; `None`: none is.
@@ -55,18 +55,6 @@ impl<Q: Sql + 'static> BranchStore<Q> {
         match &answer.body {
             Body::Pages(pages) if answer.database == self.base.parent && pages.state == self.base.state => keep(&self.own, pages),
             other => Err(foreign(other.clone(), "the branch's parent")),
-        }
-    }
-
-    /// The same with what is missing fetched, if the caller can wait.
-    fn fetching<T>(&self, pgno: Pgno, read: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        match read() {
-            Err(StoreError::Missing(_)) => {
-                let mut image = vec![0; self.base.state.page_size.bytes()];
-                self.reader.read_page(pgno, self.base.state.txid, &mut image)?;
-                read()
-            }
-            other => other,
         }
     }
 }
@@ -146,7 +134,7 @@ impl<Q: Sql + 'static> PageStore for BranchStore<Q> {
     fn read_page(&self, pgno: Pgno, at: Txid, image: &mut [u8]) -> Result<(), StoreError> {
         match self.own.read_page(pgno, at, image) {
             Ok(()) => {
-                if self.own.base().is_some() {
+                if self.lacks_pages() {
                     self.reader.saw(pgno, image);
                 }
                 Ok(())
@@ -161,7 +149,14 @@ impl<Q: Sql + 'static> PageStore for BranchStore<Q> {
     }
 
     fn page_checksum(&self, pgno: Pgno, at: Txid) -> Result<Checksum, StoreError> {
-        self.fetching(pgno, || self.own.page_checksum(pgno, at))
+        match self.own.page_checksum(pgno, at) {
+            Err(StoreError::Missing(_)) => {
+                let mut image = vec![0; self.base.state.page_size.bytes()];
+                self.reader.read_page(pgno, self.base.state.txid, &mut image)?;
+                self.own.page_checksum(pgno, at)
+            }
+            other => other,
+        }
     }
 
     fn id(&self) -> DatabaseId {

@@ -50,8 +50,12 @@ impl Promotion {
     }
 
     fn take(&mut self, pages: &Pages) -> Result<(), StoreError> {
-        let (head, mut frames) = (self.store.head(), Vec::new());
-        for frame in pages.frames.iter().filter(|frame| self.left.contains(frame.pgno)) {
+        let (head, left, mut frames) = (self.store.head(), self.left.len(), Vec::new());
+        for frame in &pages.frames {
+            // Pages come that were not asked for, and one may come twice.
+            if !self.left.remove(frame.pgno) {
+                continue;
+            }
             let image = frame.expand(self.to.page_size).map_err(|error| StoreError::Io(error.to_string()))?;
             let is_old = frame.pgno.0 <= head.page_count && self.to.page_size == head.page_size;
             let before = if is_old { self.store.page_checksum(frame.pgno, head.txid)? } else { Checksum::EMPTY };
@@ -62,19 +66,9 @@ impl Promotion {
                 frames.push(Frame { pgno: frame.pgno, image, checksum: frame.checksum });
             }
         }
-        let mut came = PageSet::new();
-        pages.frames.iter().for_each(|frame| {
-            came.insert(frame.pgno);
-        });
-        let before = self.left.len();
-        came.iter().for_each(|pgno| {
-            self.left.remove(pgno);
-        });
-        if self.left.len() == before {
+        if self.left.len() == left {
             return Err(StoreError::Io("the branch answered with other pages than it was asked for".into()));
         }
-        frames.sort_unstable_by_key(|frame| frame.pgno);
-        frames.dedup_by_key(|frame| frame.pgno);
         self.store.stage(&frames).map(drop)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a database is not deleted while a branch of it lacks pages.
 //!
-//! **Not here:** where a branch's pages are (`store::branch`).
+//! **Not here:** where a branch's pages are (`branch`).
 
 use super::{Catalog, Entry, failed};
 use crate::store::durable::{Param, Sql, SqlError, StoredValue};

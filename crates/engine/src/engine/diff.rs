@@ -7,7 +7,7 @@
 //! **Not here:** virtual tables and the tables below them, which have no rows of their own.
 
 use super::export::{ROWID, quoted_name};
-use super::virtual_tables::VirtualTable;
+use super::virtual_tables::{BELOW, VirtualTable};
 use super::{Column, Connection, Error, Failure, ResultSet, RowEncoder, RowValues, Snapshot, from_sqlite};
 use crate::vfs::DatabaseFile;
 use littoral_protocol::sql::{Meta, Statement, Value};
@@ -87,12 +87,18 @@ type Schema = BTreeMap<(String, String), String>;
 impl Snapshot {
     /// What is other in this state than in the one beside it.
     pub fn diff(&self, options: &DiffOptions) -> Result<Diff, Failure> {
-        let Some(before) = self.beside() else { return Err(Error::NoStatement.into()) };
-        self.connection().attach(before.connection().file())?;
+        if self.beside().is_none() {
+            return Err(Error::NoStatement.into());
+        }
         let (old, new) = (self.schema("before")?, self.schema("main")?);
         let mut diff = Diff { schema: schema_diff(&old, &new), tables: Vec::new() };
-        let virtual_tables: Vec<VirtualTable> = old.iter().chain(&new).filter_map(|((_, name), sql)| VirtualTable::of(name, sql)).collect();
-        let has_rows = |name: &str| !virtual_tables.iter().any(|table| table.name() == name || table.has_below(name));
+        let mut without_rows: Vec<String> =
+            old.iter().chain(&new).filter_map(|((_, name), sql)| VirtualTable::of(name, sql)).map(|table| table.name().into()).collect();
+        for schema in ["before", "main"] {
+            let below = self.rows_of(BELOW, vec![Value::Text(schema.into())])?.into_iter().flatten();
+            without_rows.extend(below.filter_map(|name| if let Value::Text(name) = name { Some(name) } else { None }));
+        }
+        let has_rows = |name: &String| !without_rows.contains(name);
         let names = |schema: &Schema| schema.keys().filter(|(kind, _)| kind == "table").map(|(_, name)| name.clone()).collect::<Vec<_>>();
         let (old, new) = (names(&old), names(&new));
         let mut all: Vec<&String> = old.iter().chain(&new).filter(|name| has_rows(name)).collect();
@@ -209,7 +215,7 @@ impl Snapshot {
 
 impl Connection {
     /// Has another state of the database beside its own, under the name `before`.
-    fn attach(&self, file: &DatabaseFile) -> Result<(), Error> {
+    pub(super) fn attach(&self, file: &DatabaseFile) -> Result<(), Error> {
         self.sqlite().set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(|error| self.describe(&error))?;
         self.trusted("ATTACH ?1 AS before", |statement| statement.execute([file.name()])).map(drop)
     }

@@ -184,7 +184,9 @@ impl Error {
 
     /// Whether the connection that met it has to be opened anew.
     pub(super) fn poisons(&self) -> bool {
-        matches!(self, Error::Store { .. }) && !self.lacks_page()
+        // What was handed in, and nothing of the store's.
+        let is_input = matches!(self, Error::Store { error: StoreError::NotADatabase(_), .. });
+        matches!(self, Error::Store { .. }) && !is_input && !self.lacks_page()
     }
 }
 

@@ -124,7 +124,11 @@ impl Reader {
     fn tables(&self, options: &ExportOptions) -> Result<Vec<Table>, Failure> {
         let mut tables = Vec::new();
         let virtual_tables = self.virtual_tables(options)?;
-        let is_below = |name: &str| virtual_tables.iter().any(|table| table.has_below(name));
+        let below: Vec<String> = match &virtual_tables[..] {
+            [] => Vec::new(),
+            _ => self.rows(virtual_tables::BELOW, vec![Value::Text("main".into())])?.into_iter().flatten().filter_map(text).collect(),
+        };
+        let is_below = |name: &str| below.iter().any(|below| below == name) && virtual_tables.iter().any(|table| table.has_below(name));
         for (name, sql) in self.names_and_sql(TABLES)?.into_iter().filter(|(name, _)| options.wants(name) || is_below(name)) {
             if let Some(schema) = schema_of(&name, &sql) {
                 tables.push(Table { name, schema });

@@ -35,7 +35,6 @@ mod past;
 mod pragmas;
 mod profile;
 mod reader;
-
 mod rewrite;
 mod room;
 mod rows;
@@ -59,7 +58,7 @@ pub use limits::Limits;
 pub use pragmas::compile_options;
 pub use profile::Profile;
 pub use reader::{Reader, Snapshot, bring_schema};
-pub use rewrite::Restored;
+pub use rewrite::Rewritten;
 pub use rows::{Column, RowValues};
 pub use rusqlite::types::ValueRef;
 pub use setup::{Extension, Setup};

@@ -167,12 +167,11 @@ impl Snapshot {
     pub(super) fn new(reader: Reader, pin: KeptState, held: Rc<Held>) -> Snapshot {
         Snapshot { reader: Reader { held: Some(held), ..reader }, pin, beside: None }
     }
-}
 
-impl Snapshot {
-    /// The same with another state of the database beside it.
-    pub fn with_beside(self, beside: Snapshot) -> Snapshot {
-        Snapshot { beside: Some(Box::new(beside)), ..self }
+    /// The same with another state of the database beside it, under the name `before`.
+    pub fn with_beside(self, beside: Snapshot) -> Result<Snapshot, Error> {
+        self.connection().attach(beside.connection().file())?;
+        Ok(Snapshot { beside: Some(Box::new(beside)), ..self })
     }
 
     /// The other state.

@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 /// What such a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Restored {
+pub struct Rewritten {
     /// The new state.
     pub bookmark: Bookmark,
     /// The one before: restoring that takes it back.
@@ -28,7 +28,7 @@ pub struct Restored {
 
 impl Lease {
     /// Restores a state of the past.
-    pub fn restore(&self, point: Point, now_ms: u64, give_way: &GiveWay) -> Result<Restored, Failure> {
+    pub fn restore(&self, point: Point, now_ms: u64, give_way: &GiveWay) -> Result<Rewritten, Failure> {
         self.spoiling(|| {
             let txid = find(&**self.store(), point)?;
             let _kept = self.history().pin(txid);
@@ -42,12 +42,12 @@ impl Lease {
         begin: impl FnOnce(&Rc<dyn PageStore>) -> Result<Box<dyn Rewrite>, Error>,
         now_ms: u64,
         give_way: &GiveWay,
-    ) -> Result<Restored, Failure> {
+    ) -> Result<Rewritten, Failure> {
         self.spoiling(|| self.rewrite_once(begin(self.store())?, now_ms, give_way))
     }
 
     /// Makes a commit of a database file: its pages take the place of all others.
-    pub fn load(&self, bytes: Bytes<'_>, now_ms: u64, give_way: &GiveWay) -> Result<Restored, Failure> {
+    pub fn load(&self, bytes: Bytes<'_>, now_ms: u64, give_way: &GiveWay) -> Result<Rewritten, Failure> {
         self.spoiling(|| {
             let mut load = Load::new(self.store().clone());
             while let Some(bytes) = bytes()? {
@@ -68,10 +68,10 @@ impl Lease {
     }
 
     /// Runs what changes pages below the write connection.
-    fn spoiling(&self, run: impl FnOnce() -> Result<State, Error>) -> Result<Restored, Failure> {
+    fn spoiling(&self, run: impl FnOnce() -> Result<State, Error>) -> Result<Rewritten, Failure> {
         let previous = self.store().head().bookmark();
         let state = run().map_err(Failure::from);
         self.spoils(state.as_ref().err().cloned());
-        Ok(Restored { bookmark: state?.bookmark(), previous })
+        Ok(Rewritten { bookmark: state?.bookmark(), previous })
     }
 }

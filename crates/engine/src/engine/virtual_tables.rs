@@ -16,6 +16,8 @@ use littoral_protocol::sql::{Meta, Statement as Text, Value};
 use rusqlite::config::DbConfig;
 use rusqlite::ffi;
 
+/// The tables of a database, `?1`, that are below virtual ones. Their names alone do not tell: others may have such names.
+pub(super) const BELOW: &str = "SELECT name FROM pragma_table_list WHERE schema = ?1 AND type = 'shadow'";
 const CREATE: &str = "CREATE VIRTUAL TABLE ";
 
 /// A virtual table, and what made it.
@@ -31,7 +33,7 @@ impl VirtualTable {
         is_virtual.then(|| VirtualTable { name: name.into(), sql: sql.into() })
     }
 
-    /// Whether a table is one of those below it, by its name.
+    /// Whether a table that is below some virtual table is below this one: their names say so.
     pub(super) fn has_below(&self, table: &str) -> bool {
         table.rsplit_once('_').is_some_and(|(name, _)| name.eq_ignore_ascii_case(&self.name))
     }
@@ -113,8 +115,15 @@ impl Connection {
 
     fn put_into_schema(&self, tables: &[VirtualTable]) -> Result<(), Error> {
         self.control("PRAGMA writable_schema = ON")?;
-        let insert = "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) VALUES ('table', ?1, ?1, 0, ?2)";
-        tables.iter().try_for_each(|VirtualTable { name, sql }| self.trusted(insert, |statement| statement.execute([name, sql])).map(drop))
+        let insert = "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) SELECT 'table', ?1, ?1, 0, ?2 \
+                      WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE)";
+        for VirtualTable { name, sql } in tables {
+            // It may have been made after it was looked for.
+            if self.trusted(insert, |statement| statement.execute([name, sql]))? == 0 {
+                return Err(refused(&format!("table {name} already exists")));
+            }
+        }
+        Ok(())
     }
 
     /// Whether SQLite keeps the schema from being written to as a table.

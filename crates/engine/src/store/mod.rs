@@ -1,8 +1,9 @@
 //! The page store: every version of every page that is still kept, and the log of the commits that made them.
 //!
 //! [`PageStore`] is the contract between SQLite's file calls above (`vfs`) and storage below. Implementations: [`MemoryStore`] (the
-//! reference), [`DurableStore`] (a Durable Object's SQL storage, or a local file with the same tables), [`BranchStore`](crate::branch::BranchStore) (one that lacks pages, which come from another database) and [`FaultyStore`] (fails
-//! where a test says; feature `testing`). One suite of contract tests ([`suite`]) runs over all of them.
+//! reference), [`DurableStore`] (a Durable Object's SQL storage, or a local file with the same tables) and [`FaultyStore`] (fails
+//! where a test says; feature `testing`). One suite of contract tests ([`suite`]) runs over all of them. Around a durable one that lacks pages
+//! is a [`BranchStore`](crate::branch::BranchStore), which is tested as a database.
 //!
 //! **Not here:** what pages mean (SQLite), who may read which state (`engine`, `session`), how commits travel.
 

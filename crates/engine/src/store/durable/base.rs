@@ -127,13 +127,6 @@ impl<Q: Sql> DurableStore<Q> {
         Ok(Vec::new())
     }
 
-    /// Pages of which some are there, and how many there are: up to where no page is missing.
-    pub(crate) fn filled(&self) -> Result<Option<(u32, u32)>, StoreError> {
-        let Some(base) = self.base() else { return Ok(None) };
-        let filled = self.int("SELECT value FROM littoral WHERE key = ?1", &[Param::Text(FILLED)])?;
-        Ok(Some((filled as u32, base.state.page_count)))
-    }
-
     /// The pages from `first` to `last` of which the oldest state needs the version of the base, and that are not there.
     fn lacking(&self, first: Pgno, last: Pgno) -> Result<PageSet, StoreError> {
         let Some(base) = self.base() else { return Ok(PageSet::new()) };
